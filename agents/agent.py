@@ -1,0 +1,71 @@
+"""What an agent is: something that answers prompts about boards, many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from vsp_envs.task import Layout
+
+
+@dataclass(frozen=True)
+class View:
+    """How an agent is shown a board: the wording it was trained on and the size of its images."""
+
+    style: str = "full"
+    """`full` explains task, picture and format; `brief` names the task, for models trained on it."""
+    image_size: int = 256
+    """Side of the image in pixels, unless `cell_pixels` is set."""
+    cell_pixels: int = 0
+    """Pixels per cell: the image grows with the level. 0: use `image_size`."""
+    theme: str = "classic"
+    """The drawing."""
+
+    def pixels(self, level: int) -> int:
+        """Side of the image of a board of that level."""
+        return self.cell_pixels * level or self.image_size
+
+
+class Prompt(NamedTuple):
+    """A chat to be continued; `{"type": "image"}` items stand for `images`, in order."""
+
+    messages: list[dict[str, Any]]
+    images: tuple[np.ndarray, ...] = ()  # uint8[height, width, 3] each
+
+    @property
+    def text(self) -> str:
+        """All that the prompt says, without its images."""
+        items = [item for message in self.messages for item in message["content"]]
+        return "\n".join(item["text"] for item in items if item["type"] == "text")
+
+
+class Request(NamedTuple):
+    """One question to an agent. `layout` is privileged: only scripted agents may read it."""
+
+    prompt: Prompt
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An agent's answer, or the reason why there is none."""
+
+    text: str = ""
+    tokens: int = 0
+    """Tokens generated; 0 for agents without a tokenizer."""
+    error: str = ""
+    """Why no answer came. Counted as a failure, never left out of a rate."""
+
+
+class Agent(Protocol):
+    """Answers requests in the order given; never raises for a single bad one."""
+
+    name: str
+    view: View
+
+    def reply(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request."""
+        ...

@@ -1,0 +1,81 @@
+"""Prompts → model inputs: the one way in, for generation, SFT and OPCD alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from agents.agent import Prompt
+
+Batch = dict[str, torch.Tensor]
+
+
+def encode_prompts(
+    processor: Any, prompts: Sequence[Prompt], openings: Sequence[str] | None = None
+) -> Batch:
+    """Left-padded inputs that end in the generation prefix, and in an answer's opening if given.
+
+    `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
+    `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
+    """
+    texts = [chat_text(processor, prompt) for prompt in prompts]
+    if openings is not None:
+        texts = [text + opening for text, opening in zip(texts, openings, strict=True)]
+    images = [image for prompt in prompts for image in prompt.images]
+    inputs = processor(
+        text=texts,
+        images=images or None,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+        return_mm_token_type_ids=True,
+    )
+    return dict(inputs)
+
+
+def chat_text(processor: Any, prompt: Prompt) -> str:
+    """The chat in the model's template, up to where the answer begins."""
+    return processor.tokenizer.apply_chat_template(
+        prompt.messages,
+        chat_template=processor.chat_template,
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+
+
+class Completed(NamedTuple):
+    """Prompts with completions appended: [left padding, prompt, completion, right padding]."""
+
+    inputs: Batch
+    """What `forward` takes; [batch, prompt + completion]."""
+    ids: torch.Tensor
+    """The completions alone, int64[batch, completion], padded on the right."""
+    mask: torch.Tensor
+    """Which of `ids` count, bool[batch, completion]: all up to the first end token, and it."""
+
+
+def complete(prompts: Batch, completions: Sequence[Sequence[int]], pad_id: int) -> Completed:
+    """Append token ids to left-padded prompts. The ids are never decoded and read again."""
+    longest = max(1, *(len(each) for each in completions))
+    ids = torch.full((len(completions), longest), pad_id)
+    mask = torch.zeros(ids.shape, dtype=torch.bool)
+    for row, completion in enumerate(completions):
+        ids[row, : len(completion)] = torch.as_tensor(completion)
+        mask[row, : len(completion)] = True
+    ids, mask = ids.to(prompts["input_ids"].device), mask.to(prompts["input_ids"].device)
+    inputs = dict(prompts)
+    inputs["input_ids"] = torch.cat([prompts["input_ids"], ids], 1)
+    attention = prompts["attention_mask"]
+    inputs["attention_mask"] = torch.cat([attention, mask.to(attention.dtype)], 1)
+    kinds = prompts["mm_token_type_ids"]
+    inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(ids, dtype=kinds.dtype)], 1)
+    return Completed(inputs, ids, mask)
+
+
+def until_end(ids: Sequence[int], end_ids: Sequence[int]) -> list[int]:
+    """A sampled completion up to its first end token, which stays."""
+    ids = list(ids)
+    first = next((place for place, token in enumerate(ids) if token in end_ids), len(ids))
+    return ids[: first + 1]

@@ -1,0 +1,84 @@
+"""The `hf` backend: a transformers model that answers in left-padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agents.agent import Prompt, Reply, Request
+from agents.encoding import Batch, encode_prompts, until_end
+from agents.loading import Loaded, end_token_ids, load_checkpoint, vision_token_ids
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token; training samples at 1."""
+    max_new_tokens: int = 256
+    """Longest completion, its end token included."""
+    seed: int = 0
+    """Seed of the draw."""
+
+
+@torch.no_grad()
+def sample(model: Any, prompts: Batch, sampling: Sampling, pad_id: int) -> list[list[int]]:
+    """Completions as token ids, each up to its end token. Vision tokens are never drawn."""
+    drawn = sampling.temperature > 0
+    options = {"temperature": sampling.temperature, "top_k": 0, "top_p": 1.0} if drawn else {}
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(sampling.seed)
+        ids = model.generate(
+            **prompts,
+            do_sample=drawn,
+            max_new_tokens=sampling.max_new_tokens,
+            suppress_tokens=vision_token_ids(model.config),
+            pad_token_id=pad_id,
+            **options,
+        )
+    width = prompts["input_ids"].shape[1]
+    return [until_end(row, end_token_ids(model)) for row in ids[:, width:].tolist()]
+
+
+class HFAgent:
+    """A local checkpoint. Requests are answered `batch_size` at a time."""
+
+    def __init__(
+        self, loaded: Loaded, sampling: Sampling | None = None, batch_size: int = 64, name: str = "hf"
+    ) -> None:
+        """Take over a loaded model; see `HFAgent.load` for a path."""
+        self.model, self.processor, self.view = loaded
+        self.sampling = sampling or Sampling()
+        self.batch_size, self.name = batch_size, name
+
+    @classmethod
+    def load(cls, path: str, device: str = "cpu", dtype: str = "auto", **options: Any) -> HFAgent:
+        """The agent of a checkpoint folder. Raises CheckpointError."""
+        return cls(load_checkpoint(path, dtype, device), name=f"hf:{path}", **options)
+
+    def reply(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, from its prompt alone."""
+        prompts = [request.prompt for request in requests]
+        replies: list[Reply] = []
+        for first in range(0, len(prompts), self.batch_size):
+            replies += self.answer(prompts[first : first + self.batch_size])
+        return replies
+
+    def answer(self, prompts: Sequence[Prompt], openings: Sequence[str] | None = None) -> list[Reply]:
+        """One batch of replies; `openings` are put in the model's mouth and open its replies."""
+        self.model.eval()
+        inputs = encode_prompts(self.processor, prompts, openings)
+        inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
+        tokenizer = self.processor.tokenizer
+        completions = sample(self.model, inputs, self.sampling, tokenizer.pad_token_id)
+        texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
+        openings = openings or [""] * len(texts)
+        return [
+            Reply(opening + text, len(ids))
+            for opening, text, ids in zip(openings, texts, completions, strict=True)
+        ]

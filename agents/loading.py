@@ -1,0 +1,86 @@
+"""A checkpoint folder → model, processor and the view it was trained with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
+
+from agents.agent import View
+from agents.processor import ImageTextProcessor
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing or broken; the message names the folder and the way out."""
+
+
+class Loaded(NamedTuple):
+    """A model ready to use."""
+
+    model: Any
+    processor: Any
+    view: View
+
+
+def load_checkpoint(path: str | Path, dtype: str = "auto", device: str = "cpu") -> Loaded:
+    """Load a Qwen3-VL checkpoint, safetensors only and without remote code.
+
+    A folder is read as it is; any other name is looked up on the model hub. Raises
+    CheckpointError if nothing is there or a file is broken.
+    """
+    path = str(path)
+    # A path on this machine that is not there would be sent to the hub as a repository name.
+    if (Path(path).is_absolute() or path.startswith((".", "runs/"))) and not Path(path).is_dir():
+        raise CheckpointError(f"no checkpoint at {path}; train one first, or check --model")
+    try:
+        config = AutoConfig.from_pretrained(path)
+        model = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+        processor = load_processor(path, config)
+    except Exception as error:  # every library below has its own exceptions for a broken file
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"cannot load a checkpoint from {path}: {type(error).__name__}: {line}"
+        ) from error
+    return Loaded(model.to(device).eval(), processor, view_of(config))
+
+
+def load_processor(path: str, config: Any) -> Any:
+    """The processor that belongs to the model."""
+    if config.model_type == "qwen3_vl":
+        return ImageTextProcessor.load(path)
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(path)
+
+
+def view_of(config: Any) -> View:
+    """The view stored in a model's config by `store_view`, or the default one."""
+    return View(**getattr(config, "vsp_view", {}))
+
+
+def store_view(config: Any, view: View) -> None:
+    """Keep the view in the config, so that it is saved with the model."""
+    config.vsp_view = json.loads(json.dumps(asdict(view)))
+
+
+def vision_token_ids(config: Any) -> list[int]:
+    """Tokens that stand for images and videos; a sampler must never produce them."""
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    return [getattr(config, name) for name in names if getattr(config, name, None) is not None]
+
+
+def end_token_ids(model: Any) -> list[int]:
+    """Tokens that end a completion."""
+    end = model.generation_config.eos_token_id
+    return list(end) if isinstance(end, (list, tuple)) else [end]
+
+
+def set_seed(seed: int) -> None:
+    """Seed torch on every device."""
+    torch.manual_seed(seed)

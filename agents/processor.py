@@ -1,0 +1,27 @@
+"""Qwen3-VL's processor without its video half, which needs torchvision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import Qwen3VLProcessor
+
+# Imported by module path: the class picker at the top of transformers wants torchvision.
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+
+class ImageTextProcessor(Qwen3VLProcessor):
+    """`Qwen3VLProcessor` for images and text; call, chat template, save and load work as usual."""
+
+    def __init__(self, image_processor: Any, tokenizer: Any, chat_template: str | None = None) -> None:
+        """Same parts as the parent, less the video processor."""
+        super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
+
+    @classmethod
+    def load(cls, path: str) -> ImageTextProcessor:
+        """The processor of a checkpoint folder or hub name."""
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        images = Qwen2VLImageProcessorPil.from_pretrained(path)
+        return cls(images, tokenizer, getattr(tokenizer, "chat_template", None))

@@ -1,0 +1,160 @@
+"""Every prompt and every reference answer of the project, assembled in this one place.
+
+SFT, OPCD and evaluation all read it. A visual prompt is made from the task alone, never from a
+layout, so it cannot hold symbolic state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from agents.agent import Prompt, View
+from vsp_envs import Layout, describe, format_answer, get_task, shortest_plan
+from vsp_envs.plan import action_name, format_instruction
+from vsp_envs.simulate import simulate, state_cell
+from vsp_envs.task import Action, pick_name
+
+STYLES = ("full", "brief")
+GOALS = ("plan", "perceive")
+"""What a prompt asks for: a plan that opens with the state of the board, or the perception facts."""
+ROUTE = "route"
+"""First word of the line between the state of the board and the answer."""
+
+
+def visual_prompt(task: str, image: np.ndarray, goal: str, view: View) -> Prompt:
+    """The student's prompt: the image, and words that depend on the task alone."""
+    words = visual_words(task, goal, view.style, view.theme)
+    return Prompt(_user([{"type": "image"}, {"type": "text", "text": words}]), (image,))
+
+
+@lru_cache(maxsize=256)
+def visual_words(task: str, goal: str, style: str, theme: str) -> str:
+    """What a visual prompt says beside its image."""
+    if _brief(style):
+        return _ask(task, goal, style)
+    legend = get_task(task).legend[theme]
+    return f"{get_task(task).rules_text}\n{legend}\n{_ask(task, goal, style)}"
+
+
+def text_prompt(layout: Layout, goal: str, style: str, plan: Sequence[Action] | None = None) -> Prompt:
+    """The board as text: the student's symbolic prompt and the teacher's alike.
+
+    With `plan` the teacher is also given a reference plan; without, none is in the prompt.
+    """
+    task = get_task(layout.task)
+    state, ask = task.state_text(layout), _ask(layout.task, goal, style)
+    if _brief(style):
+        given = "" if plan is None else f"reference {_moves(layout, plan)}\n"
+        return Prompt(_user([{"type": "text", "text": f"{state}\n{given}{ask}"}]))
+    given = (
+        ""
+        if plan is None
+        else f"A plan that solves it: {_moves(layout, plan)}. Do not mention that you were given one.\n"
+    )
+    text = f"{task.rules_text}\n{task.notation}\n{state}\n{given}{ask}"
+    return Prompt(_user([{"type": "text", "text": text}]))
+
+
+def planning_target(layout: Layout) -> str:
+    """The reference planning answer: state of the board, route, answer block."""
+    plan = shortest_plan(layout) or []
+    return f"{describe(layout)}\n{route_line(layout, plan)}\n{format_answer(plan, layout.task)}"
+
+
+def perception_target(layout: Layout) -> str:
+    """The reference perception answer: one line per question, those of the state first."""
+    questions = get_task(layout.task).questions(layout)
+    return "\n".join(f"{question.name} {question.answer}" for question in questions)
+
+
+def route_line(layout: Layout, plan: Sequence[Action]) -> str:
+    """`route (0,0) (1,0) …`: the cells of a plan, with PICK and DROP where they happen."""
+    trace = simulate(layout, plan)
+    words = [str(state_cell(layout, trace.states[0]))]
+    for action, state in zip(trace.actions, trace.states[1:], strict=True):
+        cell = str(state_cell(layout, state))
+        words.append(action_name(action) if action > Action.UP else cell)
+    return f"{ROUTE} {' '.join(words)}"
+
+
+def read_facts(reply: str, task: str) -> dict[str, str]:
+    """Question name → what the reply says, for the questions of the task that it answers.
+
+    A line counts for the question whose name opens it, in any case, with or without a colon; the
+    first such line counts.
+    """
+    facts: dict[str, str] = {}
+    for line in reply.splitlines():
+        for name, pattern in _fact_patterns(task):
+            found = pattern.match(line)
+            if found:
+                facts.setdefault(name, normal(found["answer"]))
+                break
+    return facts
+
+
+def normal(answer: str) -> str:
+    """An answer with its spaces and case evened out, so that writings of one fact are equal."""
+    tight = re.sub(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"(\1,\2)", answer.strip().rstrip("."))
+    return " ".join(re.sub(r"\)\s*[,;]?\s*\(", ") (", tight).upper().split())
+
+
+@lru_cache(maxsize=16)
+def _fact_patterns(task: str) -> list[tuple[str, re.Pattern[str]]]:
+    names = fact_names(task)
+    return [
+        (name, re.compile(rf"[\s\-*\d.]*{re.escape(name)}\s*[:=]?\s+(?P<answer>.*)", re.IGNORECASE))
+        for name in sorted(names, key=len, reverse=True)
+    ]
+
+
+@lru_cache(maxsize=16)
+def fact_names(task: str) -> tuple[str, ...]:
+    """Names of the task's perception questions, in order."""
+    return tuple(question.name for question in _sample_questions(task))
+
+
+def _sample_questions(task: str) -> list[Any]:
+    # Names and texts of questions do not depend on the board; any board serves.
+    from vsp_envs import LayoutSpec, draw_distinct
+
+    spec = LayoutSpec(task, get_task(task).paper_levels[0])
+    return get_task(task).questions(draw_distinct(spec, 1, seed=0)[0])
+
+
+def _brief(style: str) -> bool:
+    return pick_name("style", style, STYLES) == "brief"
+
+
+@lru_cache(maxsize=64)
+def _ask(task: str, goal: str, style: str) -> str:
+    verb = "plan" if pick_name("goal", goal, GOALS) == "plan" else "describe"
+    if _brief(style):
+        return f"{verb} {get_task(task).title}"
+    questions = _sample_questions(task)
+    if goal == "plan":
+        questions = [question for question in questions if question.states]
+    asked = "\n".join(f"{question.name}: {question.text}" for question in questions)
+    opening = (
+        "Cells are (row,col), 0-based from the top left. Answer each question on a line of its "
+        f"own that opens with its name; write none for an empty list.\n{asked}"
+    )
+    if goal == "perceive":
+        return opening
+    return (
+        f"{opening}\nThen find a shortest plan: a line that opens with {ROUTE} and lists the cells "
+        f"it passes, then the answer. {format_instruction(task)}"
+    )
+
+
+def _moves(layout: Layout, plan: Sequence[Action]) -> str:
+    return format_answer(plan, layout.task).removeprefix("<answer>").removesuffix("</answer>")
+
+
+def _user(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": content}]

@@ -1,0 +1,91 @@
+"""Agents without a model: oracle (a shortest plan), random, and blind (ignores obstacles).
+
+They bound what a number can mean: the oracle is the ceiling, random the floor, and blind what two
+located objects are worth without seeing anything between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agents.agent import Reply, Request, View
+from agents.prompts import perception_target, planning_target
+from vsp_envs import Action, Layout, format_answer, get_task, shortest_plan
+from vsp_envs.task import Cell
+
+
+class Scripted:
+    """A function of the layout, made into an agent."""
+
+    view = View()
+
+    def __init__(self, seed: int = 0) -> None:
+        """`seed` fixes all that is random."""
+        self.rng = np.random.default_rng(seed)
+
+    def reply(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, from its layout alone."""
+        return [Reply(self.answer(request.layout)) for request in requests]
+
+    def answer(self, layout: Layout) -> str:
+        """The text of the reply."""
+        raise NotImplementedError
+
+
+class Oracle(Scripted):
+    """Answers every question right and plans a shortest way."""
+
+    name = "oracle"
+
+    def answer(self, layout: Layout) -> str:
+        """All facts, then the reference plan."""
+        return f"{perception_target(layout)}\n{planning_target(layout)}"
+
+
+class Random(Scripted):
+    """Draws as many actions as a shortest plan has, so that it is not beaten by its length."""
+
+    name = "random"
+
+    def answer(self, layout: Layout) -> str:
+        """Uniform actions."""
+        length = len(shortest_plan(layout) or [])
+        actions = self.rng.integers(len(get_task(layout.task).actions), size=length)
+        return format_answer([Action(action) for action in actions], layout.task)
+
+
+class Blind(Scripted):
+    """Knows where things are and walks as if nothing were in the way: rows first, then columns.
+
+    This is the baseline that scores 66 % on VSP's FrozenLake (arXiv 2407.01863 test maps).
+    """
+
+    name = "blind"
+
+    def answer(self, layout: Layout) -> str:
+        """Straight to the goal, or to the printer, PICK, to the table, DROP."""
+        start = layout.cell("start")
+        if Action.PICK not in get_task(layout.task).actions:
+            return format_answer(straight(start, layout.cell("goal")), layout.task)
+        fetch = straight(start, layout.cell("printer"))[:-1]
+        stand = walk(start, fetch)
+        bring = straight(stand, layout.cell("table"))[:-1]
+        return format_answer([*fetch, Action.PICK, *bring, Action.DROP], layout.task)
+
+
+def straight(start: Cell, end: Cell) -> list[Action]:
+    """Moves from start to end on an empty board, vertical ones first."""
+    down, right = end.row - start.row, end.col - start.col
+    vertical = [Action.DOWN if down > 0 else Action.UP] * abs(down)
+    return vertical + [Action.RIGHT if right > 0 else Action.LEFT] * abs(right)
+
+
+def walk(start: Cell, plan: Sequence[Action]) -> Cell:
+    """Where moves lead on an empty board."""
+    row = start.row + plan.count(Action.DOWN) - plan.count(Action.UP)
+    return Cell(row, start.col + plan.count(Action.RIGHT) - plan.count(Action.LEFT))
+
+
+SCRIPTED = {agent.name: agent for agent in (Oracle, Random, Blind)}

@@ -1,0 +1,46 @@
+"""A tiny Qwen3-VL from nothing that plans on symbolic text: `python -m training.base`.
+
+It stands in for a pretrained backbone on a machine that has none: it can plan when it reads the
+state, and cannot see. It is shown no image in this stage: images that do not match the text teach
+a model to ignore images, and perception SFT then fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.sft import SFTConfig
+from training.sft import train as train_sft
+from training.tiny import SIZES, build_tiny
+from vsp_envs.task import pick_name
+
+
+@dataclass(frozen=True)
+class BaseConfig(SFTConfig):
+    """The tiny model's symbolic planning."""
+
+    size: str = "M"
+    """`S` (0.5 M parameters) or `M` (1.6 M)."""
+    input: str = "text"
+    """Always the symbolic state."""
+    target: str = "plan"
+    """Always the plan."""
+    steps: int = 1000
+    """Optimizer steps."""
+    learning_rate: float = 2e-3
+    """Peak learning rate."""
+    schedule: str = "half-linear"
+    """See `training.sft`."""
+
+
+def train(config: BaseConfig) -> Path:
+    """Build the model, or start from `config.model`, and train it; returns its folder."""
+    size = pick_name("size", config.size, SIZES)
+    return train_sft(config, None if config.model else build_tiny(size, config.seed))
+
+
+if __name__ == "__main__":
+    from evaluation.cli import main
+
+    main(train, BaseConfig)

@@ -1,0 +1,43 @@
+"""Success and perception on validation boards, inside a training run."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from agents.hf import HFAgent, Sampling
+from agents.loading import Loaded
+from agents.prompts import read_facts
+from agents.rollouts import Case, Episode, play
+from training.trainer import TrainingConfig
+from vsp_envs import Layout, LayoutSpec, draw_distinct, get_task
+from vsp_envs.select import Kind
+
+
+@lru_cache(maxsize=64)
+def validation_layouts(kind: Kind, count: int) -> tuple[Layout, ...]:
+    """The same distinct validation boards in every run."""
+    return tuple(draw_distinct(LayoutSpec(kind.task, kind.level, "val"), count, seed=0))
+
+
+def measure(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> dict[str, float]:
+    """`success`, or `perception` for the goal `perceive`: mean over kinds of greedy replies' rates."""
+    agent = HFAgent(loaded, Sampling(max_new_tokens=160))
+    rates: list[float] = []
+    for kind in config.kinds():
+        layouts = validation_layouts(kind, config.eval_episodes)
+        episodes = play(agent, [Case(layout, input, goal) for layout in layouts])
+        judge = _succeeded if goal == "plan" else _perceived
+        rates.append(sum(map(judge, episodes)) / len(layouts))
+    name = "success" if goal == "plan" else "perception"
+    by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
+    return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}
+
+
+def _succeeded(episode: Episode) -> bool:
+    return episode.success
+
+
+def _perceived(episode: Episode) -> bool:
+    facts = read_facts(episode.reply, episode.task)
+    questions = get_task(episode.task).questions(episode.board())
+    return all(facts.get(question.name) == question.answer.upper() for question in questions)

@@ -1,0 +1,191 @@
+"""The tiny Qwen3-VL and its tokenizer, from nothing: stands in for a pretrained backbone on a CPU."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import (
+    AddedToken,
+    GenerationConfig,
+    Qwen2Tokenizer,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from agents.agent import View
+from agents.loading import Loaded, store_view
+from agents.processor import ImageTextProcessor
+from agents.prompts import GOALS, perception_target, planning_target, text_prompt
+from vsp_envs import TASKS, LayoutSpec, draw_distinct
+from vsp_envs.plan import CLOSE, OPEN
+from vsp_envs.task import MOVES
+
+TINY_VIEW = View(style="brief", cell_pixels=32)
+"""Patches of 16 px merged 2 × 2: one visual token is one cell."""
+MAX_LEVEL = 8
+"""Largest level whose coordinates are one token each."""
+
+END, PAD = "<|im_end|>", "<|endoftext|>"
+SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>",
+           "<|image_pad|>", "<|video_pad|>")  # fmt: skip
+# Qwen's chat format, less system prompts and tools.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% for item in message.content %}{% if item.type == 'image' %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ item.text }}{% endif %}{% endfor %}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of the tiny model."""
+
+    hidden: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    mlp: int
+    vision_hidden: int
+    vision_depth: int
+    vision_mlp: int
+
+
+SIZES = {
+    "S": Size(64, 3, 2, 1, 192, 64, 2, 128),  # 0.5 M parameters
+    "M": Size(128, 4, 4, 2, 384, 96, 2, 192),  # 1.5 M parameters
+}
+
+
+def build_tiny(size: str = "M", seed: int = 0) -> Loaded:
+    """A freshly initialised tiny Qwen3-VL with its processor. fp32, on the CPU."""
+    tokenizer = build_tokenizer()
+    images = Qwen2VLImageProcessorPil(
+        patch_size=16,
+        merge_size=2,
+        temporal_patch_size=2,
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        min_pixels=32 * 32,
+        max_pixels=1024 * 1024,
+    )
+    processor = ImageTextProcessor(images, tokenizer, CHAT_TEMPLATE)
+    torch.manual_seed(seed)
+    model = Qwen3VLForConditionalGeneration(tiny_config(SIZES[size], tokenizer))
+    end, pad = tokenizer.convert_tokens_to_ids([END, PAD])
+    model.generation_config = GenerationConfig(eos_token_id=[end, pad], pad_token_id=pad)
+    store_view(model.config, TINY_VIEW)
+    return Loaded(model, processor, TINY_VIEW)
+
+
+def tiny_config(size: Size, tokenizer: Any) -> Qwen3VLConfig:
+    """The configuration: real Qwen3-VL, small numbers."""
+    token = tokenizer.convert_tokens_to_ids
+    return Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": size.hidden,
+            "intermediate_size": size.mlp,
+            "num_hidden_layers": size.layers,
+            "num_attention_heads": size.heads,
+            "num_key_value_heads": size.key_value_heads,
+            "head_dim": 32,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
+                "mrope_section": [6, 5, 5],
+                "mrope_interleaved": True,
+            },
+            "tie_word_embeddings": True,
+            "pad_token_id": token(PAD),
+            "eos_token_id": token(END),
+        },
+        vision_config={
+            "depth": size.vision_depth,
+            "hidden_size": size.vision_hidden,
+            "intermediate_size": size.vision_mlp,
+            "num_heads": 4,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "out_hidden_size": size.hidden,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+        # The top-level flag decides; the one in text_config alone leaves two matrices.
+        tie_word_embeddings=True,
+    )
+
+
+def build_tokenizer() -> Qwen2Tokenizer:
+    """Byte-level BPE with Qwen's pre-tokeniser, merges learned from the project's own prompts.
+
+    One token per coordinate `(r,c)`, per set of open directions, per answer tag and per word;
+    letters of maps and answers stay apart.
+    """
+    pre_tokenizer = Qwen2Tokenizer().backend_tokenizer.pre_tokenizer
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000,
+        min_frequency=2,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    learner.train_from_iterator(_corpus(), trainer)
+    learned = json.loads(learner.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(merge) for merge in learned["merges"]],
+        eos_token=END,
+        pad_token=PAD,
+        extra_special_tokens=list(SPECIAL),
+    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in _whole_tokens()])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _whole_tokens() -> list[str]:
+    cells = [f" ({row},{col})" for row in range(MAX_LEVEL) for col in range(MAX_LEVEL)]
+    letters = [move.name[0] for move in MOVES]
+    brackets = [
+        f"[{''.join(subset)}]"
+        for count in range(1, 5)
+        for subset in itertools.combinations(letters, count)
+    ]
+    words = [f"{before}{word}" for word in ("PICK", "DROP") for before in ("", " ", ",")]
+    moves = [f",{letter}" for letter in letters]
+    return [*cells, *brackets, *words, *moves, OPEN, CLOSE]
+
+
+# What must not teach merges: cells, brackets, digits and runs of map or answer letters.
+_SYMBOLS = re.compile(r"<[^>]*>| ?\(\d+,\d+\)|\[[A-Z]+\]|\d|,?\b[A-Z]+\b")
+
+
+def _corpus() -> list[str]:
+    texts: list[str] = ["user", "assistant"] * 2
+    for task in TASKS.values():
+        for layout in draw_distinct(LayoutSpec(task.name, task.paper_levels[0]), 20, seed=0):
+            texts += [text_prompt(layout, goal, "brief", plan=[]).text for goal in GOALS]
+            texts += [planning_target(layout), perception_target(layout)]
+    return [_SYMBOLS.sub("\n", text) for text in texts]
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """Parameters, shared ones once."""
+    return sum(int(np.prod(parameter.shape)) for parameter in model.parameters())

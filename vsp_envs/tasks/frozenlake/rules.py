@@ -1,0 +1,90 @@
+"""FrozenLake: cross the ice to the goal; a hole ends it, the edge of the lake refuses the move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from vsp_envs.tables import moves
+from vsp_envs.task import (
+    Action, Boards, Layout, LayoutError, Outcome, Tables, UInt8, check_level, get_task,
+)  # fmt: skip
+
+FROZEN, HOLE, GOAL, START = 1, 2, 3, 4
+"""Codes of the grid, in layouts and in observations alike."""
+LETTERS = {FROZEN: "F", HOLE: "H", GOAL: "G", START: "S"}
+_CODES = {letter: code for code, letter in LETTERS.items()}
+
+
+def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
+    """`{"map": ["SFF", "FHF", "FFG"]}` → layout. Rows may be strings or lists of letters."""
+    try:
+        rows = ["".join(row) for row in data["map"]]
+        size = check_level(get_task("frozenlake"), len(rows))
+        grid = bytes(_CODES[letter] for row in rows for letter in row)
+    except KeyError as error:
+        raise LayoutError(f"a FrozenLake map is rows of S, F, H and G; got {error}") from None
+    except TypeError:
+        raise LayoutError(f"a FrozenLake map is a list of rows, got {data['map']!r}") from None
+    if any(len(row) != size for row in rows) or level not in (None, size):
+        raise LayoutError(f"the map must be square with side {level or size}, got rows {rows}")
+    if grid.count(START) != 1 or grid.count(GOAL) != 1:
+        raise LayoutError(f"a FrozenLake map has one S and one G, got rows {rows}")
+    return Layout("frozenlake", size, grid, (grid.index(START), grid.index(GOAL)))
+
+
+def dump(layout: Layout) -> dict[str, Any]:
+    """The layout as `{"map": rows}`."""
+    return {"map": rows(layout)}
+
+
+def rows(layout: Layout) -> list[str]:
+    """The map as one string of letters per row."""
+    letters = "".join(LETTERS[code] for code in layout.grid)
+    return [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
+
+
+def pattern(boards: Boards) -> UInt8:
+    """The grid itself."""
+    return boards.grid
+
+
+def transitions(boards: Boards) -> Tables:
+    """The rules, for many lakes at once. A state is the agent's cell."""
+    target, inside = moves(boards.level)
+    landed = boards.flat()[:, target]  # [board, cell, 4]
+    outcome = np.full(landed.shape, Outcome.RUNNING, np.uint8)
+    outcome[landed == HOLE] = Outcome.FAILURE
+    outcome[landed == GOAL] = Outcome.SUCCESS
+    outcome[:, ~inside] = Outcome.ILLEGAL
+    return Tables(np.broadcast_to(target, landed.shape), outcome)
+
+
+def illegal_reason(layout: Layout, state: int, action: Action) -> str:
+    """The edge is all that refuses a move."""
+    return "off_grid"
+
+
+def symbolic(layout: Layout, state: int, max_level: int) -> dict[str, Any]:
+    """level, grid {0 pad, 1 frozen, 2 hole, 3 goal, 4 start}, agent, goal."""
+    grid = np.zeros((max_level, max_level), np.uint8)
+    grid[: layout.level, : layout.level] = layout.codes()
+    return {
+        "level": layout.level,
+        "grid": grid,
+        "agent": np.array(divmod(state, layout.level), np.int64),
+        "goal": np.array(layout.cell("goal"), np.int64),
+    }
+
+
+def symbolic_space(max_level: int) -> dict[str, spaces.Space[Any]]:
+    """The spaces of `symbolic`."""
+    return {
+        "level": spaces.Discrete(max_level + 1),
+        "grid": spaces.Box(0, 4, (max_level, max_level), np.uint8),
+        "agent": spaces.Box(0, max_level - 1, (2,), np.int64),
+        "goal": spaces.Box(0, max_level - 1, (2,), np.int64),
+    }

@@ -1,0 +1,29 @@
+"""Maze: walk through a perfect maze to the goal."""
+
+from vsp_envs.task import MOVES, Task
+from vsp_envs.tasks.maze import generate, perceive, render, rules, words
+
+TASK = Task(
+    name="maze",
+    title="Maze",
+    actions=MOVES,
+    paper_levels=(3, 4, 5, 6),
+    min_level=2,
+    landmarks=("start", "goal"),
+    phases=1,
+    load=rules.load,
+    dump=rules.dump,
+    pattern=rules.pattern,
+    transitions=rules.transitions,
+    illegal_reason=rules.illegal_reason,
+    symbolic=rules.symbolic,
+    symbolic_space=rules.symbolic_space,
+    generate=generate.generate,
+    appearance=render.appearance,
+    themes=render.THEMES,
+    rules_text=words.RULES,
+    legend=words.LEGEND,
+    state_text=words.state_text,
+    notation=words.NOTATION,
+    questions=perceive.questions,
+)

@@ -1,0 +1,45 @@
+"""Random perfect mazes by depth-first search, all mazes of a batch in lockstep."""
+
+import numpy as np
+
+from vsp_envs.tables import moves
+from vsp_envs.task import Boards
+from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
+
+_WALLS = np.array([WEST, SOUTH, EAST, NORTH], np.uint8)  # in the order of the actions
+_BEHIND = np.array([EAST, NORTH, WEST, SOUTH], np.uint8)  # the same wall from the other side
+
+
+def generate(level: int, count: int, rng: np.random.Generator, frozen_prob: float) -> Boards:
+    """Spanning trees with start and goal anywhere; all of them solvable."""
+    cells = level * level
+    walls = _carve(level, count, rng)
+    start = rng.integers(cells, size=count)
+    goal = (start + rng.integers(1, cells, size=count)) % cells  # anywhere but the start
+    return Boards("maze", level, walls.reshape(-1, level, level), np.stack([start, goal], 1))
+
+
+def _carve(level: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    cells = level * level
+    target, inside = moves(level)
+    walls = np.full((count, cells), 15, np.uint8)
+    visited = np.zeros((count, cells), bool)
+    stack = np.zeros((count, cells), np.int64)
+    depth = np.zeros(count, np.int64)
+    board = np.arange(count)
+    here = rng.integers(cells, size=count)
+    visited[board, here], stack[:, 0] = True, here
+    # Each step enters one new cell or goes back one: every maze is done after 2(cells - 1) steps.
+    for _ in range(2 * (cells - 1)):
+        fresh = inside[here] & ~visited[board[:, None], target[here]]  # [board, 4]
+        # Argmax of random numbers picks one of the fresh neighbours, each equally likely.
+        move = np.where(fresh, rng.random((count, 4)), -1.0).argmax(axis=1)
+        enter = fresh.any(axis=1)
+        b, to, by = board[enter], target[here, move][enter], move[enter]
+        walls[b, here[enter]] &= ~_WALLS[by]
+        walls[b, to] &= ~_BEHIND[by]
+        visited[b, to] = True
+        depth += np.where(enter, 1, -1)
+        stack[b, depth[enter]] = to
+        here = stack[board, depth]
+    return walls

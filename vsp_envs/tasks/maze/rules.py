@@ -1,0 +1,110 @@
+"""Maze: walk to the goal of a perfect maze; a wall between two cells refuses the move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from vsp_envs.tables import moves
+from vsp_envs.task import (
+    Action, Boards, Layout, LayoutError, Outcome, Tables, UInt8, check_level, get_task, read_cell,
+)  # fmt: skip
+
+NORTH, SOUTH, WEST, EAST = 1, 2, 4, 8
+"""Bits of a cell's wall mask: set where a wall stands."""
+WALL_OF = {Action.LEFT: WEST, Action.DOWN: SOUTH, Action.RIGHT: EAST, Action.UP: NORTH}
+_BITS = np.array([WEST, SOUTH, EAST, NORTH])  # in the order of the actions
+_OPPOSITE = np.array([EAST, NORTH, WEST, SOUTH])
+
+
+def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
+    """`{"walls": [[masks]], "start": [r, c], "goal": [r, c]}` → layout; masks N1 S2 W4 E8."""
+    try:
+        walls = np.array(data["walls"], np.int64)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise LayoutError(f"maze walls are rows of masks, got {data.get('walls')!r}") from None
+    if walls.ndim != 2 or walls.shape[0] != walls.shape[1] or level not in (None, len(walls)):
+        raise LayoutError(f"maze walls must be square, got shape {walls.shape}")
+    size = check_level(get_task("maze"), len(walls))
+    _check_walls(walls)
+    start, goal = read_cell(data, "start", size), read_cell(data, "goal", size)
+    if start == goal:
+        raise LayoutError(f"start and goal are both {start}")
+    cells = tuple(row * size + col for row, col in (start, goal))
+    return Layout("maze", size, walls.astype(np.uint8).tobytes(), cells)
+
+
+def _check_walls(walls: np.ndarray) -> None:
+    if walls.min() < 0 or walls.max() > 15:
+        raise LayoutError(f"wall masks are 0 to 15 (N1 S2 W4 E8), got {walls.tolist()}")
+    target, inside = moves(len(walls))
+    here = (walls.reshape(-1, 1) & _BITS) > 0
+    there = (walls.reshape(-1)[target] & _OPPOSITE) > 0
+    if (~here & ~inside).any():
+        raise LayoutError(f"the outer wall has a gap: {walls.tolist()}")
+    if ((here != there) & inside).any():
+        raise LayoutError(f"neighbours disagree on the wall between them: {walls.tolist()}")
+
+
+def dump(layout: Layout) -> dict[str, Any]:
+    """The layout as `{"walls", "start", "goal"}`."""
+    return {
+        "walls": layout.codes().tolist(),
+        "start": list(layout.cell("start")),
+        "goal": list(layout.cell("goal")),
+    }
+
+
+def pattern(boards: Boards) -> UInt8:
+    """A (2 level + 1)² map of cells and walls: 0 free, 1 wall, 2 start, 3 goal."""
+    count, level = len(boards), boards.level
+    drawn = np.zeros((count, 2 * level + 1, 2 * level + 1), np.uint8)
+    drawn[:, ::2, ::2] = 1
+    drawn[:, 0, 1::2] = drawn[:, 1::2, 0] = 1
+    drawn[:, 2::2, 1::2] = (boards.grid & SOUTH) > 0
+    drawn[:, 1::2, 2::2] = (boards.grid & EAST) > 0
+    for code, cells in ((2, boards.cells[:, 0]), (3, boards.cells[:, 1])):
+        row, col = np.divmod(cells, level)
+        drawn[np.arange(count), 2 * row + 1, 2 * col + 1] = code
+    return drawn
+
+
+def transitions(boards: Boards) -> Tables:
+    """The rules, for many mazes at once. A state is the agent's cell."""
+    target, _ = moves(boards.level)
+    blocked = (boards.flat()[:, :, None] & _BITS) > 0
+    goal = boards.cells[:, 1, None, None]
+    outcome = np.where(target == goal, Outcome.SUCCESS, Outcome.RUNNING).astype(np.uint8)
+    outcome[blocked] = Outcome.ILLEGAL
+    own = np.arange(boards.level**2)[:, None]
+    return Tables(np.where(blocked, own, target), outcome)
+
+
+def illegal_reason(layout: Layout, state: int, action: Action) -> str:
+    """Walls are all that refuses a move."""
+    return "wall"
+
+
+def symbolic(layout: Layout, state: int, max_level: int) -> dict[str, Any]:
+    """level, walls (bit mask N1 S2 W4 E8), agent, goal."""
+    walls = np.zeros((max_level, max_level), np.uint8)
+    walls[: layout.level, : layout.level] = layout.codes()
+    return {
+        "level": layout.level,
+        "walls": walls,
+        "agent": np.array(divmod(state, layout.level), np.int64),
+        "goal": np.array(layout.cell("goal"), np.int64),
+    }
+
+
+def symbolic_space(max_level: int) -> dict[str, spaces.Space[Any]]:
+    """The spaces of `symbolic`."""
+    return {
+        "level": spaces.Discrete(max_level + 1),
+        "walls": spaces.Box(0, 15, (max_level, max_level), np.uint8),
+        "agent": spaces.Box(0, max_level - 1, (2,), np.int64),
+        "goal": spaces.Box(0, max_level - 1, (2,), np.int64),
+    }

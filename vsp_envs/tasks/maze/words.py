@@ -1,0 +1,34 @@
+"""Maze in words: the rules, the image legend and the maze as text."""
+
+from vsp_envs.task import MOVES, Layout
+from vsp_envs.tasks.maze.rules import WALL_OF
+from vsp_envs.plan import action_name
+
+RULES = (
+    "The maze is a square of cells with walls between some neighbours. The player moves one cell "
+    "left, down, right or up where no wall is in the way, and has to reach the goal."
+)
+LEGEND = {
+    "classic": "White cells are corridors, black lines are walls, the yellow disc is the player, "
+    "the blue disc is the goal."
+}
+NOTATION = (
+    "Player and goal by (row,col) from the top left, 0-based; then the cells row by row, each "
+    "with the directions in which it is open."
+)
+
+
+def open_text(layout: Layout) -> str:
+    """Every cell's open directions, `[DR][LR][L] [U]…`, rows parted by spaces."""
+    cells = [
+        "[" + "".join(action_name(move) for move in MOVES if not mask & WALL_OF[move]) + "]"
+        for mask in layout.grid
+    ]
+    return " ".join("".join(cells[i : i + layout.level]) for i in range(0, len(cells), layout.level))
+
+
+def state_text(layout: Layout) -> str:
+    """Player and goal, then one line of cells per row."""
+    return f"player {layout.cell('start')}\ngoal {layout.cell('goal')}\n" + open_text(
+        layout
+    ).replace(" ", "\n")

@@ -1,0 +1,29 @@
+"""MiniBehaviour: carry a printer to a table."""
+
+from vsp_envs.task import Action, Task
+from vsp_envs.tasks.minibehaviour import generate, perceive, render, rules, words
+
+TASK = Task(
+    name="minibehaviour",
+    title="MiniBehaviour",
+    actions=tuple(Action),
+    paper_levels=(5, 6),
+    min_level=3,
+    landmarks=("start", "printer", "table"),
+    phases=3,
+    load=rules.load,
+    dump=rules.dump,
+    pattern=rules.pattern,
+    transitions=rules.transitions,
+    illegal_reason=rules.illegal_reason,
+    symbolic=rules.symbolic,
+    symbolic_space=rules.symbolic_space,
+    generate=generate.generate,
+    appearance=render.appearance,
+    themes=render.THEMES,
+    rules_text=words.RULES,
+    legend=words.LEGEND,
+    state_text=words.state_text,
+    notation=words.NOTATION,
+    questions=perceive.questions,
+)

@@ -1,0 +1,171 @@
+"""MiniBehaviour: fetch the printer and drop it on the table.
+
+The VSP/VisualPlanning simplification of mini-BEHAVIOR's InstallingAPrinter: no turning, no
+dimensions, no toggling. The table is 2 rows × 3 columns and never entered; the printer blocks its
+cell until it is picked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from vsp_envs.tables import STEPS, beside, moves
+from vsp_envs.task import (
+    Action, Boards, Cell, Layout, LayoutError, Outcome, Tables, UInt8, check_level, get_task,
+    read_cell,
+)  # fmt: skip
+
+FLOOR, TABLE, PRINTER = 1, 2, 3
+"""Codes of the grid, in layouts and in observations alike."""
+AGENT = 4
+"""The agent's code in `pattern`."""
+WAITING, CARRIED, DELIVERED = 0, 1, 2
+"""Phases of a state: where the printer is. DELIVERED is final."""
+TABLE_ROWS, TABLE_COLS = 2, 3
+
+
+def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
+    """`{"start": [r, c], "printer": [r, c], "table": six cells}` → layout; see `load_layout`."""
+    task = get_task("minibehaviour")
+    try:
+        table = [(int(row), int(col)) for row, col in data["table"]]
+        size = level or data.get("level")
+        if size is None:
+            cells = [data["start"], data["printer"], *table]
+            reach = max(int(value) for cell in cells for value in cell) + 1
+            size = next((known for known in task.paper_levels if known >= reach), reach)
+        size = check_level(task, int(size))
+    except (KeyError, TypeError) as error:
+        raise LayoutError(f"a room has start, printer and six table cells ({error})") from None
+    row, col = min(table, default=(0, 0))
+    if sorted(table) != [(row + r, col + c) for r in range(TABLE_ROWS) for c in range(TABLE_COLS)]:
+        raise LayoutError(f"the table is {TABLE_ROWS} rows × {TABLE_COLS} columns, got {table}")
+    for corner in (table[0], table[-1]):
+        read_cell({"table": corner}, "table", size)
+    start, printer = read_cell(data, "start", size), read_cell(data, "printer", size)
+    if start == printer or start in table or printer in table:
+        raise LayoutError(f"start {start}, printer {printer} and table {table} overlap")
+    return furnish(size, *(np.array([r * size + c]) for r, c in (start, printer, (row, col)))).layout(0)
+
+
+def furnish(level: int, start: np.ndarray, printer: np.ndarray, table: np.ndarray) -> Boards:
+    """Rooms from the flat cells of start, printer and the table's top left, int64[board] each."""
+    grid = np.full((len(start), level * level), FLOOR, np.uint8)
+    board = np.arange(len(start))
+    for row in range(TABLE_ROWS):
+        for col in range(TABLE_COLS):
+            grid[board, table + row * level + col] = TABLE
+    grid[board, printer] = PRINTER
+    cells = np.stack([start, printer, table], 1)
+    return Boards("minibehaviour", level, grid.reshape(-1, level, level), cells)
+
+
+def dump(layout: Layout) -> dict[str, Any]:
+    """The layout as `{"level", "start", "printer", "table"}`."""
+    return {
+        "level": layout.level,
+        "start": list(layout.cell("start")),
+        "printer": list(layout.cell("printer")),
+        "table": [list(cell) for cell in table_cells(layout)],
+    }
+
+
+def table_cells(layout: Layout) -> list[Cell]:
+    """The six cells of the table, row by row."""
+    row, col = layout.cell("table")
+    return [Cell(row + r, col + c) for r in range(TABLE_ROWS) for c in range(TABLE_COLS)]
+
+
+def neighbours(layout: Layout, cells: list[Cell]) -> list[Cell]:
+    """Cells on the board that are 4-adjacent to one of `cells` and not among them, row by row."""
+    around = {Cell(row + dr, col + dc) for row, col in cells for dr, dc in STEPS} - set(cells)
+    side = range(layout.level)
+    return sorted(cell for cell in around if cell.row in side and cell.col in side)
+
+
+def pattern(boards: Boards) -> UInt8:
+    """The grid with the agent in it."""
+    drawn = boards.flat().copy()
+    drawn[np.arange(len(boards)), boards.cells[:, 0]] = AGENT
+    return drawn.reshape(boards.grid.shape)
+
+
+def transitions(boards: Boards) -> Tables:
+    """The rules, for many rooms at once. A state is `phase * level**2 + agent's cell`."""
+    count, cells = len(boards), boards.level**2
+    target, inside = moves(boards.level)
+    own = np.arange(cells)[:, None]
+    table, printer = boards.flat() == TABLE, boards.flat() == PRINTER
+    next_state = np.empty((count, 3, cells, 6), np.int64)
+    outcome = np.full((count, 3, cells, 6), Outcome.ILLEGAL, np.uint8)
+    for phase, solid in ((WAITING, table | printer), (CARRIED, table)):
+        free = inside & ~solid[:, target]  # [board, cell, 4]
+        next_state[:, phase, :, :4] = np.where(free, target, own) + phase * cells
+        outcome[:, phase, :, :4][free] = Outcome.RUNNING
+    next_state[:, :, :, 4:] = np.arange(3 * cells).reshape(3, cells, 1)
+    next_state[:, DELIVERED, :, :4] = own + DELIVERED * cells
+    reach, place = beside(boards.level, printer), beside(boards.level, table)
+    next_state[:, WAITING, :, Action.PICK] += reach * cells
+    outcome[:, WAITING, :, Action.PICK][reach] = Outcome.RUNNING
+    next_state[:, CARRIED, :, Action.DROP] += place * cells
+    outcome[:, CARRIED, :, Action.DROP][place] = Outcome.SUCCESS
+    return Tables(next_state.reshape(count, -1, 6), outcome.reshape(count, -1, 6))
+
+
+def illegal_reason(layout: Layout, state: int, action: Action) -> str:
+    """off_grid, table, printer, already_carrying, not_beside_printer, empty_handed, not_beside_table."""
+    phase, cell = divmod(state, layout.level**2)
+    if action is Action.PICK:
+        return "already_carrying" if phase == CARRIED else "not_beside_printer"
+    if action is Action.DROP:
+        return "empty_handed" if phase == WAITING else "not_beside_table"
+    target, inside = moves(layout.level)
+    if not inside[cell, action]:
+        return "off_grid"
+    return "table" if layout.grid[target[cell, action]] == TABLE else "printer"
+
+
+def drop_cell(layout: Layout, agent: Cell) -> Cell:
+    """Where the delivered printer lies: the first table cell beside the agent in action order."""
+    table = table_cells(layout)
+    around = (Cell(agent.row + dr, agent.col + dc) for dr, dc in STEPS)
+    return next(cell for cell in around if cell in table)
+
+
+def symbolic(layout: Layout, state: int, max_level: int) -> dict[str, Any]:
+    """level, grid {0 pad, 1 floor, 2 table, 3 printer}, agent, printer, table (top left), carrying.
+
+    `printer` is (-1, -1) once carried, and its cell on the table once delivered.
+    """
+    phase, cell = divmod(state, layout.level**2)
+    agent = Cell(*divmod(cell, layout.level))
+    grid = np.zeros((max_level, max_level), np.uint8)
+    grid[: layout.level, : layout.level] = layout.codes()
+    printer = layout.cell("printer")
+    if phase != WAITING:
+        grid[printer] = FLOOR
+        printer = drop_cell(layout, agent) if phase == DELIVERED else Cell(-1, -1)
+    return {
+        "level": layout.level,
+        "grid": grid,
+        "agent": np.array(agent, np.int64),
+        "printer": np.array(printer, np.int64),
+        "table": np.array(layout.cell("table"), np.int64),
+        "carrying": int(phase == CARRIED),
+    }
+
+
+def symbolic_space(max_level: int) -> dict[str, spaces.Space[Any]]:
+    """The spaces of `symbolic`."""
+    return {
+        "level": spaces.Discrete(max_level + 1),
+        "grid": spaces.Box(0, 3, (max_level, max_level), np.uint8),
+        "agent": spaces.Box(0, max_level - 1, (2,), np.int64),
+        "printer": spaces.Box(-1, max_level - 1, (2,), np.int64),
+        "table": spaces.Box(0, max_level - 1, (2,), np.int64),
+        "carrying": spaces.Discrete(2),
+    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -61,6 +62,13 @@ class HFAgent:
         """The agent of a checkpoint folder. Raises CheckpointError."""
         return cls(load_checkpoint(path, dtype, device), name=f"hf:{path}", **options)
 
+    def settings(self) -> dict[str, Any]:
+        """What its replies depend on beside the prompts: the draw and the weights themselves.
+
+        A path says little: another training run may have written there.
+        """
+        return {"sampling": asdict(self.sampling), "weights": weights_id(self.model)}
+
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, from its prompt alone."""
         prompts = [request.prompt for request in requests]
@@ -82,3 +90,13 @@ class HFAgent:
             Reply(opening + text, len(ids))
             for opening, text, ids in zip(openings, texts, completions, strict=True)
         ]
+
+
+@torch.no_grad()
+def weights_id(model: torch.nn.Module) -> str:
+    """A checksum of a model's parameters, the same on every device: 16 hexadecimal digits."""
+    sums = {
+        name: int(weight.detach().reshape(-1).view(torch.uint8).sum(dtype=torch.int64))
+        for name, weight in model.named_parameters()
+    }
+    return hashlib.sha256(repr(sorted(sums.items())).encode()).hexdigest()[:16]

@@ -100,8 +100,10 @@ def read_facts(reply: str, task: str) -> dict[str, str]:
 
 def normal(answer: str) -> str:
     """An answer with its spaces and case evened out, so that writings of one fact are equal."""
-    tight = re.sub(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"(\1,\2)", answer.strip().rstrip("."))
-    return " ".join(re.sub(r"\)\s*[,;]?\s*\(", ") (", tight).upper().split())
+    # Runs of spaces go first: the patterns take time quadratic in the length of one.
+    even = " ".join(answer.strip().rstrip(".").split())
+    tight = re.sub(r"\( ?(\d+) ?, ?(\d+) ?\)", r"(\1,\2)", even)
+    return re.sub(r"\) ?[,;]? ?\(", ") (", tight).upper()
 
 
 @lru_cache(maxsize=16)
@@ -113,12 +115,17 @@ def _fact_patterns(task: str) -> list[tuple[str, re.Pattern[str]]]:
     ]
 
 
-@lru_cache(maxsize=16)
 def fact_names(task: str) -> tuple[str, ...]:
     """Names of the task's perception questions, in order."""
     return tuple(question.name for question in _sample_questions(task))
 
 
+def state_names(task: str) -> tuple[str, ...]:
+    """Names of the questions whose answers fix the board."""
+    return tuple(question.name for question in _sample_questions(task) if question.states)
+
+
+@lru_cache(maxsize=16)
 def _sample_questions(task: str) -> list[Any]:
     # Names and texts of questions do not depend on the board; any board serves.
     from vsp_envs import LayoutSpec, draw_distinct

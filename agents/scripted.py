@@ -23,7 +23,7 @@ class Scripted:
 
     def __init__(self, seed: int = 0) -> None:
         """`seed` fixes all that is random."""
-        self.rng = np.random.default_rng(seed)
+        self.seed = seed
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, from its layout alone."""
@@ -50,9 +50,10 @@ class Random(Scripted):
     name = "random"
 
     def answer(self, layout: Layout) -> str:
-        """Uniform actions."""
+        """Uniform actions; a board gets the same ones whichever boards came before it."""
         length = len(shortest_plan(layout) or [])
-        actions = self.rng.integers(len(get_task(layout.task).actions), size=length)
+        rng = np.random.default_rng([self.seed, int(layout.layout_id, 16)])
+        actions = rng.integers(len(get_task(layout.task).actions), size=length)
         return format_answer([Action(action) for action in actions], layout.task)
 
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from agents.hf import HFAgent, Sampling
 from agents.loading import Loaded
-from agents.prompts import read_facts
 from agents.rollouts import Case, Episode, play
+from evaluation.facts import perceived
 from training.trainer import TrainingConfig
-from vsp_envs import Layout, LayoutSpec, draw_distinct, get_task
+from vsp_envs import Layout, LayoutSpec, draw_distinct
 from vsp_envs.select import Kind
 
 
@@ -38,6 +38,4 @@ def _succeeded(episode: Episode) -> bool:
 
 
 def _perceived(episode: Episode) -> bool:
-    facts = read_facts(episode.reply, episode.task)
-    questions = get_task(episode.task).questions(episode.board())
-    return all(facts.get(question.name) == question.answer.upper() for question in questions)
+    return all(perceived(episode.record()).values())

@@ -78,11 +78,11 @@ class OPCDTrainer(CompletionTrainer):
         # The very ids that were sampled follow the teacher's prompt: decoding and reading them
         # again could part them differently.
         judged = complete(teacher, answers, self._pad_id)
-        return {"student": scored, "teacher": judged, "mask": scored.mask}
+        return {"student": scored._asdict(), "teacher": judged._asdict(), "mask": scored.mask}
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """The divergence at every sampled token, averaged over the whole step."""
-        student, teacher = Completed(*inputs["student"]), Completed(*inputs["teacher"])
+        student, teacher = Completed(**inputs["student"]), Completed(**inputs["teacher"])
         logits = self.completion_logits(model, student) / self.config.temperature
         with torch.no_grad():
             target = self.completion_logits(self.teacher, teacher) / self.config.temperature

@@ -16,6 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from agents.encoding import Completed
 from agents.loading import Loaded
+from evaluation.folder import write_json
 from training.boards import LiveBoards
 from vsp_envs.select import Kind, select_kinds
 
@@ -238,13 +239,6 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint, or None."""
     found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
-
-
-def write_json(file: Path, data: Any) -> None:
-    """Write a JSON file so that a reader sees the old one or the new one, never a part."""
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(data, indent=1, default=str))
-    part.replace(file)
 
 
 def curve(history: Sequence[dict[str, Any]], name: str) -> list[tuple[int, float]]:

@@ -52,7 +52,8 @@ class PlanningEnv(gym.Env[Any, int]):
         """
         self.task = get_task(task)
         self.levels = self._read_levels(level)
-        self.max_level = check_level(self.task, max_level or self.levels[1])
+        highest = self.levels[1] if max_level is None else max_level
+        self.max_level = check_level(self.task, highest)
         if self.max_level < self.levels[1]:
             raise ValueError(f"max_level {max_level} is below level {self.levels[1]}")
         self.image_size = check_image_size(image_size)
@@ -74,10 +75,11 @@ class PlanningEnv(gym.Env[Any, int]):
     def _read_levels(self, level: int | tuple[int, int] | None) -> tuple[int, int]:
         if level is None:
             return self.task.paper_levels[0], self.task.paper_levels[-1]
-        low, high = (level, level) if isinstance(level, int) else level
-        if check_level(self.task, low) > check_level(self.task, high):
-            raise ValueError(f"level must be (low, high) with low ≤ high, got ({low}, {high})")
-        return low, high
+        ends = tuple(level) if isinstance(level, (tuple, list)) else (level, level)
+        ends = tuple(check_level(self.task, each) for each in ends)
+        if len(ends) != 2 or ends[0] > ends[1]:
+            raise ValueError(f"level is a side or (low, high) with low ≤ high, got {level!r}")
+        return ends
 
     def _observation_space(self) -> spaces.Space[Any]:
         side = self.image_size
@@ -119,17 +121,18 @@ class PlanningEnv(gym.Env[Any, int]):
         level = options.get("level")
         if level is None:
             level = int(self.np_random.integers(self.levels[0], self.levels[1] + 1))
-        elif level > self.max_level:
+        elif check_level(self.task, level) > self.max_level:
             raise ValueError(f"level {level} is above max_level {self.max_level} of this env")
         return next(draw_layouts(LayoutSpec(self.task.name, level, **self._spec), self.np_random))
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Play one action. After the end of an episode nothing moves any more."""
+        reward = 0.0
         if self._ended():
             gym.logger.warn("step() after the end of the episode; call reset() first")
         else:
             self._play(int(action))
-        reward = float(self._outcome is Outcome.SUCCESS)
+            reward = float(self._outcome is Outcome.SUCCESS)
         return self._observe(), reward, self._ended(), False, self._info()
 
     def _play(self, action: int) -> None:

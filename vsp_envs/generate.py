@@ -74,10 +74,10 @@ def draw_distinct(spec: LayoutSpec, count: int, seed: int) -> list[Layout]:
     found: dict[Layout, None] = {}
     repeats = 0
     for layout in draw_layouts(spec, np.random.default_rng(seed)):
+        if len(found) >= count:
+            return list(found)
         repeats = repeats + 1 if layout in found else 0
         found[layout] = None
-        if len(found) == count:
-            return list(found)
         if repeats > 100 * (10 + len(found)):
             break
     raise NoLayoutError(

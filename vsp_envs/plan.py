@@ -81,12 +81,13 @@ def format_instruction(task: str) -> str:
 def find_answer(reply: str) -> str | None:
     """The text in the last complete answer block, or None. Tags in any case; linear time.
 
-    An opening tag inside a block starts the block anew.
+    An opening tag inside a block starts the block anew; a closing tag after the block is no part
+    of it.
     """
     text = reply.translate(_LOWER)
     end = text.rfind(CLOSE)
     start = text.rfind(OPEN, 0, end) if end >= 0 else -1
-    return reply[start + len(OPEN) : end] if start >= 0 else None
+    return reply[start + len(OPEN) : text.find(CLOSE, start)] if start >= 0 else None
 
 
 def read_actions(answer: str, task: str) -> Parsed:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -227,12 +228,12 @@ def get_task(name: str) -> Task:
 
 def check_level(task: Task, level: int) -> int:
     """`level` if the task has boards of that side; otherwise a ValueError with the range."""
-    if not task.min_level <= level <= MAX_LEVEL:
+    if not isinstance(level, Integral) or not task.min_level <= level <= MAX_LEVEL:
         raise ValueError(
-            f"level {level} is out of range for {task.name}: its boards have a side of "
+            f"level {level!r} is out of range for {task.name}: its boards have a side of "
             f"{task.min_level} to {MAX_LEVEL} cells"
         )
-    return level
+    return int(level)
 
 
 def load_layout(task: str, data: Mapping[str, Any], level: int | None = None) -> Layout:

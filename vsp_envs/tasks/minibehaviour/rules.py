@@ -33,18 +33,18 @@ def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     task = get_task("minibehaviour")
     try:
         table = [(int(row), int(col)) for row, col in data["table"]]
-        size = level or data.get("level")
+        size = data.get("level") if level is None else level
         if size is None:
             cells = [data["start"], data["printer"], *table]
             reach = max(int(value) for cell in cells for value in cell) + 1
             size = next((known for known in task.paper_levels if known >= reach), reach)
-        size = check_level(task, int(size))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise LayoutError(f"a room has start, printer and six table cells ({error})") from None
+    size = check_level(task, size)
     row, col = min(table, default=(0, 0))
     if sorted(table) != [(row + r, col + c) for r in range(TABLE_ROWS) for c in range(TABLE_COLS)]:
         raise LayoutError(f"the table is {TABLE_ROWS} rows × {TABLE_COLS} columns, got {table}")
-    for corner in (table[0], table[-1]):
+    for corner in (min(table), max(table)):
         read_cell({"table": corner}, "table", size)
     start, printer = read_cell(data, "start", size), read_cell(data, "printer", size)
     if start == printer or start in table or printer in table:

@@ -1,0 +1,1 @@
+"""What an agent is worth: planning and perception rates with intervals, run folders and reports."""

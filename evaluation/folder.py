@@ -1,0 +1,120 @@
+"""A run's folder: `config.json`, `replies.jsonl` that grows by the line, `results.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import vsp_envs
+from evaluation.metrics import Record
+
+PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read back or still in memory."""
+
+    name: str
+    config: Mapping[str, Any]
+    results: Mapping[str, Any]
+    records: list[Record]
+
+
+def read_run(path: Path, name: str = "") -> Run:
+    """The run in a folder, named after it. Raises ValueError if it holds none or is unfinished."""
+    if not (path / "results.json").is_file():
+        raise ValueError(f"{path} holds no finished run: there is no results.json in it")
+    config, results = read_json(path / "config.json"), read_json(path / "results.json")
+    return Run(name or path.resolve().name, config, results, read_replies(path / "replies.jsonl"))
+
+
+def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
+    """Make a run's folder, or go on in it: the replies that are already there.
+
+    Raises ValueError if the folder holds a run of other settings.
+    """
+    settings = json.loads(json.dumps(settings))
+    if (path / "config.json").is_file():
+        held = read_json(path / "config.json").get("settings", {})
+        other = [name for name in {**held, **settings} if held.get(name) != settings.get(name)]
+        if other:
+            raise ValueError(
+                f"{path} holds a run with another {', '.join(other)}; "
+                "choose another --out, or remove that folder to start anew"
+            )
+        return read_replies(path / "replies.jsonl", repair=True)
+    path.mkdir(parents=True, exist_ok=True)
+    if (path / "replies.jsonl").is_file():
+        raise ValueError(f"{path} holds replies.jsonl without a config.json; choose another --out")
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    write_json(
+        path / "config.json",
+        {"settings": settings, "versions": versions(), "command": command},
+    )
+    return []
+
+
+def read_replies(path: Path, repair: bool = False) -> list[Record]:
+    """The records of a `replies.jsonl`; none if there is no such file.
+
+    A last line that was cut off is left out and, with `repair`, cut from the file with a word on
+    stderr. Raises ValueError for any other line that is not JSON.
+    """
+    if not path.is_file():
+        return []
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    if rest and repair:
+        print(f"{path}: dropped a half-written last line", file=sys.stderr)
+        os.truncate(path, len(whole) + 1 if whole else 0)
+    return [_record(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+
+
+def _record(path: Path, number: int, line: bytes) -> Record:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}, line {number} is not a record; remove that line")
+    return record
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file. Raises ValueError that names it if it is broken."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}; remove it to start anew") from None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write all of a JSON file or nothing."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write all of a file or nothing: a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(text)
+    os.replace(draft, path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on; packages that are not installed are left out."""
+    found = {"python": platform.python_version(), "vsp_envs": vsp_envs.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,173 @@
+"""Episodes as pictures: the board, what the model did on it, and what it said."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import NamedTuple
+
+from PIL import Image
+
+from evaluation.facts import Fact, facts_of
+from evaluation.metrics import Record
+from vsp_envs import Action, Cell, Layout, Outcome, load_layout, render
+from vsp_envs.plan import CLOSE, OPEN, action_name, find_answer
+from vsp_envs.simulate import state_cell
+from vsp_envs.solve import compile_layout
+from vsp_envs.tables import STEPS
+
+BOARD_PIXELS = 192
+FAILURES, SUCCESSES = 18, 6
+"""Boards of each sort in a gallery."""
+_STUB = 0.45  # how far, in cells, a refused move is drawn
+_SPREAD = 0.08  # how far, in cells, a way back is drawn beside the way out
+
+
+class Stroke(NamedTuple):
+    """One action on the picture, in cells from the top left."""
+
+    kind: str
+    """`move`, `refused` (a move that the rules refuse), `fall` (the move that failed), or for PICK
+    and DROP `act` and `refused_act`."""
+    x: float
+    y: float
+    end_x: float
+    end_y: float
+    label: str
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Where the arrow's head is drawn."""
+        return (self.x + self.end_x) / 2, (self.y + self.end_y) / 2
+
+    @property
+    def angle(self) -> float:
+        """Direction of the arrow in degrees, clockwise from the right."""
+        return math.degrees(math.atan2(self.end_y - self.y, self.end_x - self.x))
+
+
+class Reading(NamedTuple):
+    """A reply, with the answer block that was read in the middle."""
+
+    before: str
+    answer: str
+    after: str
+
+
+class Board(NamedTuple):
+    """One episode of a gallery."""
+
+    record: Record
+    right: bool
+    verdict: str
+    picture: str
+    """The board as a data URI."""
+    strokes: list[Stroke]
+    plan: str
+    reading: Reading
+    misread: list[Fact]
+    """What the reply says of the board that is not so."""
+
+
+def gallery(records: Sequence[Record], goal: str = "plan") -> list[Board]:
+    """Failures first, then a few successes, both spread over tasks and levels."""
+    right = [_is_right(record, goal) for record in records]
+    failures = [record for record, fine in zip(records, right, strict=True) if not fine]
+    successes = [record for record, fine in zip(records, right, strict=True) if fine]
+    chosen = [*_spread(failures)[:FAILURES], *_spread(successes)[:SUCCESSES]]
+    return [board(record, goal) for record in chosen]
+
+
+def board(record: Record, goal: str = "plan") -> Board:
+    """One episode, drawn."""
+    layout = load_layout(record["task"], record["layout"], record["level"])
+    facts = facts_of(record)
+    wrong = [fact for fact in facts if not fact.right and (goal == "perceive" or fact.said)]
+    plan = [Action[name] for name in record["plan"]]
+    return Board(
+        record=record,
+        right=_is_right(record, goal),
+        verdict=verdict(record, wrong, goal),
+        picture=picture(layout, record["image"]["theme"]),
+        strokes=strokes(layout, record["states"], plan) if goal == "plan" else [],
+        plan=" ".join(map(action_name, plan)),
+        reading=reading(record["reply"]),
+        misread=wrong,
+    )
+
+
+def verdict(record: Record, wrong: Sequence[Fact], goal: str) -> str:
+    """How the episode ended, in a few words."""
+    if record["error"]:
+        return "no reply"
+    if goal == "perceive":
+        return f"{len(wrong)} wrong" if wrong else "all right"
+    if record["status"] != "ok":
+        return f"answer {record['status']}"
+    steps = f"{record['steps']} steps, shortest {record['optimal_length']}"
+    if record["success"]:
+        return "optimal" if record["optimal"] else f"success: {steps}"
+    if record["outcome"] == "success":
+        return f"not shortest: {steps}"
+    why = record["reason"].replace("_", " ")
+    return f"failed: {why}" if record["outcome"] != "running" else f"unfinished: {why or steps}"
+
+
+def picture(layout: Layout, theme: str) -> str:
+    """The board before the first move as a PNG data URI, in cells of whole pixels."""
+    pixels = layout.level * max(1, round(BOARD_PIXELS / layout.level))
+    file = io.BytesIO()
+    Image.fromarray(render(layout, pixels, theme)).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def strokes(layout: Layout, states: Sequence[int], plan: Sequence[Action]) -> list[Stroke]:
+    """What to draw for the actions that were played; `states` holds one more than they are."""
+    machine, drawn = compile_layout(layout), []
+    passed: Counter[frozenset[Cell]] = Counter()
+    for state, after, action in zip(states, states[1:], plan, strict=False):
+        cell, target = state_cell(layout, state), state_cell(layout, after)
+        aside = _SPREAD * (passed[frozenset((cell, target))] % 4)
+        passed[frozenset((cell, target))] += cell != target
+        outcome = Outcome(machine.outcome[state][action])
+        drawn.append(_stroke(cell, target, action, outcome, aside))
+    return list(dict.fromkeys(drawn))  # running into the same wall again looks the same
+
+
+def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, aside: float) -> Stroke:
+    x, y, label = cell.col + 0.5 + aside, cell.row + 0.5 + aside, action_name(action)
+    refused = outcome is Outcome.ILLEGAL
+    if action > Action.UP:
+        return Stroke("refused_act" if refused else "act", x, y, x, y, label)
+    if refused:
+        down, right = STEPS[action]
+        return Stroke("refused", x, y, x + _STUB * right, y + _STUB * down, label)
+    kind = "fall" if outcome is Outcome.FAILURE else "move"
+    return Stroke(kind, x, y, target.col + 0.5 + aside, target.row + 0.5 + aside, label)
+
+
+def reading(reply: str) -> Reading:
+    """The reply, split around the answer block that was read."""
+    answer = find_answer(reply)
+    if answer is None:
+        return Reading(reply, "", "")
+    *_, block = re.finditer(re.escape(f"{OPEN}{answer}{CLOSE}"), reply, re.IGNORECASE)
+    return Reading(reply[: block.start()], block[0], reply[block.end() :])
+
+
+def _is_right(record: Record, goal: str) -> bool:
+    if goal == "plan" or record["error"]:
+        return record["success"]
+    return all(fact.right for fact in facts_of(record))
+
+
+def _spread(records: Sequence[Record]) -> list[Record]:
+    kinds: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        kinds.setdefault((record["task"], record["level"]), []).append(record)
+    return [each for each in chain(*zip_longest(*kinds.values())) if each is not None]

@@ -1,0 +1,71 @@
+"""Perception: an agent answers questions about each board. `python -m evaluation.perception`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.agent import Agent
+from evaluation.cli import main
+from evaluation.collect import Options, collect, draw_cases, make_agent, settings_of
+from evaluation.facts import perceived
+from evaluation.metrics import INTERVAL, Record, tabulate
+from evaluation.report import print_results, store
+from vsp_envs.select import Kind, select_kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptionOptions(Options):
+    """Ask an agent what it sees; exact match per question and for all, with 95 % intervals."""
+
+
+def evaluate(
+    agent: Agent,
+    kinds: Sequence[Kind],
+    split: str | None = "test",
+    episodes: int = 200,
+    input: str = "image",
+    seed: int = 0,
+    out: Path | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """The content of `results.json`; otherwise as `evaluation.planning.evaluate`."""
+    cases = draw_cases(kinds, split, episodes, input, "perceive", seed)
+    asked = {"split": split, "episodes": episodes, "input": input, "seed": seed}
+    settings = settings_of(agent, kinds, goal="perceive", **asked)
+    records = collect(agent, cases, "env", settings, out, progress)
+    results = results_of(records)
+    if out:
+        store(out, results, records)
+    return results
+
+
+def results_of(records: Sequence[Record]) -> dict[str, Any]:
+    """`exact`, every question of a board answered right, and under `questions` each by itself."""
+    answers = [perceived(record) for record in records]
+    results = tabulate(records, [{"exact": all(right.values())} for right in answers])
+    questions = tabulate(records, answers)
+    for task, found in results["tasks"].items():
+        single = questions["tasks"][task]
+        for level, rates in found["levels"].items():
+            rates["questions"] = single["levels"][level]
+        found["questions"] = {name: rate for name, rate in single.items() if name != "levels"}
+        errors = sum(bool(record["error"]) for record in records if record["task"] == task)
+        found["replies"] = {"error": errors}
+    return {"goal": "perceive", "interval": INTERVAL, **results}
+
+
+def run(options: PerceptionOptions) -> None:
+    """The command."""
+    kinds = select_kinds(options.tasks, options.levels)
+    results = evaluate(
+        make_agent(options), kinds, options.split, options.episodes, options.input,
+        options.seed, options.out, progress=True,
+    )  # fmt: skip
+    print_results(results, options.out)
+
+
+if __name__ == "__main__":
+    main(run, PerceptionOptions)

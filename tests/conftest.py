@@ -1,0 +1,21 @@
+"""What several test files share: the tiny model, built once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of the smallest tiny model, untrained."""
+    from training.tiny import build_tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    model, processor, _ = build_tiny("S")
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder

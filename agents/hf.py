@@ -50,7 +50,11 @@ class HFAgent:
     """A local checkpoint. Requests are answered `batch_size` at a time."""
 
     def __init__(
-        self, loaded: Loaded, sampling: Sampling | None = None, batch_size: int = 64, name: str = "hf"
+        self,
+        loaded: Loaded,
+        sampling: Sampling | None = None,
+        batch_size: int = 64,
+        name: str = "hf",
     ) -> None:
         """Take over a loaded model; see `HFAgent.load` for a path."""
         self.model, self.processor, self.view = loaded
@@ -77,7 +81,9 @@ class HFAgent:
             replies += self.answer(prompts[first : first + self.batch_size])
         return replies
 
-    def answer(self, prompts: Sequence[Prompt], openings: Sequence[str] | None = None) -> list[Reply]:
+    def answer(
+        self, prompts: Sequence[Prompt], openings: Sequence[str] | None = None
+    ) -> list[Reply]:
         """One batch of replies; `openings` are put in the model's mouth and open its replies."""
         self.model.eval()
         inputs = encode_prompts(self.processor, prompts, openings)

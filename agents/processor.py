@@ -13,7 +13,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 class ImageTextProcessor(Qwen3VLProcessor):
     """`Qwen3VLProcessor` for images and text; call, chat template, save and load work as usual."""
 
-    def __init__(self, image_processor: Any, tokenizer: Any, chat_template: str | None = None) -> None:
+    def __init__(
+        self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
+    ) -> None:
         """Same parts as the parent, less the video processor."""
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
 

@@ -41,7 +41,9 @@ def visual_words(task: str, goal: str, style: str, theme: str) -> str:
     return f"{get_task(task).rules_text}\n{legend}\n{_ask(task, goal, style)}"
 
 
-def text_prompt(layout: Layout, goal: str, style: str, plan: Sequence[Action] | None = None) -> Prompt:
+def text_prompt(
+    layout: Layout, goal: str, style: str, plan: Sequence[Action] | None = None
+) -> Prompt:
     """The board as text: the student's symbolic prompt and the teacher's alike.
 
     With `plan` the teacher is also given a reference plan; without, none is in the prompt.

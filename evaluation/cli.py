@@ -1,4 +1,4 @@
-"""The command line of the project: a frozen dataclass in, one clear line out when the user erred."""
+"""The command line of the project: frozen dataclasses in, one clear line for a user error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def main(
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130. Anything
     else is a bug and keeps its traceback.
     """
-    config = tyro.cli(config_class, args=args)
+    spec = sys.modules["__main__"].__spec__
+    config = tyro.cli(config_class, args=args, prog=f"python -m {spec.name}" if spec else None)
     try:
         command(config)
     except KeyboardInterrupt:

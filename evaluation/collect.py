@@ -27,8 +27,7 @@ class Options:
     """What every evaluation asks for."""
 
     out: Path
-    """Folder for config.json, replies.jsonl, results.json and report.html. A run that was stopped
-    goes on there; a folder of other settings is refused."""
+    """Folder of the run: a stopped run goes on there, one of other settings is refused."""
     agent: str = "hf"
     """`hf` (a local checkpoint), `oracle` (a shortest plan), `random` (as many random actions) or
     `blind` (knows start and goal, ignores what is between)."""
@@ -108,7 +107,7 @@ def collect(
     out: Path | None = None,
     progress: bool = False,
 ) -> list[Record]:
-    """One record per case, in order. With `out`, cases that are already there are not played again."""
+    """One record per case, in order; what a run in `out` already holds is not played again."""
     held = {_key_of(record): record for record in (open_folder(out, settings) if out else [])}
     left = [case for case in cases if _key(case) not in held]
     batch_size = getattr(agent, "batch_size", 64)  # so that the bar moves with each model call

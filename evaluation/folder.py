@@ -48,7 +48,7 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
         other = [name for name in {**held, **settings} if held.get(name) != settings.get(name)]
         if other:
             raise ValueError(
-                f"{path} holds a run with another {', '.join(other)}; "
+                f"{path} holds a run of different {', '.join(other)}; "
                 "choose another --out, or remove that folder to start anew"
             )
         return read_replies(path / "replies.jsonl", repair=True)

@@ -26,6 +26,7 @@ FAILURES, SUCCESSES = 18, 6
 """Boards of each sort in a gallery."""
 _STUB = 0.45  # how far, in cells, a refused move is drawn
 _SPREAD = 0.08  # how far, in cells, a way back is drawn beside the way out
+_ACT_SPREAD = 0.3  # and a DROP beside the PICK of the same cell
 
 
 class Stroke(NamedTuple):
@@ -132,23 +133,26 @@ def strokes(layout: Layout, states: Sequence[int], plan: Sequence[Action]) -> li
     passed: Counter[frozenset[Cell]] = Counter()
     for state, after, action in zip(states, states[1:], plan, strict=False):
         cell, target = state_cell(layout, state), state_cell(layout, after)
-        aside = _SPREAD * (passed[frozenset((cell, target))] % 4)
-        passed[frozenset((cell, target))] += cell != target
+        times = passed[frozenset((cell, target))]
+        passed[frozenset((cell, target))] += cell != target or action > Action.UP
         outcome = Outcome(machine.outcome[state][action])
-        drawn.append(_stroke(cell, target, action, outcome, aside))
+        drawn.append(_stroke(cell, target, action, outcome, times))
     return list(dict.fromkeys(drawn))  # running into the same wall again looks the same
 
 
-def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, aside: float) -> Stroke:
-    x, y, label = cell.col + 0.5 + aside, cell.row + 0.5 + aside, action_name(action)
+def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, times: int) -> Stroke:
+    x, y, label = cell.col + 0.5, cell.row + 0.5, action_name(action)
     refused = outcome is Outcome.ILLEGAL
     if action > Action.UP:
+        x += _ACT_SPREAD * (times % 2)
         return Stroke("refused_act" if refused else "act", x, y, x, y, label)
     if refused:
         down, right = STEPS[action]
         return Stroke("refused", x, y, x + _STUB * right, y + _STUB * down, label)
     kind = "fall" if outcome is Outcome.FAILURE else "move"
-    return Stroke(kind, x, y, target.col + 0.5 + aside, target.row + 0.5 + aside, label)
+    aside = _SPREAD * (times % 4)
+    end_x, end_y = target.col + 0.5 + aside, target.row + 0.5 + aside
+    return Stroke(kind, x + aside, y + aside, end_x, end_y, label)
 
 
 def reading(reply: str) -> Reading:

@@ -81,8 +81,9 @@ def tabulate(records: Sequence[Record], marks: Sequence[Marks]) -> dict[str, Any
 
 def level_rates(judged: Sequence[tuple[Record, Marks]]) -> dict[str, Rate]:
     """The rate of each measure over the episodes of one task and level."""
+    came = [(mark, not record["error"]) for record, mark in judged]
     return {
-        name: wilson(sum(mark[name] and not record["error"] for record, mark in judged), len(judged))
+        name: wilson(sum(mark[name] and reply for mark, reply in came), len(came))
         for name in judged[0][1]
     }
 

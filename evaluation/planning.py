@@ -70,7 +70,7 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def count_replies(records: Sequence[Record]) -> dict[str, int]:
-    """How many replies there are of each parse status, with illegal actions, and that never came."""
+    """Replies by parse status, with illegal actions, and how many never came."""
     counts = Counter(record["status"] for record in records if not record["error"])
     illegal = sum(record["illegal"] > 0 for record in records)
     return {**counts, "illegal": illegal, "error": sum(bool(each["error"]) for each in records)}

@@ -17,7 +17,7 @@ from evaluation.metrics import Rate
 SERIES = ("#3f7fd6", "#d9782b", "#2f9b72", "#9a6bd0", "#c9588f", "#8a8f98", "#b0902a", "#3aa3b8")
 """Line colours that are legible on white and on black."""
 _INK, _GRID = "#010203", "#040506"  # stand-ins that `svg` turns into the page's own colours
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     **{"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10},
     **{"text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK},
     **{"xtick.color": _INK, "ytick.color": _INK, "axes.edgecolor": _GRID, "grid.color": _GRID},
@@ -47,9 +47,7 @@ def history_points(
     log_history: Sequence[Mapping[str, Any]], key: str, name: str | None = None
 ) -> list[Point]:
     """The curve of a key in the `log_history` of a Trainer's `trainer_state.json`."""
-    return [
-        Point(entry["step"], name or key, entry[key]) for entry in log_history if key in entry
-    ]
+    return [Point(entry["step"], name or key, entry[key]) for entry in log_history if key in entry]
 
 
 def curves_svg(chart: Chart) -> str:
@@ -68,18 +66,25 @@ def curves_svg(chart: Chart) -> str:
             color = SERIES[place % len(SERIES)]
             axes.plot(steps, values, color=color, marker=marker, markersize=3.5, label=name)
         axes.set(title=chart.title, xlabel="step")
-        _finish(axes, len(lines), chart.share)
+        _finish(figure, axes, len(lines), chart.share)
         return svg(figure)
 
 
-def levels_svg(rates: Mapping[str, Mapping[int, Rate]], title: str) -> str:
-    """Rates by level with their intervals as error bars; one line per name."""
+def levels_svg(
+    rates: Mapping[str, Mapping[int, Rate]], title: str, names: Sequence[str] = ()
+) -> str:
+    """Rates by level with their intervals as error bars; one line per name.
+
+    A name has the colour of its place in `names`, so that it is the same in every chart of a page.
+    """
+    names = list(names or rates)
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
         figure = Figure((5.2, 3.0), layout="constrained")
         axes = figure.subplots()
-        for place, (name, levels) in enumerate(rates.items()):
+        for name, levels in rates.items():
+            place = names.index(name)
             # Side by side: error bars of equal rates would cover each other.
-            beside = 0.07 * (place - (len(rates) - 1) / 2)
+            beside = 0.07 * (place - (len(names) - 1) / 2)
             values = [rate.value for rate in levels.values()]
             below = [rate.value - rate.low for rate in levels.values()]
             above = [rate.high - rate.value for rate in levels.values()]
@@ -90,20 +95,20 @@ def levels_svg(rates: Mapping[str, Mapping[int, Rate]], title: str) -> str:
         axes.set(title=title, xlabel="level")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.margins(x=0.12)
-        _finish(axes, len(rates), share=True)
+        _finish(figure, axes, len(rates), share=True)
         return svg(figure)
 
 
-def _finish(axes: Axes, lines: int, share: bool) -> None:
+def _finish(figure: Figure, axes: Axes, lines: int, share: bool) -> None:
     if share:
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     if lines > 1:
-        axes.legend(fontsize=9)
+        figure.legend(loc="outside lower center", ncols=4, fontsize=9)
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element for an HTML page, without a reference to anything outside."""
+    """The figure as an `<svg>` element for an HTML page, without references to anything outside."""
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=nothing)

@@ -73,13 +73,14 @@ def write_report(
     `table` is the summary; without it there is one row per run. `charts` are training curves.
     `lead` says in a sentence or two what the page is about.
     """
-    rates = {name: levels_svg(found, name) for name, found in rates_by_level(runs).items()}
+    names = [run.name for run in runs]
+    levels = [levels_svg(found, name, names) for name, found in rates_by_level(runs).items()]
     page = _template().render(
         title=title,
         lead=lead,
         table=table or (summary(runs) if len(runs) > 1 else None),
         charts=[curves_svg(chart) for chart in charts],
-        levels=list(rates.values()),
+        levels=levels,
         sections=[_section(run) for run in runs],
     )
     write_text(path, page)
@@ -154,7 +155,7 @@ def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
 
 def print_table(table: Table, title: str | None = None) -> None:
     """A table on the terminal: per cent with the interval, and the episodes of a row under n."""
-    shown = ConsoleTable(title=title, box=SIMPLE_HEAD)
+    shown = ConsoleTable(title=title, box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column(table.corner)
     for column in [*table.columns, "n"]:
         shown.add_column(column, justify="right")
@@ -167,7 +168,12 @@ def rate_text(rate: Rate | None) -> str:
     """`94.5 (90.4–96.9)`, in per cent; `–` for None."""
     if rate is None:
         return "–"
-    return f"{100 * rate.value:.1f} ({100 * rate.low:.1f}–{100 * rate.high:.1f})"
+    return f"{per_cent(rate.value)} ({per_cent(rate.low)}–{per_cent(rate.high)})"
+
+
+def per_cent(share: float) -> str:
+    """`94.5`; `100` is exact and `100.0` is rounded."""
+    return "100" if share == 1 else f"{100 * share:.1f}"
 
 
 def _section(run: Run) -> Section:
@@ -184,6 +190,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["per_cent"] = per_cent
     return environment.get_template("report.html")
 
 
@@ -203,7 +210,10 @@ def run(options: ReportOptions) -> None:
     """The command."""
     if not options.runs:
         raise ValueError("name at least one run folder, for example runs/oracle")
-    runs = [read_run(path) for path in options.runs]
+    names = [path.resolve().name for path in options.runs]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in options.runs]
+    runs = [read_run(path, name) for path, name in zip(options.runs, names, strict=True)]
     write_report(options.out, options.title, runs)
     print(f"report: {options.out}")
 

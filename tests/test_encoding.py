@@ -117,14 +117,18 @@ def test_a_completion_stops_at_its_first_end_token_and_keeps_it() -> None:
     assert until_end([9], [9]) == [9]
 
 
-def test_sampling_leaves_the_training_random_state_alone(tiny: Loaded, layouts: list[Layout]) -> None:
+def test_sampling_leaves_the_training_random_state_alone(
+    tiny: Loaded, layouts: list[Layout]
+) -> None:
     batch = encode_prompts(tiny.processor, visual_prompts(tiny, layouts[:1]))
     before = torch.get_rng_state()
     sample(tiny.model, batch, Sampling(1.0, 3, seed=1), pad_id=0)
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_an_opening_is_continued_and_is_part_of_the_reply(tiny: Loaded, layouts: list[Layout]) -> None:
+def test_an_opening_is_continued_and_is_part_of_the_reply(
+    tiny: Loaded, layouts: list[Layout]
+) -> None:
     agent = HFAgent(tiny, Sampling(max_new_tokens=2))
     [reply] = agent.answer(visual_prompts(tiny, layouts[:1]), ["size 3\nroute"])
     assert reply.text.startswith("size 3\nroute") and reply.tokens <= 2

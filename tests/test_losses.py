@@ -45,7 +45,8 @@ def test_masked_tokens_count_in_no_loss() -> None:
     mask = torch.tensor([[True, True, False]])
     assert reverse_kl(STUDENT, TEACHER, IDS, mask, 2).item() == pytest.approx(sum(KL[:2]) / 2)
     torch.testing.assert_close(
-        cross_entropy(STUDENT, IDS, mask, 2), cross_entropy(STUDENT[:, :2], IDS[:, :2], ALL[:, :2], 2)
+        cross_entropy(STUDENT, IDS, mask, 2),
+        cross_entropy(STUDENT[:, :2], IDS[:, :2], ALL[:, :2], 2),
     )
 
 

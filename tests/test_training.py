@@ -114,7 +114,9 @@ def test_a_finished_run_is_left_alone_and_other_settings_are_refused(
         sft.train(replace(sft_config, learning_rate=1.0))
 
 
-def test_a_missing_or_corrupt_checkpoint_is_named(sft_config: sft.SFTConfig, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_missing_or_corrupt_checkpoint_is_named(
+    sft_config: sft.SFTConfig, tiny_folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint at .*nowhere"):
         sft.train(replace(sft_config, model=str(tmp_path / "nowhere"), out=tmp_path / "a"))
     broken = tmp_path / "broken"

@@ -80,7 +80,9 @@ class OPCDTrainer(CompletionTrainer):
         judged = complete(teacher, answers, self._pad_id)
         return {"student": scored._asdict(), "teacher": judged._asdict(), "mask": scored.mask}
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """The divergence at every sampled token, averaged over the whole step."""
         student, teacher = Completed(**inputs["student"]), Completed(**inputs["teacher"])
         logits = self.completion_logits(model, student) / self.config.temperature
@@ -117,7 +119,9 @@ class OPCDTrainer(CompletionTrainer):
         )
 
     @torch.no_grad()
-    def _note_divergence(self, logits: torch.Tensor, target: torch.Tensor, student: Completed) -> None:
+    def _note_divergence(
+        self, logits: torch.Tensor, target: torch.Tensor, student: Completed
+    ) -> None:
         log_student, log_teacher = log_probs(logits), log_probs(target)
         divergence = (log_student.exp() * (log_student - log_teacher)).sum(-1)
         same = logits.argmax(-1) == target.argmax(-1)

@@ -41,11 +41,15 @@ class SFTConfig(TrainingConfig):
 class SFTTrainer(CompletionTrainer):
     """Cross-entropy of the reference answer."""
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """Mean over the step's answer tokens."""
         completed = Completed(**inputs)
         logits = self.completion_logits(model, completed)
-        return self.over_ranks(cross_entropy(logits, completed.ids, completed.mask, num_items_in_batch))
+        return self.over_ranks(
+            cross_entropy(logits, completed.ids, completed.mask, num_items_in_batch)
+        )
 
 
 class Collate:

@@ -187,7 +187,9 @@ def parameter_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]
 class Measure(TrainerCallback):
     """Calls `measure(step)` every so many steps and at the start, and logs what it returns."""
 
-    def __init__(self, trainer: CompletionTrainer, every: int, measure: Callable[[], dict[str, float]]):
+    def __init__(
+        self, trainer: CompletionTrainer, every: int, measure: Callable[[], dict[str, float]]
+    ):
         """`every` 0 measures nothing."""
         self.trainer, self.every, self.measure = trainer, every, measure
 
@@ -203,7 +205,9 @@ def run(trainer: CompletionTrainer, loaded: Loaded) -> Path:
     A finished run is left alone. Raises ValueError if the folder holds a run of other settings.
     """
     config, out = trainer.config, trainer.config.out
-    settings = json.loads(json.dumps({"stage": type(trainer).__name__, **asdict(config)}, default=str))
+    settings = json.loads(
+        json.dumps({"stage": type(trainer).__name__, **asdict(config)}, default=str)
+    )
     if is_done(out, settings):
         print(f"{out} is done; delete it to train again", file=sys.stderr)
         return out
@@ -239,8 +243,3 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint, or None."""
     found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
-
-
-def curve(history: Sequence[dict[str, Any]], name: str) -> list[tuple[int, float]]:
-    """(step, value) of one logged name."""
-    return [(entry["step"], entry[name]) for entry in history if name in entry]

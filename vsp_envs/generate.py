@@ -78,9 +78,11 @@ def draw_distinct(spec: LayoutSpec, count: int, seed: int) -> list[Layout]:
             return list(found)
         repeats = repeats + 1 if layout in found else 0
         found[layout] = None
-        if repeats > 100 * (10 + len(found)):
+        # Were one of n + 1 equally likely layouts missing, 20 n draws would miss it by chance once
+        # in e^20 times.
+        if repeats > 20 * (10 + len(found)):
             break
     raise NoLayoutError(
         f"asked for {count} different {spec.task} layouts of level {spec.level} with "
-        f"split={spec.split!r}, but there seem to be only {len(found)}"
+        f"split={spec.split!r}, but there seem to be only {len(found)}; ask for fewer"
     )

@@ -24,7 +24,9 @@ def open_text(layout: Layout) -> str:
         "[" + "".join(action_name(move) for move in MOVES if not mask & WALL_OF[move]) + "]"
         for mask in layout.grid
     ]
-    return " ".join("".join(cells[i : i + layout.level]) for i in range(0, len(cells), layout.level))
+    return " ".join(
+        "".join(cells[i : i + layout.level]) for i in range(0, len(cells), layout.level)
+    )
 
 
 def state_text(layout: Layout) -> str:

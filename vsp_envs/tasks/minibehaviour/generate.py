@@ -7,7 +7,7 @@ from vsp_envs.tasks.minibehaviour.rules import FLOOR, TABLE_COLS, TABLE_ROWS, fu
 
 
 def generate(level: int, count: int, rng: np.random.Generator, frozen_prob: float) -> Boards:
-    """Candidates; below level 5 some cannot be solved."""
+    """Every candidate can be solved: the free cells of a room hang together."""
     row = rng.integers(level - TABLE_ROWS + 1, size=count)
     table = row * level + rng.integers(level - TABLE_COLS + 1, size=count)
     anywhere = np.zeros(count, np.int64)

@@ -27,7 +27,5 @@ def questions(layout: Layout) -> list[Question]:
             cells_text(beside_table),
             False,
         ),
-        Question(
-            "moves", "What can the agent do now?", actions_text(legal_actions(layout)), False
-        ),
+        Question("moves", "What can the agent do now?", actions_text(legal_actions(layout)), False),
     ]

@@ -49,7 +49,9 @@ def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     start, printer = read_cell(data, "start", size), read_cell(data, "printer", size)
     if start == printer or start in table or printer in table:
         raise LayoutError(f"start {start}, printer {printer} and table {table} overlap")
-    return furnish(size, *(np.array([r * size + c]) for r, c in (start, printer, (row, col)))).layout(0)
+    return furnish(
+        size, *(np.array([r * size + c]) for r, c in (start, printer, (row, col)))
+    ).layout(0)
 
 
 def furnish(level: int, start: np.ndarray, printer: np.ndarray, table: np.ndarray) -> Boards:

@@ -1,0 +1,233 @@
+"""The whole method on a tiny model and a CPU: `make demo`, or `python -m training.demo`.
+
+base (plans on text, cannot see) → perception SFT (sees, no longer plans) → OPCD (plans from
+pixels), then every model and baseline on the same held-out boards, one table and one report.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.agent import Agent
+from agents.forced import ForcedRoute
+from agents.hf import HFAgent, Sampling
+from agents.scripted import SCRIPTED
+from evaluation import perception, planning
+from evaluation.cli import main
+from evaluation.folder import read_json, read_run, write_json
+from evaluation.plots import Chart, history_points
+from evaluation.report import Row, Table, print_table, write_report
+from training import base, opcd, sft
+from vsp_envs.select import Kind, select_kinds
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Train a tiny Qwen3-VL by the whole method and compare it with every baseline."""
+
+    out: Path = Path("runs/demo")
+    """Run folder. Run again, the demo resumes or says that it is done."""
+    level: int = 3
+    """FrozenLake level, 3 or 4."""
+    tasks: str = "frozenlake"
+    """`frozenlake`, or `all`: FrozenLake 3, Maze 3 and MiniBehaviour 5 in one model."""
+    episodes: int = 200
+    """Held-out test boards per task and level."""
+    seed: int = 0
+    """Seed of everything."""
+
+
+class Recipe(NamedTuple):
+    """What the three stages are run with."""
+
+    tasks: tuple[str, ...]
+    """Boards of SFT, OPCD and evaluation."""
+    base: dict[str, Any]
+    sft: dict[str, Any]
+    opcd: dict[str, Any]
+
+
+RECIPES = {
+    "frozenlake:3": Recipe(
+        ("frozenlake:3",),
+        {"size": "S", "steps": 1200, "learning_rate": 3e-3},
+        {"steps": 400, "learning_rate": 3e-4, "vision_learning_rate": 3e-3},
+        {"steps": 150, "learning_rate": 1e-3},
+    ),
+    "frozenlake:4": Recipe(
+        ("frozenlake:4",),
+        {"size": "M", "steps": 1200, "learning_rate": 2e-3, "tasks": ("frozenlake:3-4",)},
+        {"steps": 350, "learning_rate": 2e-4, "vision_learning_rate": 2e-3},
+        {"steps": 150, "learning_rate": 5e-4},
+    ),
+    "all": Recipe(
+        ("frozenlake:3", "maze:3", "minibehaviour:5"),
+        {"size": "M", "steps": 1800, "learning_rate": 2e-3, "batch_size": 96},
+        {"steps": 500, "learning_rate": 2e-4, "vision_learning_rate": 2e-3, "batch_size": 96},
+        {"steps": 250, "learning_rate": 5e-4, "batch_size": 96},
+    ),
+}
+"""Recipes by what is trained on. Learning rates are from a search on the validation split."""
+
+
+def recipe_of(config: DemoConfig) -> Recipe:
+    """The recipe that the settings name. Raises ValueError for what has none."""
+    name = "all" if config.tasks == "all" else f"{config.tasks}:{config.level}"
+    if name not in RECIPES:
+        raise ValueError(
+            f"the demo has no recipe for tasks {config.tasks!r} at level {config.level}; it has "
+            "FrozenLake 3 (the default), FrozenLake 4 (--level 4) and --tasks all"
+        )
+    return RECIPES[name]
+
+
+def train(config: DemoConfig) -> dict[str, float]:
+    """The three stages, each skipped if it is done; returns the seconds each one took here."""
+    recipe, out, seconds = recipe_of(config), config.out, {}
+    common = {"tasks": recipe.tasks, "seed": config.seed}
+    models = {"base": str(out / "base"), "sft": str(out / "sft")}
+    stages: dict[str, Callable[[], Path]] = {
+        "base": lambda: base.train(
+            base.BaseConfig(**{**common, "out": out / "base"} | recipe.base)
+        ),
+        "sft": lambda: sft.train(
+            sft.SFTConfig(**{**common, "out": out / "sft", "model": models["base"]} | recipe.sft)
+        ),
+        "opcd": lambda: opcd.train(
+            opcd.OPCDConfig(
+                **{**common, "out": out / "opcd", "model": models["sft"], "teacher": models["base"]}
+                | recipe.opcd
+            )
+        ),
+    }
+    for name, stage in stages.items():
+        print(f"— {name}", flush=True)
+        began = time.perf_counter()
+        stage()
+        seconds[name] = time.perf_counter() - began
+    return seconds
+
+
+class Line(NamedTuple):
+    """A row of the demo's table: who plays, by image or text, and how its perception is measured."""
+
+    name: str
+    agent: Callable[[], Agent]
+    input: str = "image"
+    perception: str = ""
+    """`asked`: the perception questions; `stated`: the state at the head of the planning answer."""
+    note: str = ""
+
+
+def lines(out: Path, seed: int) -> list[Line]:
+    """The table's rows."""
+
+    def model(stage: str) -> HFAgent:
+        return HFAgent.load(
+            str(out / stage), dtype="float32", sampling=Sampling(max_new_tokens=160)
+        )
+
+    return [
+        Line("base", lambda: model("base"), perception="asked"),
+        Line("SFT", lambda: model("sft"), perception="asked"),
+        Line("SFT, made to go on with a route", lambda: ForcedRoute(model("sft"))),
+        Line("OPCD", lambda: model("opcd"), perception="stated"),
+        Line("symbolic-input bound (base, text)", lambda: model("base"), "text"),
+        Line("blind", lambda: SCRIPTED["blind"](seed)),
+        Line("random", lambda: SCRIPTED["random"](seed)),
+        Line("oracle", lambda: SCRIPTED["oracle"](seed), perception="asked"),
+    ]
+
+
+def evaluate(config: DemoConfig) -> tuple[Table, list[Path]]:
+    """Play every row of the table on the same test boards; returns it and the run folders."""
+    kinds, folder = select_kinds(recipe_of(config).tasks), config.out / "evaluation"
+    rows, folders = [], []
+    for line in lines(config.out, config.seed):
+        name = line.name.split(",")[0].split(" (")[0].replace(" ", "-")
+        place = folder / (f"{name}-route" if "route" in line.name else name)
+        rates = _rates(line, kinds, config, place)
+        rows.append(Row(line.name, rates))
+        folders.append(place)
+    columns = ("plan success", "optimal success", "perception exact")
+    return Table(columns, rows, "test boards"), folders
+
+
+def _rates(line: Line, kinds: Sequence[Kind], config: DemoConfig, place: Path) -> list[Any]:
+    agent = line.agent()
+    split = {"split": "test", "episodes": config.episodes, "seed": config.seed}
+    found = planning.evaluate(agent, kinds, input=line.input, out=place, progress=True, **split)
+    macro = found["macro"]
+    seen = macro.get("state_exact") if line.perception == "stated" else None
+    if line.perception == "asked":
+        asked = place.with_name(f"{place.name}-perception")
+        seen = perception.evaluate(agent, kinds, out=asked, progress=True, **split)["macro"][
+            "exact"
+        ]
+    return [macro["success"], macro["optimal"], seen]
+
+
+def curves(out: Path) -> list[Chart]:
+    """Success on validation boards and loss, over the steps of each stage."""
+    logs = {
+        stage: read_json(out / stage / "run.json")["history"] for stage in ("base", "sft", "opcd")
+    }
+    measured = [
+        *history_points(logs["base"], "success", "base: plans on text"),
+        *history_points(logs["sft"], "perception", "SFT: perception exact"),
+        *history_points(logs["opcd"], "success", "OPCD: plans from pixels"),
+    ]
+    losses = [
+        *history_points(logs["base"], "loss", "base"),
+        *history_points(logs["sft"], "loss", "SFT"),
+    ]
+    divergence = history_points(logs["opcd"], "reverse_kl", "OPCD: KL(student ‖ teacher) per token")
+    return [
+        Chart("On validation boards, over training steps", measured, share=True),
+        Chart("Cross-entropy per token, nats", losses),
+        Chart("Reverse KL per sampled token, nats", divergence),
+    ]
+
+
+def run(config: DemoConfig) -> None:
+    """Train, evaluate, print the table and write the report."""
+    recipe_of(config)
+    done = (config.out / "report.html").exists()
+    seconds = train(config)
+    table, folders = evaluate(config)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB → GiB on Linux
+    if not done:
+        cost = {"seconds": seconds, "peak_gib": peak}
+        write_json(config.out / "cost.json", cost)
+    cost = json.loads((config.out / "cost.json").read_text())
+    shown = [read_run(folder) for folder in folders]
+    title = f"Demo: {', '.join(recipe_of(config).tasks)}"
+    write_report(config.out / "report.html", title, shown, table, curves(config.out), LEAD)
+    print_table(table, title)
+    print(NOTE)
+    print(
+        "seconds: " + ", ".join(f"{stage} {taken:.0f}" for stage, taken in cost["seconds"].items())
+    )
+    print(f"peak memory: {cost['peak_gib']:.1f} GiB")
+    print(f"{'done before; ' if done else ''}report: {config.out / 'report.html'}")
+
+
+LEAD = (
+    "A tiny Qwen3-VL, from nothing, on live boards. The base model plans on text and cannot see; "
+    "perception SFT teaches it to read the picture; OPCD, with the frozen base as a text-only "
+    "teacher, teaches it to plan from the picture alone. All rows play the same held-out boards."
+)
+NOTE = (
+    "per cent with 95 % intervals; OPCD's perception is the state at the head of its planning "
+    "answer. «made to go on with a route» is the control for the answer's format: it gives the SFT "
+    "model its own perceived state and the first word of a route."
+)
+
+if __name__ == "__main__":
+    main(run, DemoConfig)

@@ -16,7 +16,7 @@ class View:
     """How an agent is shown a board: the wording it was trained on and the size of its images."""
 
     style: str = "full"
-    """`full` explains task, picture and format; `brief` names the task, for models trained on it."""
+    """`full` explains task, picture and format; `brief` only names the task."""
     image_size: int = 256
     """Side of the image in pixels, unless `cell_pixels` is set."""
     cell_pixels: int = 0

@@ -21,7 +21,7 @@ from vsp_envs.task import Action, pick_name
 
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
-"""What a prompt asks for: a plan that opens with the state of the board, or the perception facts."""
+"""What a prompt asks for: a plan that opens with the state, or the perception facts."""
 ROUTE = "route"
 """First word of the line between the state of the board and the answer."""
 
@@ -53,11 +53,9 @@ def text_prompt(
     if _brief(style):
         given = "" if plan is None else f"reference {_moves(layout, plan)}\n"
         return Prompt(_user([{"type": "text", "text": f"{state}\n{given}{ask}"}]))
-    given = (
-        ""
-        if plan is None
-        else f"A plan that solves it: {_moves(layout, plan)}. Do not mention that you were given one.\n"
-    )
+    given = ""
+    if plan is not None:
+        given = f"A plan that solves it: {_moves(layout, plan)}. Do not mention this plan.\n"
     text = f"{task.rules_text}\n{task.notation}\n{state}\n{given}{ask}"
     return Prompt(_user([{"type": "text", "text": text}]))
 

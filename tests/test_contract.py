@@ -17,8 +17,20 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from vsp_envs import (
-    TASKS, Action, Layout, LayoutSpec, Outcome, PlanningEnv, draw_distinct, format_answer, get_task,
-    load_layout, score_reply, shortest_plan, simulate, split_of,
+    TASKS,
+    Action,
+    Layout,
+    LayoutSpec,
+    Outcome,
+    PlanningEnv,
+    draw_distinct,
+    format_answer,
+    get_task,
+    load_layout,
+    score_reply,
+    shortest_plan,
+    simulate,
+    split_of,
 )  # fmt: skip
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import compile_layout

@@ -12,8 +12,8 @@ from agents.hf import HFAgent, Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.prompts import text_prompt, visual_prompt
 from agents.rollouts import observe
-from vsp_envs import Layout, LayoutSpec, draw_distinct
 from training.losses import chosen_log_probs
+from vsp_envs import Layout, LayoutSpec, draw_distinct
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from vsp_envs import (
-    TASKS, Layout, LayoutSpec, NoLayoutError, draw_distinct, draw_layouts, load_layout, shortest_plan,
+    TASKS,
+    Layout,
+    LayoutSpec,
+    NoLayoutError,
+    draw_distinct,
+    draw_layouts,
+    load_layout,
+    shortest_plan,
     split_of,
 )  # fmt: skip
 from vsp_envs.splits import SPLITS
@@ -109,7 +116,9 @@ def test_distinct_layouts_can_exhaust_a_small_space_and_then_say_so(task: str) -
 
 @every_task
 @pytest.mark.parametrize("wish", [{"min_plan": 1000}, {"min_plan": 26, "split": "val"}])
-def test_an_impossible_wish_ends_with_an_error_that_names_it(task: str, wish: dict[str, Any]) -> None:
+def test_an_impossible_wish_ends_with_an_error_that_names_it(
+    task: str, wish: dict[str, Any]
+) -> None:
     level = TASKS[task].min_level
     with pytest.raises(NoLayoutError) as caught:
         drawn(task, level, 1, **wish)

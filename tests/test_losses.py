@@ -1,4 +1,4 @@
-"""The losses against cases worked by hand, and the two forms of the reverse KL against each other."""
+"""The losses against cases worked by hand, and both forms of the KL against each other."""
 
 import math
 

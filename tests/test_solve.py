@@ -14,8 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsp_envs import (
-    TASKS, Action, Layout, LayoutError, LayoutSpec, Outcome, draw_distinct, load_layout,
-    shortest_plan, simulate,
+    TASKS,
+    Action,
+    Layout,
+    LayoutError,
+    LayoutSpec,
+    Outcome,
+    draw_distinct,
+    load_layout,
+    shortest_plan,
+    simulate,
 )  # fmt: skip
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import UNREACHABLE, compile_layout, solve

@@ -117,7 +117,7 @@ def test_a_finished_run_is_left_alone_and_other_settings_are_refused(
 def test_a_missing_or_corrupt_checkpoint_is_named(
     sft_config: sft.SFTConfig, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint at .*nowhere"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*nowhere"):
         sft.train(replace(sft_config, model=str(tmp_path / "nowhere"), out=tmp_path / "a"))
     broken = tmp_path / "broken"
     shutil.copytree(tiny_folder, broken)
@@ -153,7 +153,7 @@ def test_learning_rates_part_the_vision_tower_from_the_rest(tiny_folder: Path) -
 
 def test_a_batch_that_cannot_be_divided_among_the_kinds_is_refused() -> None:
     config = TrainingConfig(out=Path("x"), tasks=("frozenlake:3-5",), batch_size=64)
-    with pytest.raises(ValueError, match="batch_size 64 .* multiple of 3"):
+    with pytest.raises(ValueError, match=r"batch_size 64 .* multiple of 3"):
         micro_batch_size(config)
 
 

@@ -10,7 +10,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,10 @@ from evaluation.folder import read_json, read_run, write_json
 from evaluation.plots import Chart, history_points
 from evaluation.report import Row, Table, print_table, write_report
 from training import base, opcd, sft
-from vsp_envs.select import Kind, select_kinds
+from training.base import BaseConfig
+from training.opcd import OPCDConfig
+from training.sft import SFTConfig
+from vsp_envs.select import Kind
 
 
 @dataclass(frozen=True)
@@ -44,36 +47,44 @@ class DemoConfig:
 
 
 class Recipe(NamedTuple):
-    """What the three stages are run with."""
+    """The settings of the three stages; `out`, `model` and `teacher` are filled in by `train`."""
 
-    tasks: tuple[str, ...]
-    """Boards of SFT, OPCD and evaluation."""
-    base: dict[str, Any]
-    sft: dict[str, Any]
-    opcd: dict[str, Any]
+    base: BaseConfig
+    sft: SFTConfig
+    opcd: OPCDConfig
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What SFT and OPCD train on, and what the demo evaluates."""
+        return self.opcd.kinds()
 
 
+HERE = Path()
+ALL = ("frozenlake:3", "maze:3", "minibehaviour:5")
 RECIPES = {
     "frozenlake:3": Recipe(
-        ("frozenlake:3",),
-        {"size": "S", "steps": 1200, "learning_rate": 3e-3},
-        {"steps": 400, "learning_rate": 3e-4, "vision_learning_rate": 3e-3},
-        {"steps": 150, "learning_rate": 1e-3},
+        BaseConfig(out=HERE, size="S", steps=900, learning_rate=3e-3),
+        SFTConfig(out=HERE, steps=500, learning_rate=3e-4, vision_learning_rate=3e-3),
+        OPCDConfig(out=HERE, steps=150, learning_rate=1e-3),
     ),
     "frozenlake:4": Recipe(
-        ("frozenlake:4",),
-        {"size": "M", "steps": 1200, "learning_rate": 2e-3, "tasks": ("frozenlake:3-4",)},
-        {"steps": 350, "learning_rate": 2e-4, "vision_learning_rate": 2e-3},
-        {"steps": 150, "learning_rate": 5e-4},
+        BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1200, learning_rate=2e-3),
+        SFTConfig(
+            out=HERE, tasks=("frozenlake:4",), steps=350, learning_rate=2e-4,
+            vision_learning_rate=2e-3,
+        ),
+        OPCDConfig(out=HERE, tasks=("frozenlake:4",), steps=150, learning_rate=5e-4),
     ),
     "all": Recipe(
-        ("frozenlake:3", "maze:3", "minibehaviour:5"),
-        {"size": "M", "steps": 1800, "learning_rate": 2e-3, "batch_size": 96},
-        {"steps": 500, "learning_rate": 2e-4, "vision_learning_rate": 2e-3, "batch_size": 96},
-        {"steps": 250, "learning_rate": 5e-4, "batch_size": 96},
+        BaseConfig(out=HERE, tasks=ALL, steps=1500, learning_rate=2e-3, batch_size=96),
+        SFTConfig(
+            out=HERE, tasks=ALL, steps=500, learning_rate=2e-4, vision_learning_rate=2e-3,
+            batch_size=96,
+        ),
+        OPCDConfig(out=HERE, tasks=ALL, steps=250, learning_rate=5e-4, batch_size=96),
     ),
-}
-"""Recipes by what is trained on. Learning rates are from a search on the validation split."""
+}  # fmt: skip
+"""Recipes by what is trained on. Learning rates were chosen on the validation split."""
 
 
 def recipe_of(config: DemoConfig) -> Recipe:
@@ -89,40 +100,37 @@ def recipe_of(config: DemoConfig) -> Recipe:
 
 def train(config: DemoConfig) -> dict[str, float]:
     """The three stages, each skipped if it is done; returns the seconds each one took here."""
-    recipe, out, seconds = recipe_of(config), config.out, {}
-    common = {"tasks": recipe.tasks, "seed": config.seed}
-    models = {"base": str(out / "base"), "sft": str(out / "sft")}
+    recipe, seed = recipe_of(config), config.seed
+    place = {stage: config.out / stage for stage in Recipe._fields}
+    teacher = student = str(place["base"])
     stages: dict[str, Callable[[], Path]] = {
-        "base": lambda: base.train(
-            base.BaseConfig(**{**common, "out": out / "base"} | recipe.base)
-        ),
-        "sft": lambda: sft.train(
-            sft.SFTConfig(**{**common, "out": out / "sft", "model": models["base"]} | recipe.sft)
-        ),
+        "base": lambda: base.train(replace(recipe.base, out=place["base"], seed=seed)),
+        "sft": lambda: sft.train(replace(recipe.sft, out=place["sft"], seed=seed, model=student)),
         "opcd": lambda: opcd.train(
-            opcd.OPCDConfig(
-                **{**common, "out": out / "opcd", "model": models["sft"], "teacher": models["base"]}
-                | recipe.opcd
+            replace(
+                recipe.opcd, out=place["opcd"], seed=seed, model=str(place["sft"]), teacher=teacher
             )
         ),
     }
-    for name, stage in stages.items():
-        print(f"— {name}", flush=True)
-        began = time.perf_counter()
-        stage()
-        seconds[name] = time.perf_counter() - began
-    return seconds
+    return {name: timed(name, stage) for name, stage in stages.items()}
+
+
+def timed(name: str, stage: Callable[[], Path]) -> float:
+    """Run a stage and say so; returns its seconds."""
+    print(f"— {name}", flush=True)
+    began = time.perf_counter()
+    stage()
+    return time.perf_counter() - began
 
 
 class Line(NamedTuple):
-    """A row of the demo's table: who plays, by image or text, and how its perception is measured."""
+    """A row of the table: who plays, by image or text, and how its perception is measured."""
 
     name: str
     agent: Callable[[], Agent]
     input: str = "image"
     perception: str = ""
     """`asked`: the perception questions; `stated`: the state at the head of the planning answer."""
-    note: str = ""
 
 
 def lines(out: Path, seed: int) -> list[Line]:
@@ -147,7 +155,7 @@ def lines(out: Path, seed: int) -> list[Line]:
 
 def evaluate(config: DemoConfig) -> tuple[Table, list[Path]]:
     """Play every row of the table on the same test boards; returns it and the run folders."""
-    kinds, folder = select_kinds(recipe_of(config).tasks), config.out / "evaluation"
+    kinds, folder = recipe_of(config).kinds, config.out / "evaluation"
     rows, folders = [], []
     for line in lines(config.out, config.seed):
         name = line.name.split(",")[0].split(" (")[0].replace(" ", "-")
@@ -160,17 +168,17 @@ def evaluate(config: DemoConfig) -> tuple[Table, list[Path]]:
 
 
 def _rates(line: Line, kinds: Sequence[Kind], config: DemoConfig, place: Path) -> list[Any]:
-    agent = line.agent()
-    split = {"split": "test", "episodes": config.episodes, "seed": config.seed}
-    found = planning.evaluate(agent, kinds, input=line.input, out=place, progress=True, **split)
-    macro = found["macro"]
-    seen = macro.get("state_exact") if line.perception == "stated" else None
+    agent, episodes, seed = line.agent(), config.episodes, config.seed
+    found = planning.evaluate(
+        agent, kinds, "test", episodes, line.input, seed=seed, out=place, progress=True
+    )["macro"]
+    seen = found.get("state_exact") if line.perception == "stated" else None
     if line.perception == "asked":
         asked = place.with_name(f"{place.name}-perception")
-        seen = perception.evaluate(agent, kinds, out=asked, progress=True, **split)["macro"][
-            "exact"
-        ]
-    return [macro["success"], macro["optimal"], seen]
+        seen = perception.evaluate(
+            agent, kinds, "test", episodes, seed=seed, out=asked, progress=True
+        )["macro"]["exact"]
+    return [found["success"], found["optimal"], seen]
 
 
 def curves(out: Path) -> list[Chart]:
@@ -207,7 +215,7 @@ def run(config: DemoConfig) -> None:
         write_json(config.out / "cost.json", cost)
     cost = json.loads((config.out / "cost.json").read_text())
     shown = [read_run(folder) for folder in folders]
-    title = f"Demo: {', '.join(recipe_of(config).tasks)}"
+    title = f"Demo: {', '.join(map(str, recipe_of(config).kinds))}"
     write_report(config.out / "report.html", title, shown, table, curves(config.out), LEAD)
     print_table(table, title)
     print(NOTE)

@@ -1,4 +1,4 @@
-"""Losses as pure functions of logits. Shapes: logits [batch, token, vocab], ids and mask [batch, token].
+"""Losses as pure functions of logits [batch, token, vocab], ids and mask [batch, token].
 
 Row t of the logits is the distribution that token t of the completion was drawn from, for student
 and teacher alike. Every loss is a sum over the tokens in `mask` divided by `total`, the number of
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,7 +47,7 @@ def sampled_reverse_kl(
 
     MGSD writes it as PPO with the advantage log p_T − log p_S; with one optimizer step per rollout
     the ratio is 1 and clipping is inert, so this is the same gradient. The value of the loss means
-    nothing; watch the KL instead. Back-propagating log p_S − log p_T itself has expected gradient 0.
+    nothing; watch the KL. Back-propagating log p_S − log p_T itself has expected gradient 0.
     """
     log_student = chosen_log_probs(student[mask], ids[mask])
     log_teacher = chosen_log_probs(teacher[mask], ids[mask])

@@ -20,7 +20,7 @@ def validation_layouts(kind: Kind, count: int) -> tuple[Layout, ...]:
 
 
 def measure(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> dict[str, float]:
-    """`success`, or `perception` for the goal `perceive`: mean over kinds of greedy replies' rates."""
+    """`success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds."""
     agent = HFAgent(loaded, Sampling(max_new_tokens=160))
     rates: list[float] = []
     for kind in config.kinds():

@@ -12,7 +12,7 @@ gradient has the same expectation as the paper's sampled-token one without its v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,13 @@ class OPCDTrainer(CompletionTrainer):
     def __init__(self, config: OPCDConfig, student: Loaded, teacher: Any, boards: LiveBoards):
         """`teacher` is a model of the student's vocabulary; it is frozen here."""
         super().__init__(config, student, boards, data_collator=list)
+        self.opcd = config
         self.teacher = teacher.requires_grad_(False).eval().to(self.args.device)
         self.divergence = DISTILLATION[pick_name("loss", config.loss, DISTILLATION)]
 
     def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
         """Sample the student's answers and set student and teacher side by side."""
-        config, boards = self.config, batch
+        config, boards = self.opcd, batch
         student = self._encode([board.prompt("image", "plan", self.view) for board in boards])
         teacher = self._encode([self._teacher_prompt(board) for board in boards])
         sampling = Sampling(config.temperature, config.max_new_tokens, self._rollout_seed(micro))
@@ -85,9 +86,9 @@ class OPCDTrainer(CompletionTrainer):
     ) -> Any:
         """The divergence at every sampled token, averaged over the whole step."""
         student, teacher = Completed(**inputs["student"]), Completed(**inputs["teacher"])
-        logits = self.completion_logits(model, student) / self.config.temperature
+        logits = self.completion_logits(model, student) / self.opcd.temperature
         with torch.no_grad():
-            target = self.completion_logits(self.teacher, teacher) / self.config.temperature
+            target = self.completion_logits(self.teacher, teacher) / self.opcd.temperature
         self._note_divergence(logits.detach(), target, student)
         loss = self.divergence(logits, target, student.ids, student.mask, num_items_in_batch)
         return self.over_ranks(loss)
@@ -100,7 +101,7 @@ class OPCDTrainer(CompletionTrainer):
         return self._prepare_inputs(encode_prompts(self.processor, prompts))
 
     def _teacher_prompt(self, board: Board) -> Any:
-        plan = shortest_plan(board.layout) if self.config.teacher_plan else None
+        plan = shortest_plan(board.layout) if self.opcd.teacher_plan else None
         return text_prompt(board.layout, "plan", self.view.style, plan)
 
     def _rollout_seed(self, micro: int) -> int:
@@ -113,9 +114,9 @@ class OPCDTrainer(CompletionTrainer):
         pairs = zip(boards, texts, strict=True)
         scores = [score_reply(board.layout, text) for board, text in pairs]
         self.note(
-            rollout_success=np.mean([score.success for score in scores]),
-            rollout_answered=np.mean([score.status == "ok" for score in scores]),
-            rollout_tokens=np.mean([len(answer) for answer in answers]),
+            rollout_success=share(score.success for score in scores),
+            rollout_answered=share(score.status == "ok" for score in scores),
+            rollout_tokens=sum(map(len, answers)) / len(answers),
         )
 
     @torch.no_grad()
@@ -130,6 +131,12 @@ class OPCDTrainer(CompletionTrainer):
             entropy=mean_over(entropy(logits), student.mask),
             teacher_agreement=mean_over(same.float(), student.mask),
         )
+
+
+def share(marks: Iterable[bool]) -> float:
+    """The share of marks that are True."""
+    marks = list(marks)
+    return sum(marks) / len(marks)
 
 
 def train(config: OPCDConfig) -> Path:
@@ -153,7 +160,8 @@ def check_same_vocabulary(student: Any, teacher: Any) -> None:
     sizes = [model.config.get_text_config().vocab_size for model in (student, teacher)]
     if sizes[0] != sizes[1]:
         raise CheckpointError(
-            f"student and teacher must share a vocabulary; theirs have {sizes[0]} and {sizes[1]} tokens"
+            "student and teacher must share a vocabulary; theirs have "
+            f"{sizes[0]} and {sizes[1]} tokens"
         )
 
 

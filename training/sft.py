@@ -61,6 +61,7 @@ class Collate:
         self.goal, self.answer = TARGETS[pick_name("target", target, TARGETS)]
 
     def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
+        """One micro-batch, the fields of `Completed`."""
         tokenizer = self.processor.tokenizer
         prompts = [board.prompt(self.input, self.goal, self.view) for board in boards]
         answers = tokenizer([self.answer(board.layout) for board in boards]).input_ids

@@ -1,11 +1,11 @@
-"""What SFT and OPCD share: settings, the loss over completion tokens, learning rates, run folders."""
+"""What SFT and OPCD share: settings, loss over completion tokens, learning rates, run folders."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class TrainingConfig:
     out: Path
     """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
     tasks: tuple[str, ...] = ("frozenlake:3",)
-    """Boards to train on, for example `frozenlake:3-8 maze:3`; a bare name has the paper's levels."""
+    """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels."""
     split: str = "train"
     """Split the boards are drawn from."""
     seed: int = 0
@@ -42,7 +42,7 @@ class TrainingConfig:
     vision_learning_rate: float | None = None
     """Peak learning rate of the vision tower; None: the same."""
     schedule: str = "cosine"
-    """`cosine` (the paper's), or `half-linear`: constant, then linear decay over the second half."""
+    """`cosine` (the paper's), or `half-linear`: constant, then linear over the second half."""
     warmup: float = 0.1
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = 0.01
@@ -70,6 +70,7 @@ class CompletionTrainer(Trainer):
 
     # The loss is divided by the step's token count, so the Trainer must not average it again.
     loss_is_scaled_for_ga = True
+    optimizer: Any
 
     def __init__(self, config: TrainingConfig, loaded: Loaded, boards: LiveBoards, **options: Any):
         """`options` go to transformers' Trainer."""

@@ -12,9 +12,17 @@ from vsp_envs.simulate import Trace, simulate
 from vsp_envs.solve import shortest_plan
 from vsp_envs.splits import layout_id, split_of
 from vsp_envs.task import (
-    Action, Cell, Layout, LayoutError, NoLayoutError, Outcome, Question, Task, get_task,
+    Action,
+    Cell,
+    Layout,
+    LayoutError,
+    NoLayoutError,
+    Outcome,
+    Question,
+    Task,
+    get_task,
     load_layout,
-)  # fmt: skip
+)
 from vsp_envs.tasks import TASKS
 
 __version__ = "0.1.0"

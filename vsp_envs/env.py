@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,7 +20,7 @@ ILLEGAL_POLICIES = ("stay", "fail")
 RESET_OPTIONS = ("layout", "level")
 
 
-class PlanningEnv(gym.Env[Any, int]):
+class PlanningEnv(gym.Env[Any, Any]):
     """One board, one agent, no chance: a task of the suite, step by step.
 
     Observation: `Dict(image=uint8[S, S, 3], symbolic=Dict(…))`; see `Task.symbolic` for the
@@ -27,7 +28,7 @@ class PlanningEnv(gym.Env[Any, int]):
     `illegal="fail"`, on an illegal action. `info` has the same keys after reset and step.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
         "render_modes": ["rgb_array", "ansi"],
         "render_fps": 4,
     }
@@ -63,8 +64,8 @@ class PlanningEnv(gym.Env[Any, int]):
         if render_mode is not None:
             pick_name("render mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
-        self._spec = {"split": split, "frozen_prob": frozen_prob, "min_plan": min_plan}
-        LayoutSpec(task, self.levels[0], **self._spec)  # complain now, not at the first reset
+        self.wanted = LayoutSpec(task, self.levels[0], split, frozen_prob, min_plan)
+        """What layouts are drawn; each reset fills in its level."""
         self.action_space = spaces.Discrete(len(self.task.actions))
         self.observation_space = self._observation_space()
         self.layout: Layout
@@ -123,7 +124,7 @@ class PlanningEnv(gym.Env[Any, int]):
             level = int(self.np_random.integers(self.levels[0], self.levels[1] + 1))
         elif check_level(self.task, level) > self.max_level:
             raise ValueError(f"level {level} is above max_level {self.max_level} of this env")
-        return next(draw_layouts(LayoutSpec(self.task.name, level, **self._spec), self.np_random))
+        return next(draw_layouts(replace(self.wanted, level=level), self.np_random))
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Play one action. After the end of an episode nothing moves any more."""
@@ -182,7 +183,7 @@ class PlanningEnv(gym.Env[Any, int]):
         }
 
     def optimal_plan(self) -> list[Action]:
-        """A shortest plan from the start of this board. Privileged: never part of an observation."""
+        """A shortest plan from this board's start. Privileged: never part of an observation."""
         return shortest_plan(self.layout) or []
 
     def render(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -76,9 +77,7 @@ class _Span(NamedTuple):
 @lru_cache(maxsize=64)
 def _spans(level: int, image_size: int) -> tuple[_Span, ...]:
     starts = [divmod(i * image_size, level) for i in range(level + 1)]
-    return tuple(
-        _Span(first, end, rest) for (first, rest), (end, _) in zip(starts, starts[1:], strict=False)
-    )
+    return tuple(_Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
 
 
 # A cell looks the same wherever its remainders are the same: a board with cells of whole pixels

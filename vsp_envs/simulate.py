@@ -39,7 +39,7 @@ RULE_SETS = {
 
 
 class Trace(NamedTuple):
-    """What a plan did. `states[i + 1]` follows from `actions[i]`; actions after the end are left out."""
+    """What a plan did: `states[i + 1]` follows from `actions[i]`; what follows the end is out."""
 
     states: list[int]
     actions: list[Action]

@@ -24,7 +24,7 @@ class Solution(NamedTuple):
 
 def solve(tables: Tables) -> Solution:
     """Distances to success by relaxation over the tables, for all boards and states at once."""
-    boards, states, actions = tables.next_state.shape
+    boards, states, _ = tables.next_state.shape
     running = tables.outcome == Outcome.RUNNING
     cost = np.where(tables.outcome == Outcome.SUCCESS, np.int64(1), _FAR)
     flat_next = tables.next_state + (np.arange(boards) * states)[:, None, None]

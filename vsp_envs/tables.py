@@ -34,7 +34,7 @@ def moves(level: int) -> Moves:
 def beside(level: int, marked: Bool) -> Bool:
     """bool[board, cell]: which cells have a 4-neighbour in `marked` bool[board, cell]."""
     target, inside = moves(level)
-    return (marked[:, target] & inside).any(axis=2)
+    return np.asarray((marked[:, target] & inside).any(axis=2))
 
 
 def transitions(boards: Boards) -> Tables:

@@ -32,7 +32,7 @@ MOVES = (Action.LEFT, Action.DOWN, Action.RIGHT, Action.UP)
 
 
 class Outcome(IntEnum):
-    """What an action leads to. SUCCESS and FAILURE are final; after ILLEGAL the state is as before."""
+    """What an action leads to. SUCCESS and FAILURE are final; ILLEGAL leaves the state as is."""
 
     RUNNING = 0
     SUCCESS = 1

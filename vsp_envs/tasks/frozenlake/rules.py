@@ -10,8 +10,16 @@ from gymnasium import spaces
 
 from vsp_envs.tables import moves
 from vsp_envs.task import (
-    Action, Boards, Layout, LayoutError, Outcome, Tables, UInt8, check_level, get_task,
-)  # fmt: skip
+    Action,
+    Boards,
+    Layout,
+    LayoutError,
+    Outcome,
+    Tables,
+    UInt8,
+    check_level,
+    get_task,
+)
 
 FROZEN, HOLE, GOAL, START = 1, 2, 3, 4
 """Codes of the grid, in layouts and in observations alike."""

@@ -10,8 +10,17 @@ from gymnasium import spaces
 
 from vsp_envs.tables import moves
 from vsp_envs.task import (
-    Action, Boards, Layout, LayoutError, Outcome, Tables, UInt8, check_level, get_task, read_cell,
-)  # fmt: skip
+    Action,
+    Boards,
+    Layout,
+    LayoutError,
+    Outcome,
+    Tables,
+    UInt8,
+    check_level,
+    get_task,
+    read_cell,
+)
 
 NORTH, SOUTH, WEST, EAST = 1, 2, 4, 8
 """Bits of a cell's wall mask: set where a wall stands."""

@@ -1,8 +1,8 @@
 """Maze in words: the rules, the image legend and the maze as text."""
 
+from vsp_envs.plan import action_name
 from vsp_envs.task import MOVES, Layout
 from vsp_envs.tasks.maze.rules import WALL_OF
-from vsp_envs.plan import action_name
 
 RULES = (
     "The maze is a square of cells with walls between some neighbours. The player moves one cell "

@@ -7,8 +7,14 @@ import numpy as np
 from vsp_envs.drawing import BLACK, WHITE, Canvas, Painter
 from vsp_envs.task import Cell, Int, Layout
 from vsp_envs.tasks.minibehaviour.rules import (
-    CARRIED, DELIVERED, FLOOR, PRINTER, TABLE, WAITING, drop_cell,
-)  # fmt: skip
+    CARRIED,
+    DELIVERED,
+    FLOOR,
+    PRINTER,
+    TABLE,
+    WAITING,
+    drop_cell,
+)
 
 PRINTER_ON_TABLE = 4
 """Appearance code of a cell, beside FLOOR, TABLE and PRINTER."""

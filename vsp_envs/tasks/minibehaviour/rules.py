@@ -15,9 +15,18 @@ from gymnasium import spaces
 
 from vsp_envs.tables import STEPS, beside, moves
 from vsp_envs.task import (
-    Action, Boards, Cell, Layout, LayoutError, Outcome, Tables, UInt8, check_level, get_task,
+    Action,
+    Boards,
+    Cell,
+    Layout,
+    LayoutError,
+    Outcome,
+    Tables,
+    UInt8,
+    check_level,
+    get_task,
     read_cell,
-)  # fmt: skip
+)
 
 FLOOR, TABLE, PRINTER = 1, 2, 3
 """Codes of the grid, in layouts and in observations alike."""
@@ -119,7 +128,7 @@ def transitions(boards: Boards) -> Tables:
 
 
 def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """off_grid, table, printer, already_carrying, not_beside_printer, empty_handed, not_beside_table."""
+    """off_grid, table, printer, already_carrying, empty_handed or not_beside_(printer|table)."""
     phase, cell = divmod(state, layout.level**2)
     if action is Action.PICK:
         return "already_carrying" if phase == CARRIED else "not_beside_printer"

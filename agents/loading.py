@@ -33,9 +33,8 @@ def load_checkpoint(path: str | Path, dtype: str = "auto", device: str = "cpu") 
     CheckpointError if nothing is there or a file is broken.
     """
     path = str(path)
-    # A path on this machine that is not there would be sent to the hub as a repository name.
-    if (Path(path).is_absolute() or path.startswith((".", "runs/"))) and not Path(path).is_dir():
-        raise CheckpointError(f"no checkpoint at {path}; train one first, or check --model")
+    if not Path(path).is_dir() and not is_hub_name(path):
+        raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
     try:
         config = AutoConfig.from_pretrained(path)
         model = AutoModelForImageTextToText.from_pretrained(
@@ -48,6 +47,12 @@ def load_checkpoint(path: str | Path, dtype: str = "auto", device: str = "cpu") 
             f"cannot load a checkpoint from {path}: {type(error).__name__}: {line}"
         ) from error
     return Loaded(model.to(device).eval(), processor, view_of(config))
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name that is no folder can mean a repository: `owner/name`, no such owner here."""
+    owner, slash, rest = name.partition("/")
+    return bool(slash and rest) and "/" not in rest and owner != "." and not Path(owner).exists()
 
 
 def load_processor(path: str, config: Any) -> Any:

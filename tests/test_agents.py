@@ -16,8 +16,17 @@ from agents.prompts import read_facts
 from agents.rollouts import Case, Episode, live_env, observe, play, prompt_of
 from agents.scripted import SCRIPTED, Blind, Oracle, Random
 from vsp_envs import (
-    TASKS, Layout, LayoutSpec, ParseStatus, draw_distinct, format_answer, get_task, parse_plan,
-    render, score_reply, shortest_plan,
+    TASKS,
+    Layout,
+    LayoutSpec,
+    ParseStatus,
+    draw_distinct,
+    format_answer,
+    get_task,
+    parse_plan,
+    render,
+    score_reply,
+    shortest_plan,
 )  # fmt: skip
 
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -159,9 +168,9 @@ def test_blind_runs_into_the_table_that_stands_before_the_printer() -> None:
                      TTT..
                      .....
                      P....""")
-    assert blind(layout) == "<answer>D,D,D,PICK,U,U,DROP</answer>"
+    assert blind(layout) == "<answer>D,D,D,PICK,U,DROP</answer>"
     score = score_reply(layout, blind(layout))
-    assert (score.success, score.outcome.name, score.illegal) == (False, "RUNNING", 5)
+    assert (score.success, score.outcome.name, score.illegal) == (False, "RUNNING", 6)
 
 
 @every_task

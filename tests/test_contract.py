@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from vsp_envs import (
     format_answer,
     get_task,
     load_layout,
+    render,
     score_reply,
     shortest_plan,
     simulate,
@@ -34,8 +34,6 @@ from vsp_envs import (
 )  # fmt: skip
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import compile_layout
-
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 every_task = pytest.mark.parametrize("task", TASKS)
 ENV_OPTIONS: list[dict[str, Any]] = [
@@ -127,6 +125,17 @@ def test_every_observation_lies_in_the_space(task: str, options: dict[str, Any])
     env = make(task, **options)
     for observation, _ in play_randomly(env, seed=1):
         assert observation in env.observation_space
+
+
+@every_task
+def test_every_observation_shows_the_state_of_play(task: str) -> None:
+    env = make(task, image_size=64, max_level=8)
+    for observation, _ in play_randomly(env, seed=1):
+        image = render(env.layout, 64, "classic", env.state)
+        assert np.array_equal(observation["image"], image)
+        assert same(observation["symbolic"], env.task.symbolic(env.layout, env.state, 8))
+        agent = observation["symbolic"]["agent"].tolist()
+        assert agent == list(divmod(env.state % env.layout.level**2, env.layout.level))
 
 
 @every_task

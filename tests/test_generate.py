@@ -72,7 +72,8 @@ def test_another_process_draws_the_same_layouts() -> None:
     code = (
         "from vsp_envs import LayoutSpec, draw_distinct\n"
         "for task in ('frozenlake', 'maze', 'minibehaviour'):\n"
-        "    print(*[each.layout_id for each in draw_distinct(LayoutSpec(task, 5, 'test'), 5, 3)])\n"
+        "    drawn = draw_distinct(LayoutSpec(task, 5, 'test'), 5, 3)\n"
+        "    print(*[each.layout_id for each in drawn])\n"
     )
     # A hash seed of its own: nothing may hang on the order of a set.
     out = subprocess.run(

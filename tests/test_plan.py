@@ -97,8 +97,8 @@ def test_anything_that_is_no_action_makes_an_answer_malformed_and_is_never_dropp
         "R\N{LATIN SMALL LETTER DOTLESS I}GHT", "R\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}GHT",
         "P\N{LATIN SMALL LETTER DOTLESS I}CK", "P\N{CYRILLIC CAPITAL LETTER I}CK",
         "\N{GREEK CAPITAL LETTER UPSILON}P", "\N{CYRILLIC CAPITAL LETTER ER}ICK",
-        "DROP\N{ZERO WIDTH SPACE}", "R\N{COMBINING ACUTE ACCENT}", "PIC\N{KELVIN SIGN}", "⇒", "➡", "➡️",
-        "⬅️", "▲", "R\N{FULLWIDTH COMMA}D", "R\N{EN DASH}D", "R\N{MINUS SIGN}D",
+        "DROP\N{ZERO WIDTH SPACE}", "R\N{COMBINING ACUTE ACCENT}", "PIC\N{KELVIN SIGN}", "⇒", "➡",
+        "➡️", "⬅️", "▲", "R\N{FULLWIDTH COMMA}D", "R\N{EN DASH}D", "R\N{MINUS SIGN}D",
     ],
 )  # fmt: skip
 def test_look_alikes_of_letters_and_arrows_are_malformed(answer: str) -> None:
@@ -118,8 +118,8 @@ def test_a_block_with_nothing_in_it_is_empty(answer: str) -> None:
     "reply",
     [
         "", "RRDD", "The plan is RRDD.", "<answer>", "</answer>", "<answer>RRDD", "RRDD</answer>",
-        "</answer>RRDD<answer>", "<answer RRDD</answer>", "< answer >RRDD</ answer >", "<ANSWER>RRDD",
-        "answer: RRDD", "\\boxed{RRDD}", "<answer/>RRDD",
+        "</answer>RRDD<answer>", "<answer RRDD</answer>", "< answer >RRDD</ answer >",
+        "<ANSWER>RRDD", "answer: RRDD", "\\boxed{RRDD}", "<answer/>RRDD",
     ],
 )  # fmt: skip
 def test_a_reply_without_a_complete_block_is_missing_its_answer(reply: str) -> None:
@@ -188,9 +188,9 @@ def test_an_unknown_task_is_an_error_and_not_a_status() -> None:
 
 
 PIECES = [
-    "<answer>", "</answer>", "<ANSWER>", "<", ">", "/", "L", "D", "R", "U", "l", "PICK", "UP", "DOWN",
-    "PUT", "DROP", "pick up", "PICK_UP", "put-down", "←", "→", " ", ",", "-", "_", "\n", "\0", "İ", "ı",
-    "➡", "\ud800", "x", "(0,1)", "é", "𝐑",
+    "<answer>", "</answer>", "<ANSWER>", "<", ">", "/", "L", "D", "R", "U", "l", "PICK", "UP",
+    "DOWN", "PUT", "DROP", "pick up", "PICK_UP", "put-down", "←", "→", " ", ",", "-", "_", "\n",
+    "\0", "İ", "ı", "➡", "\ud800", "x", "(0,1)", "é", "𝐑",
 ]  # fmt: skip
 
 

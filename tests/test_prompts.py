@@ -1,4 +1,4 @@
-"""What models are told: nothing symbolic beside a picture, a plan only to the teacher and only then."""
+"""What models are told: nothing symbolic beside a picture, and a plan to the teacher alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,32 @@ from drawn import lake, maze, plan, room
 
 from agents.agent import Prompt, View
 from agents.prompts import (
-    GOALS, STYLES, fact_names, normal, perception_target, planning_target, read_facts, route_line,
-    text_prompt, visual_prompt, visual_words,
+    GOALS,
+    STYLES,
+    fact_names,
+    normal,
+    perception_target,
+    planning_target,
+    read_facts,
+    route_line,
+    text_prompt,
+    visual_prompt,
+    visual_words,
 )  # fmt: skip
 from agents.rollouts import Case, prompt_of
 from vsp_envs import (
-    TASKS, Layout, LayoutSpec, ParseStatus, describe, draw_distinct, format_answer, get_task,
-    parse_plan, render, score_reply, shortest_plan,
+    TASKS,
+    Layout,
+    LayoutSpec,
+    ParseStatus,
+    describe,
+    draw_distinct,
+    format_answer,
+    get_task,
+    parse_plan,
+    render,
+    score_reply,
+    shortest_plan,
 )  # fmt: skip
 
 every_task = pytest.mark.parametrize("task", TASKS)

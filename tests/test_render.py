@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_a_size_beyond_the_range_gives_one_line_with_the_range(task: str, image_
 
 @every_task
 def test_an_unknown_theme_gives_one_line_with_the_themes(task: str) -> None:
-    with pytest.raises(ValueError, match="unknown theme 'clasic'; themes are .*classic"):
+    with pytest.raises(ValueError, match=r"unknown theme 'clasic'; themes are .*classic"):
         render(layouts(task, 5, 1)[0], theme="clasic")
 
 
@@ -190,6 +191,6 @@ def test_a_redrawn_picture_equals_one_drawn_afresh(task: str, theme: str, image_
     layout = layouts(task, small(task), 1)[0]
     reached = states(layout)
     image = render(layout, image_size, theme)
-    for old, new in zip(reached, reached[1:], strict=False):
+    for old, new in pairwise(reached):
         redraw(image, layout, old, new, theme)
         assert np.array_equal(image, render(layout, image_size, theme, new))

@@ -1,9 +1,12 @@
 """The rules of each task, on boards small enough to see."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 from drawn import lake, maze, maze_data, plan, room
 
-from vsp_envs import Layout, LayoutError, Outcome, load_layout, score_reply, simulate
+from vsp_envs import Layout, LayoutError, Outcome, PlanningEnv, load_layout, score_reply, simulate
 from vsp_envs.simulate import Trace, state_cell
 from vsp_envs.solve import compile_layout
 from vsp_envs.wording import actions_text, legal_actions
@@ -221,6 +224,55 @@ def test_the_agent_can_start_walled_in_between_printer_and_table() -> None:
     assert play(corner, "PICK DROP").outcome is Outcome.SUCCESS
     machine = compile_layout(corner)
     assert machine.distance[machine.start] == 2
+
+
+# The symbolic observation
+
+
+def symbols(layout: Layout, actions: str, max_level: int) -> dict[str, Any]:
+    """What the symbolic observation says after a plan, arrays as lists."""
+    options = {"level": layout.level, "max_level": max_level, "observation": "symbolic"}
+    env = PlanningEnv(layout.task, **options)
+    observation, _ = env.reset(options={"layout": layout})
+    for action in plan(actions):
+        observation = env.step(action)[0]
+    return {name: np.asarray(value).tolist() for name, value in observation.items()}
+
+
+def test_a_lake_in_symbols() -> None:
+    grid = [[4, 1, 1, 0], [1, 2, 1, 0], [1, 1, 3, 0], [0, 0, 0, 0]]  # padded to max_level
+    seen = {"level": 3, "grid": grid, "agent": [0, 1], "goal": [2, 2]}
+    assert symbols(LAKE, "R", 4) == seen
+    assert symbols(LAKE, "R D", 4) == seen | {"agent": [1, 1]}  # in the hole
+
+
+def test_a_maze_in_symbols() -> None:
+    # N1 S2 W4 E8
+    walls = [[5, 3, 9], [12, 7, 10], [6, 3, 11]]
+    seen = {"level": 3, "walls": walls, "agent": [2, 0], "goal": [2, 2]}
+    assert symbols(MAZE, "D D", 3) == seen
+
+
+def test_a_room_in_symbols() -> None:
+    floor, table = [1, 1, 1, 1, 1], [1, 1, 2, 2, 2]
+    seen = {
+        "level": 5,
+        "grid": [[1, 3, 1, 1, 1], floor, table, table, floor],
+        "agent": [0, 0],
+        "printer": [0, 1],
+        "table": [2, 2],
+        "carrying": 0,
+    }
+    assert symbols(ROOM, "", 5) == seen
+    picked = seen | {
+        "grid": [floor, floor, table, table, floor],
+        "printer": [-1, -1],
+        "carrying": 1,
+    }
+    assert symbols(ROOM, "PICK", 5) == picked
+    assert symbols(ROOM, "PICK R R D", 5) == picked | {"agent": [1, 2]}
+    delivered = picked | {"agent": [1, 2], "printer": [2, 2], "carrying": 0}
+    assert symbols(ROOM, "PICK R R D DROP", 5) == delivered
 
 
 # What is no board

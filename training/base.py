@@ -31,7 +31,7 @@ class BaseConfig(SFTConfig):
     learning_rate: float = 2e-3
     """Peak learning rate."""
     schedule: str = "half-linear"
-    """See `training.sft`."""
+    """`half-linear`: constant, then linear over the second half; or `cosine`."""
 
 
 def train(config: BaseConfig) -> Path:

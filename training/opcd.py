@@ -51,7 +51,7 @@ class OPCDConfig(TrainingConfig):
     learning_rate: float = 5e-4
     """Peak learning rate. The paper: 1e-6 for all parameters of 4B and 8B models."""
     schedule: str = "half-linear"
-    """See `training.sft`."""
+    """`half-linear`: constant, then linear over the second half; or `cosine`."""
     weight_decay: float = 0.0
     """AdamW's weight decay."""
 
@@ -141,6 +141,7 @@ def share(marks: Iterable[bool]) -> float:
 
 def train(config: OPCDConfig) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
+    pick_name("loss", config.loss, DISTILLATION)
     student = load_checkpoint(config.model, dtype="float32")
     teacher = load_checkpoint(config.teacher, dtype="float32").model
     check_same_vocabulary(student.model, teacher)

@@ -16,6 +16,7 @@ from agents.agent import View
 from agents.encoding import Completed, complete, encode_prompts
 from agents.loading import Loaded, load_checkpoint
 from agents.prompts import perception_target, planning_target
+from agents.rollouts import INPUTS
 from training.boards import Board, LiveBoards
 from training.losses import cross_entropy
 from training.measure import measure
@@ -72,6 +73,8 @@ class Collate:
 
 def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
+    pick_name("target", config.target, TARGETS)
+    pick_name("input", config.input, INPUTS)
     loaded = loaded or load_checkpoint(config.model, dtype="float32")
     size = config.steps * config.batch_size
     boards = LiveBoards(

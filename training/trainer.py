@@ -19,6 +19,7 @@ from agents.loading import Loaded
 from evaluation.folder import write_json
 from training.boards import LiveBoards
 from vsp_envs.select import Kind, select_kinds
+from vsp_envs.task import pick_name
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class TrainingConfig:
     def kinds(self) -> list[Kind]:
         """The kinds of boards that `tasks` selects."""
         return select_kinds(self.tasks)
+
+
+SCHEDULES = ("cosine", "half-linear")
 
 
 class CompletionTrainer(Trainer):
@@ -137,7 +141,7 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
     """The Trainer's arguments: one micro-batch per kind of board."""
     micro_batches = len(config.kinds())
     schedule: dict[str, Any] = {"lr_scheduler_type": "cosine"}
-    if config.schedule == "half-linear":
+    if pick_name("schedule", config.schedule, SCHEDULES) == "half-linear":
         decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
         schedule = {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": decay}
     return TrainingArguments(

@@ -164,6 +164,13 @@ def print_table(table: Table, title: str | None = None) -> None:
     Console().print(shown)
 
 
+def markdown(table: Table) -> str:
+    """A table as Markdown: per cent with the interval, and the episodes of a row under n."""
+    lines = [[table.corner, *table.columns, "n"], ["---", *["---:"] * (len(table.columns) + 1)]]
+    lines += [[row.name, *map(rate_text, row.rates), row.episodes] for row in table.rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def rate_text(rate: Rate | None) -> str:
     """`94.5 (90.4–96.9)`, in per cent; `–` for None."""
     if rate is None:

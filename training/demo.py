@@ -6,10 +6,9 @@ pixels), then every model and baseline on the same held-out boards, one table an
 
 from __future__ import annotations
 
-import json
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +19,9 @@ from agents.hf import HFAgent, Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
 from evaluation.cli import main
-from evaluation.folder import read_json, read_run, write_json
+from evaluation.folder import read_json, read_run, write_text
 from evaluation.plots import Chart, history_points
-from evaluation.report import Row, Table, print_table, write_report
+from evaluation.report import Row, Table, markdown, print_table, write_report
 from training import base, opcd, sft
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
@@ -205,25 +204,30 @@ def curves(out: Path) -> list[Chart]:
 
 def run(config: DemoConfig) -> None:
     """Train, evaluate, print the table and write the report."""
-    recipe_of(config)
+    recipe = recipe_of(config)
     done = (config.out / "report.html").exists()
     seconds = train(config)
+    began = time.perf_counter()
     table, folders = evaluate(config)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB → GiB on Linux
+    seconds["evaluation"] = time.perf_counter() - began
+    title = f"Demo: {', '.join(map(str, recipe.kinds))}"
     if not done:
-        cost = {"seconds": seconds, "peak_gib": peak}
-        write_json(config.out / "cost.json", cost)
-    cost = json.loads((config.out / "cost.json").read_text())
+        write_text(
+            config.out / "summary.md", f"{title}\n\n{markdown(table)}\n{NOTE}\n{cost(seconds)}\n"
+        )
     shown = [read_run(folder) for folder in folders]
-    title = f"Demo: {', '.join(map(str, recipe_of(config).kinds))}"
     write_report(config.out / "report.html", title, shown, table, curves(config.out), LEAD)
     print_table(table, title)
     print(NOTE)
-    print(
-        "seconds: " + ", ".join(f"{stage} {taken:.0f}" for stage, taken in cost["seconds"].items())
-    )
-    print(f"peak memory: {cost['peak_gib']:.1f} GiB")
+    print(cost(seconds))
     print(f"{'done before; ' if done else ''}report: {config.out / 'report.html'}")
+
+
+def cost(seconds: Mapping[str, float]) -> str:
+    """What this process took: seconds by stage, and its peak memory."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB → GiB on Linux
+    stages = ", ".join(f"{stage} {taken:.0f}" for stage, taken in seconds.items())
+    return f"Seconds: {stages}; {sum(seconds.values()):.0f} in all. Peak memory: {peak:.1f} GiB."
 
 
 LEAD = (
@@ -232,7 +236,7 @@ LEAD = (
     "teacher, teaches it to plan from the picture alone. All rows play the same held-out boards."
 )
 NOTE = (
-    "per cent with 95 % intervals; OPCD's perception is the state at the head of its planning "
+    "Per cent with 95 % intervals. OPCD's perception is the state at the head of its planning "
     "answer. «made to go on with a route» is the control for the answer's format: it gives the SFT "
     "model its own perceived state and the first word of a route."
 )

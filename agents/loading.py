@@ -7,11 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers.utils import logging
 
 from agents.agent import View
 from agents.processor import ImageTextProcessor
+
+# A bar for every file of weights that is read or written would bury the bar of the run itself.
+logging.disable_progress_bar()
 
 
 class CheckpointError(ValueError):
@@ -84,8 +87,3 @@ def end_token_ids(model: Any) -> list[int]:
     """Tokens that end a completion."""
     end = model.generation_config.eos_token_id
     return list(end) if isinstance(end, (list, tuple)) else [end]
-
-
-def set_seed(seed: int) -> None:
-    """Seed torch on every device."""
-    torch.manual_seed(seed)

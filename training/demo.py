@@ -63,24 +63,24 @@ ALL = ("frozenlake:3", "maze:3", "minibehaviour:5")
 RECIPES = {
     "frozenlake:3": Recipe(
         BaseConfig(out=HERE, size="S", steps=900, learning_rate=3e-3),
-        SFTConfig(out=HERE, steps=500, learning_rate=3e-4, vision_learning_rate=3e-3),
-        OPCDConfig(out=HERE, steps=150, learning_rate=1e-3),
+        SFTConfig(out=HERE, steps=350, learning_rate=1e-4, vision_learning_rate=3e-3),
+        OPCDConfig(out=HERE, steps=200, learning_rate=2e-3),
     ),
     "frozenlake:4": Recipe(
-        BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1200, learning_rate=2e-3),
+        BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1000, learning_rate=2e-3),
         SFTConfig(
-            out=HERE, tasks=("frozenlake:4",), steps=350, learning_rate=2e-4,
+            out=HERE, tasks=("frozenlake:4",), steps=300, learning_rate=1e-4,
             vision_learning_rate=2e-3,
         ),
-        OPCDConfig(out=HERE, tasks=("frozenlake:4",), steps=150, learning_rate=5e-4),
+        OPCDConfig(out=HERE, tasks=("frozenlake:4",), steps=150, learning_rate=1e-3),
     ),
     "all": Recipe(
-        BaseConfig(out=HERE, tasks=ALL, steps=1500, learning_rate=2e-3, batch_size=96),
+        BaseConfig(out=HERE, tasks=ALL, steps=1200, learning_rate=2e-3, batch_size=96),
         SFTConfig(
-            out=HERE, tasks=ALL, steps=500, learning_rate=2e-4, vision_learning_rate=2e-3,
+            out=HERE, tasks=ALL, steps=400, learning_rate=1e-4, vision_learning_rate=2e-3,
             batch_size=96,
         ),
-        OPCDConfig(out=HERE, tasks=ALL, steps=250, learning_rate=5e-4, batch_size=96),
+        OPCDConfig(out=HERE, tasks=ALL, steps=200, learning_rate=1e-3, batch_size=96),
     ),
 }  # fmt: skip
 """Recipes by what is trained on. Learning rates were chosen on the validation split."""
@@ -186,9 +186,9 @@ def curves(out: Path) -> list[Chart]:
         stage: read_json(out / stage / "run.json")["history"] for stage in ("base", "sft", "opcd")
     }
     measured = [
-        *history_points(logs["base"], "success", "base: plans on text"),
-        *history_points(logs["sft"], "perception", "SFT: perception exact"),
-        *history_points(logs["opcd"], "success", "OPCD: plans from pixels"),
+        *history_points(logs["base"], "success", "base, from text"),
+        *history_points(logs["sft"], "perception", "SFT, perception"),
+        *history_points(logs["opcd"], "success", "OPCD, from pixels"),
     ]
     losses = [
         *history_points(logs["base"], "loss", "base"),

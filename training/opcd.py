@@ -142,6 +142,8 @@ def share(marks: Iterable[bool]) -> float:
 def train(config: OPCDConfig) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
     pick_name("loss", config.loss, DISTILLATION)
+    if config.temperature <= 0:
+        raise ValueError(f"temperature must be above 0 to sample, got {config.temperature}")
     student = load_checkpoint(config.model, dtype="float32")
     teacher = load_checkpoint(config.teacher, dtype="float32").model
     check_same_vocabulary(student.model, teacher)

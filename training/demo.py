@@ -64,23 +64,27 @@ RECIPES = {
     "frozenlake:3": Recipe(
         BaseConfig(out=HERE, size="S", steps=900, learning_rate=3e-3),
         SFTConfig(out=HERE, steps=350, learning_rate=1e-4, vision_learning_rate=3e-3),
-        OPCDConfig(out=HERE, steps=200, learning_rate=2e-3),
+        OPCDConfig(out=HERE, steps=200, learning_rate=2e-3, max_new_tokens=48),
     ),
     "frozenlake:4": Recipe(
         BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1000, learning_rate=2e-3),
         SFTConfig(
             out=HERE, tasks=("frozenlake:4",), steps=300, learning_rate=1e-4,
-            vision_learning_rate=2e-3,
+            vision_learning_rate=2e-3, schedule="half-linear",
         ),
-        OPCDConfig(out=HERE, tasks=("frozenlake:4",), steps=150, learning_rate=1e-3),
+        OPCDConfig(
+            out=HERE, tasks=("frozenlake:4",), steps=200, learning_rate=1e-3, max_new_tokens=64
+        ),
     ),
     "all": Recipe(
         BaseConfig(out=HERE, tasks=ALL, steps=1200, learning_rate=2e-3, batch_size=96),
         SFTConfig(
-            out=HERE, tasks=ALL, steps=400, learning_rate=1e-4, vision_learning_rate=2e-3,
-            batch_size=96,
+            out=HERE, tasks=ALL, steps=600, learning_rate=2e-4, vision_learning_rate=2e-3,
+            batch_size=96, schedule="half-linear", eval_every=100,
         ),
-        OPCDConfig(out=HERE, tasks=ALL, steps=200, learning_rate=1e-3, batch_size=96),
+        OPCDConfig(
+            out=HERE, tasks=ALL, steps=200, learning_rate=1e-3, batch_size=96, max_new_tokens=64
+        ),
     ),
 }  # fmt: skip
 """Recipes by what is trained on. Learning rates were chosen on the validation split."""

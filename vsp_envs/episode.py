@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,22 @@ def append_episode(path: Path, episode: Episode) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def first_attempts(episodes: Iterable[Episode]) -> list[Episode]:
+    """What counts of a person's episodes: the first at each board, in the order of playing.
+
+    Whoever was shown a hint has not solved the board.
+    """
+    firsts: dict[tuple[str, str], Episode] = {}
+    for episode in episodes:
+        firsts.setdefault((episode.task, episode.layout_id), episode)
+    return [
+        replace(each, success=False, optimal=False, outcome="running", reason="hint")
+        if "hint" in each.aids
+        else each
+        for each in firsts.values()
+    ]
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:

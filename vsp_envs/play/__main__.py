@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ def main(args: Sequence[str] | None = None) -> None:
         needed = " and ".join(missing)
         print(f"error: playing needs {needed}: pip install 'vsp-envs[play]'", file=sys.stderr)
         raise SystemExit(2)
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     from vsp_envs.cli import main as run_command
 
     run_command(run, Options, args)

@@ -343,3 +343,23 @@ def test_every_key_of_the_help_has_a_command(window):
         common = {"hud", "screenshot", "help", "quit"}
         wanted = {command for key in keys for command in key.commands.values()}
         assert wanted - common == set(screen.commands) - {"pick up"}
+
+
+def test_a_public_set_is_played_board_by_board_and_goes_on_where_it_was(window, tmp_path):
+    from vsp_envs.play.__main__ import Options, open_game
+
+    for number, rows in ((1, "@_# ___ __*"), (2, "_@_ #__ __*"), (10, "*__ __@ ___")):
+        lines = [" | ".join(["", f"Row {i}", *row, ""]) for i, row in enumerate(rows.split(), 1)]
+        file = tmp_path / "level3" / "table" / f"{number}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(["| | Col 1 | Col 2 | Col 3 |", *lines]))
+    options = Options(benchmark=tmp_path, record=tmp_path / "runs" / "human.jsonl")
+    boards = []
+    for steps in ("DDRR", "DDR", "ULL"):
+        shown = window(PlayScreen(open_game(options)))
+        boards.append(shown.screen.game.layout.to_data()["map"][0])
+        press(shown, *[ARROWS[letter] for letter in steps], pygame.K_ESCAPE)
+        pygame.display.quit()
+    assert boards == ["SFH", "FSF", "GFF"]
+    with pytest.raises(ValueError, match="every board has been played"):
+        open_game(options)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pygame
 from pygame import Rect, Surface
 
@@ -155,14 +156,14 @@ class PlayScreen(Screen):
     def _draw_symbolic(self, surface: Surface, at: Places) -> None:
         """What a text agent is told before the first move, and the observation of this moment."""
         game = self.game
-        lines = [("as text, at the start", True)]
-        lines += [(line, False) for line in game.task.state_text(game.layout).split("\n")]
-        lines += [("", True), ('observation["symbolic"], now', True)]
+        told = ["as text, at the start", *game.task.state_text(game.layout).split("\n")]
+        now = ['observation["symbolic"], now']
         symbolic = game.task.symbolic(game.layout, game.state, game.layout.level)
         for name, value in symbolic.items():
-            first, *rest = str(value).split("\n")
-            lines += [(f"{name:8} {first}", False), *((f"{'':8} {row}", False) for row in rest)]
-        self.draw_lines(surface, at, lines)
+            shown = np.array2string(np.asarray(value), 10_000, threshold=10_000, separator=" ")
+            first, *rest = shown.split("\n")
+            now += [f"{name:8} {first}", *(f"{'':8} {row}" for row in rest)]
+        self.draw_blocks(surface, at, [told, now])
 
     def _act(self, action: Action) -> Callable[[], None]:
         return lambda: self._show(self.game.act(action), action)

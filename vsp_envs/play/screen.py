@@ -109,18 +109,22 @@ class Screen:
         columns = ([key.shown for key in self.keys], [key.meaning for key in self.keys])
         return size + sum(max(font(size).size(words)[0] for words in each) for each in columns)
 
-    def draw_lines(
-        self, surface: Surface, at: Places, lines: list[tuple[str, bool]], mono: bool = True
-    ) -> None:
-        """Lines in the panel, each with whether it is dim, in the largest letters that fit."""
+    def draw_blocks(self, surface: Surface, at: Places, blocks: list[list[str]]) -> None:
+        """Blocks of lines in the panel, each with a title; in the largest letters that fit."""
         pygame.draw.rect(surface, PANEL, at.panel, 0, at.size // 2)
         inside = at.panel.inflate(-at.size, -at.size)
-        for size in range(at.size, 6, -1):
-            wide = max(font(size, mono).size(line)[0] for line, _ in lines)
-            if wide <= inside.width and len(lines) * 1.3 * size <= inside.height:
-                break
+        letters = font(100, mono=True)  # widths grow with the size
+        wide = [max(letters.size(line)[0] for line in block) / 100 + 1 for block in blocks]
+        high = [1.3 * (len(block) + 1) for block in blocks]
+        under = min(inside.width / max(wide), inside.height / sum(high))
+        beside = min(inside.width / sum(wide), inside.height / max(high))
+        size = max(6, min(at.size, int(max(under, beside))))
         surface.set_clip(at.panel)
-        for i, (line, dim) in enumerate(lines):
-            place = (inside.left, inside.top + round(1.3 * size * i))
-            write(surface, line, place, size, DIM if dim else INK, mono=mono)
+        left, top = inside.topleft
+        for block, width, height in zip(blocks, wide, high, strict=True):
+            for i, line in enumerate(block):
+                place = (left, top + round(1.3 * size * i))
+                write(surface, line, place, size, INK if i else DIM, mono=True)
+            left += int(width * size) if beside > under else 0
+            top += 0 if beside > under else int(height * size)
         surface.set_clip(None)

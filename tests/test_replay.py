@@ -14,8 +14,7 @@ from evaluation.gallery import reading
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import Cell, describe, format_answer
 from vsp_envs.episode import append_episode, read_episodes, score_episode
-from vsp_envs.facts import facts_of_reply
-from vsp_envs.play.claims import Mark, marks
+from vsp_envs.play.claims import Mark, read_claims
 from vsp_envs.play.film import SIZE, check_film, save_film
 from vsp_envs.play.replay import END_MS, STEP_MS, Replay
 from vsp_envs.play.reply_panel import verdict
@@ -106,7 +105,7 @@ def test_there_is_no_episode_beyond_the_last():
 
 
 def claims(layout, reply):
-    return marks(facts_of_reply(reply, layout), layout.level)
+    return read_claims(reply, layout).marks
 
 
 def test_claimed_cells_are_right_wrong_or_missed():
@@ -114,8 +113,8 @@ def test_claimed_cells_are_right_wrong_or_missed():
     assert claims(POND, reply) == [
         Mark(Cell(0, 0), "player", "right"),
         Mark(Cell(2, 2), "goal", "missed"),
-        Mark(Cell(1, 1), "holes", "wrong"),
         Mark(Cell(0, 2), "holes", "missed"),
+        Mark(Cell(1, 1), "holes", "wrong"),
     ]
 
 
@@ -132,6 +131,16 @@ def test_claimed_directions_are_compared_side_by_side():
 def test_a_true_reply_has_only_right_claims_and_silence_none(layout):
     assert {mark.kind for mark in claims(layout, planning_target(layout))} == {"right"}
     assert claims(layout, "no idea") == []
+
+
+def test_what_is_wrong_comes_with_the_truth():
+    reply = describe(POND).replace("size 3", "size 4")
+    assert read_claims(reply, POND).wrong == {"size": "3"}
+
+
+def test_an_endless_reply_is_drawn_from_its_end(tmp_path):
+    save_film(tmp_path / "long.png", [said(POND, "word " * 50_000 + "<answer>D</answer>")])
+    save_film(tmp_path / "odd.png", [said(POND, "\0\ud800\x1b[31m\u202e" + "x" * 50_000)])
 
 
 def test_the_marked_answer_is_the_one_that_was_read():

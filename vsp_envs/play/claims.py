@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
-from vsp_envs.facts import Fact, read_cells
+from vsp_envs.facts import facts_of_reply, read_cells
 from vsp_envs.plan import action_name
-from vsp_envs.task import MOVES, Action, Cell
+from vsp_envs.task import MOVES, Action, Cell, Layout
 
 _BRACKET = re.compile(r"\[([A-Z]*)\]")
 _MOVE_OF = {action_name(move): move for move in MOVES}
@@ -24,27 +25,36 @@ class Mark(NamedTuple):
     """The side of the cell that it is about; None for the whole cell."""
 
 
-def marks(facts: list[Fact], level: int) -> list[Mark]:
-    """The claims that can be drawn, of the questions that fix the board.
+class Claims(NamedTuple):
+    """What a reply claims of the questions that fix the board."""
 
-    A list of cells marks each of them; a bracket of directions per cell marks the sides that are
-    claimed open and are not (`wrong`) or are open and not claimed so (`missed`).
-    """
-    found = []
+    marks: list[Mark]
+    """A list of cells marks each of them; a bracket of directions per cell marks the sides that
+    are claimed open and are not (`wrong`) or are open and not claimed so (`missed`)."""
+    wrong: dict[str, str]
+    """Questions that it answers wrong, with the true answers."""
+
+
+@lru_cache(maxsize=8)
+def read_claims(reply: str, layout: Layout) -> Claims:
+    """The claims of a reply. Cached: a window asks for them with every frame."""
+    facts = [each for each in facts_of_reply(reply, layout) if each.states]
+    found: list[Mark] = []
     for fact in facts:
-        if fact.states and fact.said is not None:
+        if fact.said is not None:
             compare = _sides if "[" in fact.true else _cells
-            found += compare(fact.question, fact.said, fact.true, level)
-    return [mark for mark in found if max(mark.cell) < level]
+            found += compare(fact.question, fact.said, fact.true, layout.level)
+    found = [mark for mark in found if max(mark.cell) < layout.level]
+    wrong = {each.question: each.true for each in facts if each.said and not each.right}
+    return Claims(found, wrong)
 
 
 def _cells(question: str, said: str, true: str, level: int) -> list[Mark]:
     claimed, there = read_cells(said), read_cells(true)
-    kinds = {"right": [], "wrong": [], "missed": []}  # type: dict[str, list[Cell]]
-    for cell in dict.fromkeys([*claimed, *there]):
-        kind = "missed" if cell not in claimed else "right" if cell in there else "wrong"
-        kinds[kind].append(cell)
-    return [Mark(cell, question, kind) for kind, cells in kinds.items() for cell in cells]
+    marked = dict.fromkeys(there, "missed")
+    for cell in claimed:
+        marked[cell] = "right" if cell in there else "wrong"
+    return [Mark(cell, question, kind) for cell, kind in marked.items()]
 
 
 def _sides(question: str, said: str, true: str, level: int) -> list[Mark]:

@@ -94,8 +94,10 @@ def wrap(words: str, letters: Font, width: int) -> list[str]:
 
 
 def _head(word: str, letters: Font, width: int) -> str:
-    fits = [end for end in range(1, len(word)) if letters.size(word[:end])[0] <= width]
-    return word[: max(fits, default=1)]
+    end = 1
+    while letters.size(word[: end + 1])[0] <= width:
+        end += 1
+    return word[:end]
 
 
 def _printable(words: str) -> str:

@@ -8,9 +8,8 @@ from functools import partial
 import pygame
 from pygame import Rect, Surface
 
-from vsp_envs.facts import Fact, facts_of_reply
 from vsp_envs.plan import action_name
-from vsp_envs.play.claims import marks
+from vsp_envs.play.claims import Claims, Mark, read_claims
 from vsp_envs.play.drawing import (
     BAD,
     BLUE,
@@ -87,17 +86,17 @@ class ReplayScreen(Screen):
         """Draw all of the window."""
         surface.fill(GROUND)
         episode = self.replay.episode
-        facts = facts_of_reply(episode.reply, self.replay.layout)
+        claims = read_claims(episode.reply, self.replay.layout)
         at = places(surface.get_size(), self.hud, self.hud or self.help)
-        self._draw_board(surface, at.board, facts)
+        self._draw_board(surface, at.board, claims)
         if self.hud:
             self._draw_hud(surface, at)
         if self.help:
             self.draw_help(surface, at)
         elif self.hud:
-            self._panel.draw(surface, at, episode, facts)
+            self._panel.draw(surface, at, episode, claims)
 
-    def _draw_board(self, surface: Surface, place: Rect, facts: list[Fact]) -> None:
+    def _draw_board(self, surface: Surface, place: Rect, claims: Claims) -> None:
         replay, layout = self.replay, self.replay.layout
         states = replay.states
         draw_board(surface, place, layout, states[-1], self.theme_of(layout.task))
@@ -113,7 +112,7 @@ class ReplayScreen(Screen):
         for cell, names in acts.items():
             over.tag(cell, " ".join(names), BLUE, (0.5, 0.86))
         if self.claims:
-            _draw_claims(over, facts, layout.level)
+            _draw_claims(over, claims.marks)
         over.finish(surface)
         if replay.step == replay.last:
             color = GOOD if replay.episode.success else BAD
@@ -163,8 +162,8 @@ class ReplayScreen(Screen):
         self.claims = not self.claims
 
 
-def _draw_claims(over: Marks, facts: list[Fact], level: int) -> None:
-    found = sorted(marks(facts, level), key=lambda mark: mark.kind == "right")
+def _draw_claims(over: Marks, found: list[Mark]) -> None:
+    found = sorted(found, key=lambda mark: mark.kind == "right")
     for mark in found:
         if mark.side is not None:
             # Open and not claimed so: an imagined wall, solid. The other way: a wall not seen.

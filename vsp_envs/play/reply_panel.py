@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import pygame
 from pygame import Surface
 
 from vsp_envs.episode import Episode
-from vsp_envs.facts import Fact, read_facts
+from vsp_envs.facts import read_facts
 from vsp_envs.plan import split_reply
+from vsp_envs.play.claims import Claims
 from vsp_envs.play.drawing import (
     BAD,
     BLUE,
@@ -24,6 +27,9 @@ from vsp_envs.play.drawing import (
     wrap,
     write,
 )  # fmt: skip
+
+LONGEST = 20_000
+"""Characters shown before the answer, of it, and after it."""
 
 
 class Line(NamedTuple):
@@ -45,7 +51,7 @@ class ReplyPanel:
         """Move the text by lines, down where positive."""
         self._moved += lines
 
-    def draw(self, surface: Surface, at: Places, episode: Episode, facts: list[Fact]) -> None:
+    def draw(self, surface: Surface, at: Places, episode: Episode, claims: Claims) -> None:
         """All of the panel."""
         if episode.reply != self._shown:
             self._moved, self._shown = 0, episode.reply
@@ -53,8 +59,9 @@ class ReplyPanel:
         inside = at.panel.inflate(-at.size, -at.size)
         size, step = at.size, round(at.size * 1.35)
         head = _head(episode)
-        wrong = _wrong(facts, size, inside.width)
-        lines = _reply_lines(episode, facts, size, inside.width)
+        wrong = _truths(claims, size, inside.width)
+        seen_wrong = frozenset(claims.wrong)
+        lines = _reply_lines(episode.reply, episode.task, seen_wrong, size, inside.width)
         rows = max(1, inside.height // step - len(head) - len(wrong) - (1 if wrong else 0))
         first = self._first(lines, rows)
         shown = [*head, *lines[first : first + rows]]
@@ -69,7 +76,7 @@ class ReplyPanel:
             write(surface, line.words, place, size, line.color)
         surface.set_clip(None)
 
-    def _first(self, lines: list[Line], rows: int) -> int:
+    def _first(self, lines: Sequence[Line], rows: int) -> int:
         last = max(0, len(lines) - rows)
         answer = next((i for i, line in enumerate(lines) if line.marked), 0)
         start = min(last, max(0, answer - rows + 2))
@@ -104,23 +111,33 @@ def _head(episode: Episode) -> list[Line]:
     ]
 
 
-def _reply_lines(episode: Episode, facts: list[Fact], size: int, width: int) -> list[Line]:
-    wrong = {fact.question for fact in facts if fact.said is not None and not fact.right}
+@lru_cache(maxsize=8)
+def _reply_lines(
+    reply: str, task: str, wrong: frozenset[str], size: int, width: int
+) -> Sequence[Line]:
+    before, block, after = split_reply(reply)
+    # What a model that fell into a loop said before its answer is shown from its end.
+    parts = ((_end(before), False), (_start(block), True), (_start(after), False))
     lines: list[Line] = []
-    before, block, after = split_reply(episode.reply)
-    for part, marked in ((before, False), (block, True), (after, False)):
+    for part, marked in parts:
         for paragraph in part.strip("\n").split("\n") if part.strip() else []:
-            said = set(read_facts(paragraph, episode.task))
-            color = GROUND if marked else BAD if said & wrong else INK
-            wrapped = wrap(paragraph, font(size), width)
-            lines += [Line(words, color, marked) for words in wrapped]
+            said = wrong.intersection(read_facts(paragraph, task))
+            color = GROUND if marked else BAD if said else INK
+            lines += [Line(words, color, marked) for words in wrap(paragraph, font(size), width)]
     return lines
 
 
-def _wrong(facts: list[Fact], size: int, width: int) -> list[Line]:
+def _start(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+
+def _end(text: str) -> str:
+    return text if len(text) <= LONGEST else f"… {text[-LONGEST:]}"
+
+
+def _truths(claims: Claims, size: int, width: int) -> list[Line]:
     """What is true where the reply claims something else."""
-    lines = []
-    for fact in facts:
-        if fact.states and fact.said is not None and not fact.right:
-            lines += wrap(f"in truth: {fact.question} {fact.true}", font(size), width)[:2]
+    lines: list[str] = []
+    for question, true in claims.wrong.items():
+        lines += wrap(f"in truth: {question} {true}", font(size), width)[:2]
     return [Line(words, DIM) for words in lines[:6]]

@@ -1,5 +1,6 @@
 """The windows, driven by real pygame events; SDL draws into memory instead of onto a screen."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -314,6 +315,23 @@ def test_the_keys_of_a_replay(window):
     press(watched, pygame.K_PAGEDOWN, pygame.K_PAGEUP, pygame.K_t, pygame.K_TAB)
     press(watched, pygame.K_SLASH, text="?")
     assert watched.screen.help and not watched.screen.hud
+
+
+def test_a_replay_shows_each_board_as_it_was_played_until_t_is_pressed(window, monkeypatch):
+    themes = TASKS["frozenlake"].themes
+    monkeypatch.setitem(themes, "grey", lambda canvas, code: canvas.fill((9, 9, 9)))
+    first, second = replies((POND, "D"), (POND, "R"))
+    second = replace(second, image={"theme": "grey", "pixels": 256})
+    unknown = replace(first, image={"theme": "gone"})
+    watched = window(ReplayScreen(Replay([first, second, unknown])))
+    shown = []
+    for _ in range(3):
+        shown.append(watched.screen.theme_of("frozenlake"))
+        press(watched, pygame.K_n)
+    assert shown == ["classic", "grey", "classic"]
+    press(watched, pygame.K_t)
+    assert watched.screen.theme_of("frozenlake") != "classic"
+    assert window(ReplayScreen(Replay([first]), "grey")).screen.theme_of("frozenlake") == "grey"
 
 
 def test_wrong_claims_are_drawn_over_the_board(window):

@@ -43,7 +43,7 @@ class ReplayScreen(Screen):
 
     def __init__(self, replay: Replay, theme: str | None = None) -> None:
         """`theme` None shows every board as it was shown when it was played."""
-        super().__init__(theme or replay.episode.image.get("theme", "classic"))
+        super().__init__(theme or "")
         self.replay, self.claims = replay, True
         self._message, self._tone = "", "plain"
         self._panel = ReplyPanel()
@@ -68,6 +68,13 @@ class ReplayScreen(Screen):
     def busy(self) -> bool:
         """Whether the film runs."""
         return self.replay.playing
+
+    def theme_of(self, task: str) -> str:
+        """The theme that was asked for, or else the one that the episode was played in."""
+        shown = self.replay.episode.image.get("theme")
+        if self._theme or task in self._themes or shown not in get_task(task).themes:
+            return super().theme_of(task)
+        return str(shown)
 
     def command(self, command: str) -> None:
         """Obey a command of the key table."""

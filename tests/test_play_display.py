@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ class Player:
         """Until the window is open; the display has no other to give the keys to."""
         wait_for(lambda: "vsp_envs" in self.tool("getwindowfocus", "getwindowname"))
         self.window = int(self.tool("getwindowfocus"))
-        time.sleep(0.2)
+        time.sleep(0.5)  # it has the focus a little before it takes keys
         return self
 
     def tool(self, *arguments: str) -> str:
@@ -76,11 +77,16 @@ class Player:
         """What F12 saves of the window as it is now."""
         before = set(self.folder.glob("vsp-*.png"))
         self.press("F12")
-        wait_for(lambda: len(set(self.folder.glob("vsp-*.png"))) > len(before))
-        time.sleep(0.2)
-        (new,) = set(self.folder.glob("vsp-*.png")) - before
-        with Image.open(new) as picture:
-            return picture.convert("RGB")
+        pictures: list[Image.Image] = []
+
+        def saved() -> bool:
+            for path in set(self.folder.glob("vsp-*.png")) - before:
+                with suppress(OSError), Image.open(path) as picture:  # half-written until it loads
+                    pictures.append(picture.convert("RGB"))
+            return bool(pictures)
+
+        wait_for(saved)
+        return pictures[0]
 
     def ended(self) -> int:
         """The exit code, with what it said on stderr shown."""

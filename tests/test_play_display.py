@@ -61,8 +61,14 @@ class Player:
         """Until the window is open; the display has no other to give the keys to."""
         wait_for(lambda: "vsp_envs" in self.tool("getwindowfocus", "getwindowname"))
         self.window = int(self.tool("getwindowfocus"))
-        time.sleep(0.5)  # it has the focus a little before it takes keys
+        # It has the focus a little before it takes keys: knock until it answers.
+        wait_for(lambda: self.press("F12") or self.pictures())
+        for path in self.pictures():
+            path.unlink()
         return self
+
+    def pictures(self) -> set[Path]:
+        return set(self.folder.glob("vsp-*.png"))
 
     def tool(self, *arguments: str) -> str:
         run = subprocess.run(
@@ -75,12 +81,12 @@ class Player:
 
     def shot(self) -> Image.Image:
         """What F12 saves of the window as it is now."""
-        before = set(self.folder.glob("vsp-*.png"))
+        before = self.pictures()
         self.press("F12")
         pictures: list[Image.Image] = []
 
         def saved() -> bool:
-            for path in set(self.folder.glob("vsp-*.png")) - before:
+            for path in self.pictures() - before:
                 with suppress(OSError), Image.open(path) as picture:  # half-written until it loads
                     pictures.append(picture.convert("RGB"))
             return bool(pictures)
@@ -96,10 +102,10 @@ class Player:
 
 
 def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        assert time.monotonic() < deadline, "nothing happened for 30 s"
+        time.sleep(0.2)
 
 
 class ClientMessage(ctypes.Structure):

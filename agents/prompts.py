@@ -6,7 +6,6 @@ layout, so it cannot hold symbolic state.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,9 +14,15 @@ import numpy as np
 
 from agents.agent import Prompt, View
 from vsp_envs import Layout, describe, format_answer, get_task, shortest_plan
+from vsp_envs.facts import fact_names, normal, read_facts, sample_questions, state_names
 from vsp_envs.plan import action_name, format_instruction
 from vsp_envs.simulate import simulate, state_cell
 from vsp_envs.task import Action, pick_name
+
+__all__ = [
+    "GOALS", "ROUTE", "STYLES", "fact_names", "normal", "perception_target", "planning_target",
+    "read_facts", "route_line", "state_names", "text_prompt", "visual_prompt", "visual_words",
+]  # fmt: skip
 
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
@@ -82,58 +87,6 @@ def route_line(layout: Layout, plan: Sequence[Action]) -> str:
     return f"{ROUTE} {' '.join(words)}"
 
 
-def read_facts(reply: str, task: str) -> dict[str, str]:
-    """Question name → what the reply says, for the questions of the task that it answers.
-
-    A line counts for the question whose name opens it, in any case, with or without a colon; the
-    first such line counts.
-    """
-    facts: dict[str, str] = {}
-    for line in reply.splitlines():
-        for name, pattern in _fact_patterns(task):
-            found = pattern.match(line)
-            if found:
-                facts.setdefault(name, normal(found["answer"]))
-                break
-    return facts
-
-
-def normal(answer: str) -> str:
-    """An answer with its spaces and case evened out, so that writings of one fact are equal."""
-    # Runs of spaces go first: the patterns take time quadratic in the length of one.
-    even = " ".join(answer.strip().rstrip(".").split())
-    tight = re.sub(r"\( ?(\d+) ?, ?(\d+) ?\)", r"(\1,\2)", even)
-    return re.sub(r"\) ?[,;]? ?\(", ") (", tight).upper()
-
-
-@lru_cache(maxsize=16)
-def _fact_patterns(task: str) -> list[tuple[str, re.Pattern[str]]]:
-    names = fact_names(task)
-    return [
-        (name, re.compile(rf"[\s\-*\d.]*{re.escape(name)}\s*[:=]?\s+(?P<answer>.*)", re.IGNORECASE))
-        for name in sorted(names, key=len, reverse=True)
-    ]
-
-
-def fact_names(task: str) -> tuple[str, ...]:
-    """Names of the task's perception questions, in order."""
-    return tuple(question.name for question in _sample_questions(task))
-
-
-def state_names(task: str) -> tuple[str, ...]:
-    """Names of the questions whose answers fix the board."""
-    return tuple(question.name for question in _sample_questions(task) if question.states)
-
-
-@lru_cache(maxsize=16)
-def _sample_questions(task: str) -> list[Any]:
-    # Names and texts of questions do not depend on the board; any board serves.
-    from vsp_envs import LayoutSpec, draw_distinct
-
-    spec = LayoutSpec(task, get_task(task).paper_levels[0])
-    return get_task(task).questions(draw_distinct(spec, 1, seed=0)[0])
-
-
 def _brief(style: str) -> bool:
     return pick_name("style", style, STYLES) == "brief"
 
@@ -143,7 +96,7 @@ def _ask(task: str, goal: str, style: str) -> str:
     verb = "plan" if pick_name("goal", goal, GOALS) == "plan" else "describe"
     if _brief(style):
         return f"{verb} {get_task(task).title}"
-    questions = _sample_questions(task)
+    questions = sample_questions(task)
     if goal == "plan":
         questions = [question for question in questions if question.states]
     asked = "\n".join(f"{question.name}: {question.text}" for question in questions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 
 from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.prompts import text_prompt, visual_prompt
-from vsp_envs import Layout, get_task, load_layout, score_reply
-from vsp_envs.reward import Score
+from vsp_envs import Layout, get_task
+from vsp_envs.episode import Episode, score_episode
 from vsp_envs.task import pick_name
+
+__all__ = ["INPUTS", "Case", "Episode", "episode", "live_env", "observe", "play", "prompt_of"]
 
 INPUTS = ("image", "text")
 
@@ -28,43 +30,6 @@ class Case:
     """`image` or `text`."""
     goal: str = "plan"
     """`plan` or `perceive`."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One board, one reply, one score: a line of `replies.jsonl`."""
-
-    task: str
-    level: int
-    layout_id: str
-    layout: dict[str, Any]
-    input: str
-    image: dict[str, Any]
-    """How the picture was made: theme and pixels; `vsp_envs.render` draws it again."""
-    prompt: str
-    reply: str
-    tokens: int
-    error: str
-    status: str
-    """How the answer was read: ok, missing, empty or malformed."""
-    plan: list[str] = field(default_factory=list)
-    success: bool = False
-    optimal: bool = False
-    outcome: str = "running"
-    reason: str = ""
-    steps: int = 0
-    illegal: int = 0
-    optimal_length: int = 0
-    states: list[int] = field(default_factory=list)
-    """States passed, the start first: indices into the transition tables."""
-
-    def record(self) -> dict[str, Any]:
-        """The episode as JSON data; `Episode(**record)` gives it back."""
-        return asdict(self)
-
-    def board(self) -> Layout:
-        """The layout that was played."""
-        return load_layout(self.task, self.layout)
 
 
 @lru_cache(maxsize=64)
@@ -108,27 +73,13 @@ def play(
 
 def episode(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) -> Episode:
     """Score a reply and keep all that is needed to look at it again."""
-    layout = case.layout
-    score: Score = score_reply(layout, reply.text, rules)
-    return Episode(
-        task=layout.task,
-        level=layout.level,
-        layout_id=layout.layout_id,
-        layout=layout.to_data(),
+    return score_episode(
+        case.layout,
+        reply.text,
+        rules,
         input=case.input,
-        image={"theme": view.theme, "pixels": view.pixels(layout.level)},
+        image={"theme": view.theme, "pixels": view.pixels(case.layout.level)},
         prompt=prompt.text,
-        reply=reply.text,
         tokens=reply.tokens,
         error=reply.error,
-        status=str(score.status),
-        plan=[action.name for action in score.parsed.plan],
-        success=score.success and not reply.error,
-        optimal=score.optimal and not reply.error,
-        outcome=score.outcome.name.lower(),
-        reason=score.reason,
-        steps=score.steps,
-        illegal=score.illegal,
-        optimal_length=score.optimal_length,
-        states=score.trace.states,
     )

@@ -1,55 +1,5 @@
-"""The command line of the project: frozen dataclasses in, one clear line for a user error."""
+"""The command line of the project, as `vsp_envs.cli` has it."""
 
-from __future__ import annotations
+from vsp_envs.cli import is_user_error, main, one_line
 
-import sys
-import traceback
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-import tyro
-
-Config = TypeVar("Config")
-
-OURS = ("vsp_envs", "agents", "evaluation", "training", "__main__")
-"""Packages whose ValueErrors are addressed to the user."""
-
-
-def main(
-    command: Callable[[Config], Any], config_class: type[Config], args: Sequence[str] | None = None
-) -> None:
-    """Read the arguments as a `config_class`, whose field docstrings are `--help`, and run.
-
-    A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130. Anything
-    else is a bug and keeps its traceback.
-    """
-    spec = sys.modules["__main__"].__spec__
-    config = tyro.cli(config_class, args=args, prog=f"python -m {spec.name}" if spec else None)
-    try:
-        command(config)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
-        if not is_user_error(error):
-            raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
-def is_user_error(error: Exception) -> bool:
-    """Whether the message is for the user: a file that cannot be had, or a refusal of our own.
-
-    A ValueError out of torch or numpy is a bug, and its traceback is what helps.
-    """
-    if isinstance(error, OSError):
-        return error.filename is not None
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__")).split(".")[0] in OURS
-
-
-def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks."""
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+__all__ = ["is_user_error", "main", "one_line"]

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from agents.prompts import normal, read_facts
 from evaluation.metrics import Record
-from vsp_envs import get_task, load_layout
+from vsp_envs import load_layout
+from vsp_envs.facts import Fact, facts_of_reply, same_fact
 
-_CELLS = re.compile(r"\(\d+,\d+\)(?: \(\d+,\d+\))*")
-
-
-class Fact(NamedTuple):
-    """One perception question, what the reply says to it and what is true."""
-
-    question: str
-    said: str | None
-    """In even case and spacing; None where the reply does not answer the question."""
-    true: str
-    states: bool
-    """The question is one of those that fix the board."""
-
-    @property
-    def right(self) -> bool:
-        """Whether the answer matches exactly."""
-        return self.said is not None and same_fact(self.said, self.true)
-
-
-def same_fact(said: str, true: str) -> bool:
-    """Equal text but for case and spacing; a list of cells may come in any order."""
-    said, true = normal(said), normal(true)
-    if _CELLS.fullmatch(said) and _CELLS.fullmatch(true):
-        return set(said.split()) == set(true.split())
-    return said == true
+__all__ = ["Fact", "facts_of", "perceived", "same_fact", "state_exact"]
 
 
 def facts_of(record: Record) -> list[Fact]:
     """The task's questions about the record's board, with the answers of its reply."""
     layout = load_layout(record["task"], record["layout"], record["level"])
-    said = read_facts(record["reply"], record["task"])
-    return [
-        Fact(question.name, said.get(question.name), question.answer, question.states)
-        for question in get_task(record["task"]).questions(layout)
-    ]
+    return facts_of_reply(record["reply"], layout)
 
 
 def perceived(record: Record) -> Mapping[str, bool]:

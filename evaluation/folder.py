@@ -15,6 +15,7 @@ from typing import Any
 
 import vsp_envs
 from evaluation.metrics import Record
+from vsp_envs.episode import read_replies
 
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
 
@@ -61,31 +62,6 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
         {"settings": settings, "versions": versions(), "command": command},
     )
     return []
-
-
-def read_replies(path: Path, repair: bool = False) -> list[Record]:
-    """The records of a `replies.jsonl`; none if there is no such file.
-
-    A last line that was cut off is left out and, with `repair`, cut from the file with a word on
-    stderr. Raises ValueError for any other line that is not JSON.
-    """
-    if not path.is_file():
-        return []
-    whole, _, rest = path.read_bytes().rpartition(b"\n")
-    if rest and repair:
-        print(f"{path}: dropped a half-written last line", file=sys.stderr)
-        os.truncate(path, len(whole) + 1 if whole else 0)
-    return [_record(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)]
-
-
-def _record(path: Path, number: int, line: bytes) -> Record:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise ValueError(f"{path}, line {number} is not a record; remove that line")
-    return record
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -16,7 +15,7 @@ from PIL import Image
 from evaluation.facts import Fact, facts_of
 from evaluation.metrics import Record
 from vsp_envs import Action, Cell, Layout, Outcome, load_layout, render
-from vsp_envs.plan import CLOSE, OPEN, action_name, find_answer
+from vsp_envs.plan import action_name, split_reply
 from vsp_envs.simulate import state_cell
 from vsp_envs.solve import compile_layout
 from vsp_envs.tables import STEPS
@@ -157,11 +156,7 @@ def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, times: i
 
 def reading(reply: str) -> Reading:
     """The reply, split around the answer block that was read."""
-    answer = find_answer(reply)
-    if answer is None:
-        return Reading(reply, "", "")
-    *_, block = re.finditer(re.escape(f"{OPEN}{answer}{CLOSE}"), reply, re.IGNORECASE)
-    return Reading(reply[: block.start()], block[0], reply[block.end() :])
+    return Reading(*split_reply(reply))
 
 
 def _is_right(record: Record, goal: str) -> bool:

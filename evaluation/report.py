@@ -206,7 +206,8 @@ class ReportOptions:
     """Put finished runs side by side on one page."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders that `evaluation.planning` or `evaluation.perception` wrote."""
+    """Folders that `evaluation.planning` or `evaluation.perception` wrote, and files that
+    `vsp_envs.play --record` wrote."""
     out: Path = Path("report.html")
     """The page."""
     title: str = "Visual spatial planning"
@@ -220,7 +221,12 @@ def run(options: ReportOptions) -> None:
     names = [path.resolve().name for path in options.runs]
     if len(set(names)) < len(names):
         names = [str(path) for path in options.runs]
-    runs = [read_run(path, name) for path, name in zip(options.runs, names, strict=True)]
+    from evaluation.recording import read_recording  # it is made of planning, which imports this
+
+    runs = [
+        read_recording(path) if path.is_file() else read_run(path, name)
+        for path, name in zip(options.runs, names, strict=True)
+    ]
     write_report(options.out, options.title, runs)
     print(f"report: {options.out}")
 

@@ -84,10 +84,28 @@ def find_answer(reply: str) -> str | None:
     An opening tag inside a block starts the block anew; a closing tag after the block is no part
     of it.
     """
+    block = split_reply(reply).block
+    return block[len(OPEN) : -len(CLOSE)] if block else None
+
+
+class SplitReply(NamedTuple):
+    """A reply around its last complete answer block; without one all of it is `before`."""
+
+    before: str
+    block: str
+    """With its tags."""
+    after: str
+
+
+def split_reply(reply: str) -> SplitReply:
+    """The reply, parted at the block that `find_answer` reads."""
     text = reply.translate(_LOWER)
     end = text.rfind(CLOSE)
     start = text.rfind(OPEN, 0, end) if end >= 0 else -1
-    return reply[start + len(OPEN) : text.find(CLOSE, start)] if start >= 0 else None
+    if start < 0:
+        return SplitReply(reply, "", "")
+    stop = text.find(CLOSE, start) + len(CLOSE)
+    return SplitReply(reply[:start], reply[start:stop], reply[stop:])
 
 
 def read_actions(answer: str, task: str) -> Parsed:

@@ -1,0 +1,124 @@
+"""Public test sets: their formats are read, a bad board is named with its file and line."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.drawn import lake, maze, room
+from vsp_envs.benchmarks import read_benchmark
+
+TABLE = """| | Col 1 | Col 2 | Col 3 |
+| Row 1 | @ | _ | _ |
+| Row 2 | # | _ | * |
+| Row 3 | _ | _ | # |
+"""
+LAKE_ROW = {
+    "input_state": [0, 1, 2],
+    "meta": {
+        "start_pos": 0,
+        "target_pos": 2,
+        "layout": [["S", "F", "G"], ["F", "H", "F"], ["F", "F", "F"]],
+        "level": 3,
+    },
+}
+ROOM_ROW = {
+    "input_state": [[[4, 0], False], [[4, 0], True], [[4, 1], True], [[4, 1], False]],
+    "meta": {
+        "level": 5,
+        "start_pos": [4, 0],
+        "printer_pos": [3, 0],
+        "table_pos": [[3, 2], [4, 2], [3, 3], [4, 3], [3, 4], [4, 4]],
+    },
+}
+
+
+def walls(*letters):
+    sides = {"N": "north", "S": "south", "E": "east", "W": "west"}
+    return [{side: letter in each for letter, side in sides.items()} for each in letters]
+
+
+MAZE_ROW = {
+    "input_state": [0, 1, 3, 2],
+    "meta": {
+        "start_pos": 0,
+        "target_pos": 2,
+        "layout": [walls("NSW", "NE"), walls("NSW", "SE")],
+        "level": 2,
+    },
+}
+
+
+def rows(folder: Path, *data: object) -> Path:
+    file = folder / "test_dataset.jsonl"
+    file.write_text("".join(json.dumps(each) + "\n" for each in data))
+    return file
+
+
+def test_a_vsp_table_is_read(tmp_path):
+    file = tmp_path / "maps/level3/table/4.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text(TABLE)
+    assert read_benchmark(tmp_path) == read_benchmark(file) == [lake("SFF HFG FFH")]
+
+
+def test_tables_come_in_the_order_of_their_numbers(tmp_path):
+    for number, drawing in ((10, "@"), (9, "*")):
+        file = tmp_path / f"table/{number}.txt"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(
+            TABLE if drawing == "@" else TABLE.replace("| # | _ | * |", "| * | _ | _ |")
+        )
+    assert read_benchmark(tmp_path) == [lake("SFF GFF FFH"), lake("SFF HFG FFH")]
+
+
+def test_visualplanning_rows_of_every_task_are_read(tmp_path):
+    corridor = maze(
+        """
+        +-+-+
+        |S  |
+        +-+ +
+        |G  |
+        +-+-+
+        """
+    )
+    desk = room("..... ..... ..... P.TTT A.TTT")
+    file = rows(tmp_path, LAKE_ROW, MAZE_ROW, ROOM_ROW)
+    assert read_benchmark(file) == [lake("SFG FHF FFF"), corridor, desk]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"input_state": [0, 1]}, "its way has 1 steps, but the shortest has 2"),
+        ({"meta": {"level": 3}}, "not a row of VisualPlanning"),
+        ({"meta": LAKE_ROW["meta"] | {"layout": [["S", "H"], ["H", "G"]], "level": 2}}, "solution"),
+        ({"meta": LAKE_ROW["meta"] | {"layout": []}}, "not a row of VisualPlanning"),
+        ({"meta": "text"}, "not a row of VisualPlanning"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line(tmp_path, spoil, said):
+    file = rows(tmp_path, LAKE_ROW, LAKE_ROW | spoil)
+    with pytest.raises(ValueError, match=f"test_dataset.jsonl, line 2: .*{said}"):
+        read_benchmark(file)
+
+
+def test_a_bad_table_is_named(tmp_path):
+    (tmp_path / "bad.txt").write_text(TABLE.replace("*", "?"))
+    with pytest.raises(ValueError, match=r"bad.txt: a FrozenLake map is rows of S, F, H and G"):
+        read_benchmark(tmp_path / "bad.txt")
+
+
+def test_a_folder_without_boards_says_what_is_looked_for(tmp_path):
+    with pytest.raises(ValueError, match=r"no boards at .*; a benchmark is a folder with VSP's"):
+        read_benchmark(tmp_path)
+
+
+def test_the_public_sets_are_read_whole():
+    root = os.environ.get("VSP_BENCHMARKS")
+    if not root:
+        pytest.skip("VSP_BENCHMARKS names no folder with the public test sets")
+    counts = Counter(layout.task for layout in read_benchmark(Path(root)))
+    assert counts["frozenlake"] >= 800 and counts["minibehaviour"] >= 202 and counts["maze"] >= 4

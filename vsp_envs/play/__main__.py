@@ -1,0 +1,153 @@
+"""The command: `python -m vsp_envs.play`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsp_envs.benchmarks import read_benchmark
+from vsp_envs.episode import Episode, read_episodes
+from vsp_envs.play.boards import Drawn, Listed
+from vsp_envs.play.game import Game
+from vsp_envs.play.replay import Replay
+from vsp_envs.select import Kind
+from vsp_envs.splits import check_split
+from vsp_envs.task import check_level, get_task, pick_name
+from vsp_envs.tasks import TASKS
+
+if TYPE_CHECKING:
+    from vsp_envs.play.screen import Screen
+
+NEEDED = {"pygame": "pygame-ce", "tyro": "tyro"}
+"""Modules of the extra `play`, and the packages that hold them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Play the tasks yourself, or watch recorded episodes. In the window `?` shows the keys."""
+
+    task: str | None = None
+    """`frozenlake` (first), `maze` or `minibehaviour`; keys 1, 2, 3 change it."""
+    level: int | None = None
+    """Side length of the boards; + and − change it."""
+    theme: str | None = None
+    """The drawing; T changes it."""
+    split: str | None = None
+    """`train`, `val` or `test`; without it boards of all of them."""
+    seed: int | None = None
+    """Seed of the boards: with `--split test`, those that `evaluation.planning` asks models."""
+    benchmark: Path | None = None
+    """Play a public test set, a file or a folder, board by board instead of random boards."""
+    record: Path | None = None
+    """Append every episode to this JSONL file; boards that it holds are not asked again."""
+    replay: Path | None = None
+    """Watch the episodes of a recording, a `replies.jsonl` or the run folder that holds one."""
+    episode: int | None = None
+    """The episode to begin a replay with, from 1; with `--save` the only one."""
+    save: Path | None = None
+    """Write the replay as a `.gif` or `.mp4`, or an episode's end as a `.png`; opens no window."""
+    speed: float = 1.0
+    """Of a saved film."""
+
+
+def open_screen(options: Options) -> Screen:
+    """What the window will show. Raises ValueError for what cannot be shown."""
+    if options.replay:
+        from vsp_envs.play.replay_screen import ReplayScreen
+
+        replay = Replay(_episodes(options.replay), (options.episode or 1) - 1)
+        return ReplayScreen(replay, options.theme)
+    from vsp_envs.play.play_screen import PlayScreen
+
+    return PlayScreen(open_game(options), options.theme or "classic")
+
+
+def open_game(options: Options) -> Game:
+    """The game that the options ask for. Raises ValueError."""
+    played = read_episodes(options.record, repair=True) if options.record else []
+    if options.record:
+        options.record.parent.mkdir(parents=True, exist_ok=True)
+        options.record.open("a").close()  # better now than after the first game
+    check_split(options.split)
+    if options.benchmark:
+        listed = Listed(read_benchmark(options.benchmark))
+        return Game(listed, _kind(options, listed), options.record, played)
+    task = get_task(options.task or "frozenlake")
+    level = (
+        options.level
+        if options.level is not None
+        else task.paper_levels[len(task.paper_levels) // 3]
+    )
+    kind = Kind(task.name, check_level(task, level))
+    return Game(Drawn(options.split, options.seed), kind, options.record, played)
+
+
+def _kind(options: Options, listed: Listed) -> Kind | None:
+    """What to begin a benchmark with; None is its first board."""
+    if options.task is None and options.level is None:
+        return None
+    task = get_task(options.task or listed.layouts[0].task).name
+    levels = listed.levels(task)
+    level = options.level if options.level is not None else (levels or [0])[0]
+    if level not in levels:
+        raise ValueError(f"{options.benchmark} has no {task} of level {level}; it has {levels}")
+    return Kind(task, level)
+
+
+def _episodes(path: Path) -> list[Episode]:
+    file = path / "replies.jsonl" if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(f"there is no {file} to watch; --replay takes a JSONL file of episodes")
+    episodes = read_episodes(file)
+    if not episodes:
+        raise ValueError(f"{file} holds no episode to watch")
+    return episodes
+
+
+def run(options: Options) -> None:
+    """The command. Raises ValueError and OSError for the user."""
+    if options.theme:
+        pick_name("theme", options.theme, {name for task in TASKS.values() for name in task.themes})
+    if options.save:
+        _save(options)
+        return
+    from vsp_envs.play.window import Window
+
+    Window(open_screen(options)).run()
+
+
+def _save(options: Options) -> None:
+    from vsp_envs.play.film import save_film
+
+    assert options.save
+    if not options.replay:
+        raise ValueError("--save makes a film of recorded episodes: name them with --replay FILE")
+    if options.speed <= 0:
+        raise ValueError(f"--speed must be above 0, got {options.speed:g}")
+    episodes = _episodes(options.replay)
+    if options.episode is not None:
+        episodes = [Replay(episodes, options.episode - 1).episode]
+    save_film(options.save, episodes, options.theme, options.speed)
+    print(f"saved: {options.save}")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Read the arguments and run."""
+    missing = [package for module, package in NEEDED.items() if find_spec(module) is None]
+    if missing:
+        needed = " and ".join(missing)
+        print(f"error: playing needs {needed}: pip install 'vsp-envs[play]'", file=sys.stderr)
+        raise SystemExit(2)
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    from vsp_envs.cli import main as run_command
+
+    run_command(run, Options, args)
+
+
+if __name__ == "__main__":
+    main()

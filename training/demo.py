@@ -63,13 +63,16 @@ ALL = ("frozenlake:3", "maze:3", "minibehaviour:5")
 RECIPES = {
     "frozenlake:3": Recipe(
         BaseConfig(out=HERE, size="S", steps=900, learning_rate=3e-3),
-        SFTConfig(out=HERE, steps=350, learning_rate=1e-4, vision_learning_rate=3e-3),
-        OPCDConfig(out=HERE, steps=200, learning_rate=2e-3, max_new_tokens=48),
+        SFTConfig(
+            out=HERE, steps=450, learning_rate=1e-4, vision_learning_rate=3e-3,
+            schedule="half-linear",
+        ),
+        OPCDConfig(out=HERE, steps=300, learning_rate=2e-3, max_new_tokens=48),
     ),
     "frozenlake:4": Recipe(
         BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1000, learning_rate=2e-3),
         SFTConfig(
-            out=HERE, tasks=("frozenlake:4",), steps=300, learning_rate=1e-4,
+            out=HERE, tasks=("frozenlake:4",), steps=350, learning_rate=1e-4,
             vision_learning_rate=2e-3, schedule="half-linear",
         ),
         OPCDConfig(
@@ -79,11 +82,12 @@ RECIPES = {
     "all": Recipe(
         BaseConfig(out=HERE, tasks=ALL, steps=1200, learning_rate=2e-3, batch_size=96),
         SFTConfig(
-            out=HERE, tasks=ALL, steps=600, learning_rate=2e-4, vision_learning_rate=2e-3,
-            batch_size=96, schedule="half-linear", eval_every=100,
+            out=HERE, tasks=ALL, steps=600, learning_rate=3e-4, vision_learning_rate=2e-3,
+            batch_size=96, schedule="half-linear", warmup=0.05, eval_every=100, eval_episodes=32,
         ),
         OPCDConfig(
-            out=HERE, tasks=ALL, steps=200, learning_rate=1e-3, batch_size=96, max_new_tokens=64
+            out=HERE, tasks=ALL, steps=250, learning_rate=1e-3, batch_size=96, max_new_tokens=64,
+            warmup=0.05, eval_episodes=32,
         ),
     ),
 }  # fmt: skip
@@ -101,29 +105,24 @@ def recipe_of(config: DemoConfig) -> Recipe:
     return RECIPES[name]
 
 
-def train(config: DemoConfig) -> dict[str, float]:
-    """The three stages, each skipped if it is done; returns the seconds each one took here."""
+def train(config: DemoConfig) -> None:
+    """The three stages, each skipped if it is done."""
     recipe, seed = recipe_of(config), config.seed
     place = {stage: config.out / stage for stage in Recipe._fields}
-    teacher = student = str(place["base"])
-    stages: dict[str, Callable[[], Path]] = {
-        "base": lambda: base.train(replace(recipe.base, out=place["base"], seed=seed)),
-        "sft": lambda: sft.train(replace(recipe.sft, out=place["sft"], seed=seed, model=student)),
-        "opcd": lambda: opcd.train(
-            replace(
-                recipe.opcd, out=place["opcd"], seed=seed, model=str(place["sft"]), teacher=teacher
-            )
-        ),
-    }
-    return {name: timed(name, stage) for name, stage in stages.items()}
+    base_model, sft_model = str(place["base"]), str(place["sft"])
+    print("— base: plans on text", flush=True)
+    base.train(replace(recipe.base, out=place["base"], seed=seed))
+    print("— perception SFT: learns to see", flush=True)
+    sft.train(replace(recipe.sft, out=place["sft"], seed=seed, model=base_model))
+    print("— OPCD: learns to plan from what it sees", flush=True)
+    opcd.train(
+        replace(recipe.opcd, out=place["opcd"], seed=seed, model=sft_model, teacher=base_model)
+    )
 
 
-def timed(name: str, stage: Callable[[], Path]) -> float:
-    """Run a stage and say so; returns its seconds."""
-    print(f"— {name}", flush=True)
-    began = time.perf_counter()
-    stage()
-    return time.perf_counter() - began
+def histories(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """What each stage logged."""
+    return {stage: read_json(out / stage / "run.json")["history"] for stage in Recipe._fields}
 
 
 class Line(NamedTuple):
@@ -186,9 +185,7 @@ def _rates(line: Line, kinds: Sequence[Kind], config: DemoConfig, place: Path) -
 
 def curves(out: Path) -> list[Chart]:
     """Success on validation boards and loss, over the steps of each stage."""
-    logs = {
-        stage: read_json(out / stage / "run.json")["history"] for stage in ("base", "sft", "opcd")
-    }
+    logs = histories(out)
     measured = [
         *history_points(logs["base"], "success", "base, from text"),
         *history_points(logs["sft"], "perception", "SFT, perception"),
@@ -210,9 +207,10 @@ def run(config: DemoConfig) -> None:
     """Train, evaluate, print the table and write the report."""
     recipe = recipe_of(config)
     done = (config.out / "report.html").exists()
-    seconds = train(config)
+    train(config)
     began = time.perf_counter()
     table, folders = evaluate(config)
+    seconds = {name: log[-1]["train_runtime"] for name, log in histories(config.out).items()}
     seconds["evaluation"] = time.perf_counter() - began
     title = f"Demo: {', '.join(map(str, recipe.kinds))}"
     if not done:
@@ -228,7 +226,7 @@ def run(config: DemoConfig) -> None:
 
 
 def cost(seconds: Mapping[str, float]) -> str:
-    """What this process took: seconds by stage, and its peak memory."""
+    """Seconds by stage, and the peak memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB → GiB on Linux
     stages = ", ".join(f"{stage} {taken:.0f}" for stage, taken in seconds.items())
     return f"Seconds: {stages}; {sum(seconds.values()):.0f} in all. Peak memory: {peak:.1f} GiB."

@@ -11,7 +11,7 @@ import pytest
 from drawn import lake, maze, room
 
 from vsp_envs import TASKS, Layout, LayoutSpec, Outcome, draw_distinct, load_layout, render
-from vsp_envs.render import redraw
+from vsp_envs.render import Picture
 from vsp_envs.solve import compile_layout
 
 THEMES = [(task.name, theme) for task in TASKS.values() for theme in task.themes]
@@ -189,7 +189,7 @@ def test_the_printer_is_seen_on_the_floor_in_the_hand_and_on_the_table() -> None
 def test_a_redrawn_picture_equals_one_drawn_afresh(task: str, theme: str, image_size: int) -> None:
     layout = layouts(task, small(task), 1)[0]
     reached = states(layout)
-    image = render(layout, image_size, theme)
-    for old, new in zip(reached, reached[1:], strict=False):
-        redraw(image, layout, old, new, theme)
-        assert np.array_equal(image, render(layout, image_size, theme, new))
+    picture = Picture(render(layout, image_size, theme), layout, theme, reached[0])
+    for state in [*reached, *reached[::-2]]:
+        picture.show(state)
+        assert np.array_equal(picture.image, render(layout, image_size, theme, state))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vsp_envs.drawing import paint_cell
-from vsp_envs.task import Int, Layout, UInt8, get_task, pick_name
+from vsp_envs.task import Layout, UInt8, get_task, pick_name
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 1024
 
@@ -23,23 +22,47 @@ def render(
     Raises ValueError for an unknown theme and for an `image_size` outside 64 to 1024 px.
     """
     image = np.empty((check_image_size(image_size), image_size, 3), np.uint8)
-    codes = _codes(layout, layout.cells[0] if state is None else state)
-    everywhere = ((row, col, code) for row, line in enumerate(codes.tolist())
-                  for col, code in enumerate(line))  # fmt: skip
-    _paint(image, layout, theme, everywhere)
-    return image
+    return Picture(image, layout, theme, layout.cells[0] if state is None else state).image
 
 
-def redraw(
-    image: UInt8, layout: Layout, old_state: int, new_state: int, theme: str = "classic"
-) -> None:
-    """Turn a picture of `old_state` into one of `new_state` in place, where they differ.
+class Picture:
+    """A picture of a board that follows the play: `show` redraws what a new state changes."""
 
-    `image` is what `render` returned for the same layout and theme, or a copy of it.
-    """
-    codes = _codes(layout, new_state)
-    changed = np.argwhere(codes != _codes(layout, old_state)).tolist()
-    _paint(image, layout, theme, ((row, col, int(codes[row, col])) for row, col in changed))
+    def __init__(self, image: UInt8, layout: Layout, theme: str, state: int) -> None:
+        """Draw the board into `image`, uint8[side, side, 3]; writing there is up to `show`."""
+        self.image, self.layout, self.state = image, layout, state
+        self._task = get_task(layout.task)
+        self._look = (layout.task, _known_theme(layout.task, theme), layout.level, len(image))
+        self._spans = _spans(layout.level, len(image))
+        self._cells = layout.level**2
+        self._codes = [-1] * self._cells  # what is drawn in each cell
+        self._draw()
+
+    def show(self, state: int) -> None:
+        """Turn the picture into one of `state`."""
+        cells, old = self._cells, self.state
+        phase, agents = state // cells, self._task.agent_codes
+        self.state = state
+        if phase != old // cells or phase >= len(agents):
+            self._draw()
+        elif state != old:
+            # Within a phase the agent's two cells are all that changes.
+            agent = agents[phase]
+            self._paint(old % cells, self._codes[old % cells] - agent)
+            self._paint(state % cells, self._codes[state % cells] + agent)
+
+    def _draw(self) -> None:
+        codes = self._task.appearance(self.layout, self.state).ravel().tolist()
+        for cell, code in enumerate(codes):
+            if code != self._codes[cell]:
+                self._paint(cell, code)
+
+    def _paint(self, cell: int, code: int) -> None:
+        row, col = divmod(cell, self.layout.level)
+        top, bottom, row_rest = self._spans[row]
+        left, right, col_rest = self._spans[col]
+        self.image[top:bottom, left:right] = _cell(*self._look, row_rest, col_rest, code)
+        self._codes[cell] = code
 
 
 def check_image_size(image_size: int) -> int:
@@ -52,18 +75,8 @@ def check_image_size(image_size: int) -> int:
     return image_size
 
 
-def _codes(layout: Layout, state: int) -> Int:
-    return get_task(layout.task).appearance(layout, state)
-
-
-def _paint(image: UInt8, layout: Layout, theme: str, cells: Iterable[tuple[int, int, int]]) -> None:
-    """Paste the pictures of cells, given as row, column and appearance code."""
-    task, level, size = layout.task, layout.level, len(image)
-    spans = _spans(level, size)
-    for row, col, code in cells:
-        top, bottom, row_rest = spans[row]
-        left, right, col_rest = spans[col]
-        image[top:bottom, left:right] = _cell(task, theme, level, size, row_rest, col_rest, code)
+def _known_theme(task: str, theme: str) -> str:
+    return pick_name("theme", theme, get_task(task).themes)
 
 
 class _Span(NamedTuple):
@@ -86,8 +99,6 @@ def _spans(level: int, image_size: int) -> tuple[_Span, ...]:
 def _cell(
     task: str, theme: str, level: int, image_size: int, row_rest: int, col_rest: int, code: int
 ) -> UInt8:
-    themes = get_task(task).themes
-    painter = themes[pick_name("theme", theme, themes)]
-    pixels = paint_cell(painter, level, image_size, row_rest, col_rest, code)
+    pixels = paint_cell(get_task(task).themes[theme], level, image_size, row_rest, col_rest, code)
     pixels.flags.writeable = False
     return pixels

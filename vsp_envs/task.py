@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 UInt8 = NDArray[np.uint8]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Chance = tuple[NDArray[Any], ...]
+"""Random numbers from which boards are made: arrays whose first axis is the board's."""
 
 
 class Action(IntEnum):
@@ -123,7 +125,7 @@ class Boards:
 
     def flat(self) -> UInt8:
         """The grids with one axis of cells: uint8[board, level * level]."""
-        return self.grid.reshape(len(self), -1)
+        return self.grid.reshape(len(self), self.level**2)
 
 
 class Tables(NamedTuple):
@@ -178,14 +180,22 @@ class Task:
     """The rules, for many boards at once."""
     illegal_reason: Callable[[Layout, int, Action], str]
     """Why the rules refuse an action in a state: one word or two, joined by underscores."""
-    symbolic: Callable[[Layout, int, int], dict[str, Any]]
-    """Layout, state, max_level → the symbolic observation, as fresh arrays."""
+    symbolic: Callable[[Boards, Int, int], dict[str, NDArray[Any]]]
+    """Boards, a state of each, max_level → their symbolic observations, as fresh arrays.
+
+    While the phase stays, `agent` is all that changes with the state.
+    """
     symbolic_space: Callable[[int], dict[str, Any]]
     """max_level → the Gymnasium spaces of the symbolic observation."""
-    generate: Callable[[int, int, np.random.Generator, float], Boards]
-    """Level, count, generator, frozen_prob → candidate boards, not all of them solvable."""
+    draw: Callable[[int, int, np.random.Generator], Chance]
+    """Level, count, generator → the random numbers of that many boards."""
+    build: Callable[[int, Chance, float], Boards]
+    """Level, random numbers, frozen_prob → candidate boards, not all of them solvable."""
     appearance: Callable[[Layout, int], Int]
     """Layout, state → int[level, level]: a code per cell that fixes what the cell looks like."""
+    agent_codes: tuple[int, ...]
+    """What `appearance` adds to the code of the agent's cell, per phase in which play goes on;
+    while such a phase stays, that is all that changes with the state."""
     themes: Mapping[str, Any]
     """Name of the drawing → painter of one cell (see `drawing.py`)."""
     rules_text: str
@@ -198,11 +208,19 @@ class Task:
     """How to read `state_text`, for a prompt."""
     questions: Callable[[Layout], list[Question]]
     """The perception questions, those that state the board first."""
+    difficulty: Callable[[int], tuple[int, int]] | None = None
+    """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
 
     @property
     def id(self) -> str:
         """Id for `gym.make`."""
         return f"VSP/{self.title}-v0"
+
+    def generate(
+        self, level: int, count: int, rng: np.random.Generator, frozen_prob: float
+    ) -> Boards:
+        """Candidate boards, not all of them solvable."""
+        return self.build(level, self.draw(level, count, rng), frozen_prob)
 
 
 MAX_LEVEL = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vsp_envs.drawing import BLACK, WHITE, Canvas, Painter
-from vsp_envs.task import Cell, Int, Layout
+from vsp_envs.task import Boards, Int, Layout
 from vsp_envs.tasks.minibehaviour.rules import (
     CARRIED,
     DELIVERED,
@@ -13,7 +13,7 @@ from vsp_envs.tasks.minibehaviour.rules import (
     PRINTER,
     TABLE,
     WAITING,
-    drop_cell,
+    drop_cells,
 )
 
 PRINTER_ON_TABLE = 4
@@ -31,8 +31,7 @@ def appearance(layout: Layout, state: int) -> Int:
     if phase != WAITING:
         codes[layout.cells[1]] = FLOOR
     if phase == DELIVERED:
-        row, col = drop_cell(layout, Cell(*divmod(cell, layout.level)))
-        codes[row * layout.level + col] = PRINTER_ON_TABLE
+        codes[drop_cells(Boards.stack([layout]), np.array([cell]))] = PRINTER_ON_TABLE
     codes[cell] += AGENT + CARRYING * (phase == CARRIED)
     return codes.reshape(layout.level, layout.level)
 

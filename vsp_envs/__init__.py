@@ -38,6 +38,7 @@ for _task in TASKS.values():
         _gym.register(
             id=_task.id,
             entry_point="vsp_envs.env:PlanningEnv",
+            vector_entry_point="vsp_envs.vector:PlanningVectorEnv",
             kwargs={"task": _task.name},
             # The longest shortest plan on the paper's boards is far shorter (36 cells at most).
             max_episode_steps=100,

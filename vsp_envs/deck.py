@@ -29,6 +29,14 @@ class Deck(Generic[Card]):
         self.cards: dict[int, deque[Card]] = defaultdict(deque)
         self.block = _FIRST_BLOCK
 
+    def generator(self) -> np.random.Generator:
+        """Where the layouts come from."""
+        return self.rng
+
+    def unplayed(self) -> list[Card]:
+        """All cards that are left."""
+        return [card for cards in self.cards.values() for card in cards]
+
 
 def deal(
     decks: Sequence[Deck[Card]],

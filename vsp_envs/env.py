@@ -12,10 +12,11 @@ from vsp_envs.deck import Deck, deal
 from vsp_envs.generate import Drawn
 from vsp_envs.render import Picture
 from vsp_envs.settings import RENDER_MODES, Settings, ThemeDraw
+from vsp_envs.simulate import state_cell
 from vsp_envs.solve import UNREACHABLE, Compiled, compile_boards, shortest_plan
 from vsp_envs.splits import layout_ids
 from vsp_envs.tables import positions
-from vsp_envs.task import Action, Boards, Int, Layout, Outcome, UInt8
+from vsp_envs.task import Action, Boards, Int, Layout, Outcome, UInt8, get_task
 from vsp_envs.window import Window
 
 NAMES = [outcome.name.lower() for outcome in Outcome]
@@ -128,17 +129,19 @@ class PlanningEnv(gym.Env[Any, Any]):
     def _play(self, action: int) -> None:
         if not 0 <= action < len(self._nothing_legal):
             raise ValueError(f"action {action} is not one of 0 to {len(self.task.actions) - 1}")
+        boards, row = self._card.boards, self._card.row
         self._steps += 1
         self._outcome, self._reason = self._outcomes[self.state][action], ""
         if self._outcome == _ILLEGAL:
-            self._reason = self.task.illegal_reason(self.layout, self.state, Action(action))
+            self._reason = self.task.reasons[boards.tables.reason[row, self.state, action]]
             self._over = self.settings.illegal == "fail"
             return
         self._over = self._outcome != _RUNNING
         self.state = self._next_state[self.state][action]
         if self.state // self._cells != self._phase:
-            boards = self._card.boards.boards[[self._card.row]]
-            symbolic = self.task.symbolic(boards, np.array([self.state]), self.max_level)
+            symbolic = self.task.symbolic(
+                boards.boards[[row]], np.array([self.state]), self.max_level
+            )
             self._show_phase({name: part[0] for name, part in symbolic.items()})
 
     def _observe(self) -> Any:
@@ -186,8 +189,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         if self.render_mode == "rgb_array":
             return self._image()
         if self.render_mode == "ansi":
-            row, col = self._places[self.state % self._cells]
-            return f"{self.task.state_text(self.layout)}\nagent ({row},{col})\n"
+            return board_text(self.layout, self.state)
         if self.render_mode == "human":
             self._window = self._window or Window(self.task.title, self.metadata["render_fps"])
             self._window.show(self._image())
@@ -198,6 +200,11 @@ class PlanningEnv(gym.Env[Any, Any]):
         if self._window is not None:
             self._window.close()
             self._window = None
+
+
+def board_text(layout: Layout, state: int) -> str:
+    """What render mode `ansi` returns: the board before the first move, and where the agent is."""
+    return f"{get_task(layout.task).state_text(layout)}\nagent {state_cell(layout, state)}\n"
 
 
 @lru_cache

@@ -91,6 +91,7 @@ class Machine(NamedTuple):
     outcome: list[list[int]]  # [state][action]
     distance: list[int]  # [state]
     optimal: list[list[bool]]  # [state][action]
+    reason: UInt8  # [state, action]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ class Compiled:
         tables, solution = self.tables, self.solution
         return Compiled(
             self.boards[rows],
-            Tables(tables.next_state[rows], tables.outcome[rows]),
+            Tables(tables.next_state[rows], tables.outcome[rows], tables.reason[rows]),
             Solution(solution.distance[rows], solution.optimal[rows]),
         )
 
@@ -122,6 +123,7 @@ class Compiled:
             self.tables.outcome[row].tolist(),
             self.solution.distance[row].tolist(),
             self.solution.optimal[row].tolist(),
+            self.tables.reason[row],
         )
 
 

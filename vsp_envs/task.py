@@ -137,6 +137,7 @@ class Tables(NamedTuple):
 
     next_state: Int  # [board, state, action]
     outcome: UInt8  # [board, state, action], values of Outcome
+    reason: UInt8  # [board, state, action], where ILLEGAL an index into `Task.reasons`
 
 
 class Question(NamedTuple):
@@ -178,8 +179,8 @@ class Task:
     """Boards as small arrays [board, height, width] that turn and mirror as a whole."""
     transitions: Callable[[Boards], Tables]
     """The rules, for many boards at once."""
-    illegal_reason: Callable[[Layout, int, Action], str]
-    """Why the rules refuse an action in a state: one word or two, joined by underscores."""
+    reasons: tuple[str, ...]
+    """Why the rules may refuse an action: one word or two, joined by underscores."""
     symbolic: Callable[[Boards, Int, int], dict[str, NDArray[Any]]]
     """Boards, a state of each, max_level → their symbolic observations, as fresh arrays.
 

@@ -10,7 +10,6 @@ from gymnasium import spaces
 
 from vsp_envs.tables import moves, padded, positions
 from vsp_envs.task import (
-    Action,
     Boards,
     Int,
     Layout,
@@ -69,12 +68,8 @@ def transitions(boards: Boards) -> Tables:
     outcome[landed == HOLE] = Outcome.FAILURE
     outcome[landed == GOAL] = Outcome.SUCCESS
     outcome[:, ~inside] = Outcome.ILLEGAL
-    return Tables(np.broadcast_to(target, landed.shape), outcome)
-
-
-def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """The edge is all that refuses a move."""
-    return "off_grid"
+    reason = np.broadcast_to(np.uint8(0), landed.shape)  # the edge is all that refuses a move
+    return Tables(np.broadcast_to(target, landed.shape), outcome, reason)
 
 
 def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:

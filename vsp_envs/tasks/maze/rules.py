@@ -90,12 +90,8 @@ def transitions(boards: Boards) -> Tables:
     outcome = np.where(target == goal, Outcome.SUCCESS, Outcome.RUNNING).astype(np.uint8)
     outcome[blocked] = Outcome.ILLEGAL
     own = np.arange(boards.level**2)[:, None]
-    return Tables(np.where(blocked, own, target), outcome)
-
-
-def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """Walls are all that refuses a move."""
-    return "wall"
+    reason = np.broadcast_to(np.uint8(0), blocked.shape)  # walls are all that refuses a move
+    return Tables(np.where(blocked, own, target), outcome, reason)
 
 
 def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:

@@ -36,6 +36,14 @@ AGENT = 4
 WAITING, CARRIED, DELIVERED = 0, 1, 2
 """Phases of a state: where the printer is. DELIVERED is final."""
 TABLE_ROWS, TABLE_COLS = 2, 3
+REASONS = (
+    "off_grid", "table", "printer", "not_beside_printer", "already_carrying", "not_beside_table",
+    "empty_handed",
+)  # fmt: skip
+(
+    _OFF_GRID, _TABLE, _PRINTER, _NOT_BESIDE_PRINTER, _ALREADY_CARRYING, _NOT_BESIDE_TABLE,
+    _EMPTY_HANDED,
+) = range(len(REASONS))  # fmt: skip
 
 
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
@@ -125,20 +133,14 @@ def transitions(boards: Boards) -> Tables:
     outcome[:, WAITING, :, Action.PICK][reach] = Outcome.RUNNING
     next_state[:, CARRIED, :, Action.DROP] += place * cells
     outcome[:, CARRIED, :, Action.DROP][place] = Outcome.SUCCESS
-    return Tables(next_state.reshape(count, -1, 6), outcome.reshape(count, -1, 6))
-
-
-def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """off_grid, table, printer, already_carrying, empty_handed or not_beside_(printer|table)."""
-    phase, cell = divmod(state, layout.level**2)
-    if action is Action.PICK:
-        return "already_carrying" if phase == CARRIED else "not_beside_printer"
-    if action is Action.DROP:
-        return "empty_handed" if phase == WAITING else "not_beside_table"
-    target, inside = moves(layout.level)
-    if not inside[cell, action]:
-        return "off_grid"
-    return "table" if layout.grid[target[cell, action]] == TABLE else "printer"
+    reason = np.empty((count, 3, cells, 6), np.uint8)
+    met = np.where(table[:, target], _TABLE, np.uint8(_PRINTER))
+    reason[:, :, :, :4] = np.where(inside, met, _OFF_GRID)[:, None]
+    reason[:, :, :, 4:] = [[[_NOT_BESIDE_PRINTER, _EMPTY_HANDED]],
+                           [[_ALREADY_CARRYING, _NOT_BESIDE_TABLE]],
+                           [[_EMPTY_HANDED, _EMPTY_HANDED]]]  # fmt: skip
+    shape = (count, 3 * cells, 6)
+    return Tables(next_state.reshape(shape), outcome.reshape(shape), reason.reshape(shape))
 
 
 def drop_cells(boards: Boards, agent: Int) -> Int:

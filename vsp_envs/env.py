@@ -102,7 +102,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         self.layout = boards.boards.layout(row)
         self._next_state = boards.tables.next_state[row].tolist()
         self._outcomes = boards.tables.outcome[row].tolist()
-        self._distance = boards.solution.distance[row].tolist()
+        self._distance = boards.distance[row].tolist()
         self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
         self._nothing_legal = np.zeros(len(self.task.actions), np.int8)
         self._cells, self._places = self.layout.level**2, _places(self.layout.level)

@@ -23,34 +23,37 @@ class Solution(NamedTuple):
 
 
 def solve(tables: Tables) -> Solution:
-    """Distances to success and the actions that shorten them, for all boards and states at once.
+    """Distances to success and the actions that shorten them, for all boards and states at once."""
+    distance = distances(tables)
+    boards = len(distance)
+    after = np.take_along_axis(distance, tables.next_state.reshape(boards, -1), axis=1)
+    nearer = after.reshape(tables.next_state.shape) == distance[:, :, None] - 1
+    onward = (tables.outcome == Outcome.RUNNING) & nearer & (distance > 0)[:, :, None]
+    return Solution(distance, onward | (tables.outcome == Outcome.SUCCESS))
+
+
+def distances(tables: Tables) -> Int:
+    """Fewest actions to success: int64[board, state], UNREACHABLE where no plan succeeds.
 
     Breadth-first search from success, one bit per board: a layer of the search costs a few
     operations on words whatever the number of boards. The distances are written in binary, one
     plane of bits per digit.
     """
-    boards = len(tables.outcome)
-    edges = _edges(tables)
-    layer = _pack(tables.outcome == Outcome.SUCCESS)
-    optimal, frontier = layer, _any_action(layer)
-    reached, steps = np.zeros_like(frontier), 1
+    boards, edges = len(tables.outcome), _edges(tables)
+    frontier = _pack((tables.outcome == Outcome.SUCCESS).any(axis=2))
+    unseen, steps = ~frontier, 1
     planes: list[UInt8] = []
     while frontier.any():
-        reached = reached | frontier
-        for digit in range(steps.bit_length()):
-            if digit == len(planes):
-                planes.append(np.zeros_like(reached))
+        planes += [np.zeros_like(frontier)] * (steps.bit_length() - len(planes))
+        for digit, plane in enumerate(planes):
             if steps >> digit & 1:
-                planes[digit] |= frontier
-        layer = np.zeros_like(optimal)
-        for target, here in edges:
-            layer |= here & frontier[target]
-        layer &= ~reached[:, None]
-        optimal, frontier, steps = optimal | layer, _any_action(layer), steps + 1
-    distance = np.where(_unpack(reached, boards), 0, UNREACHABLE)
-    for digit, plane in enumerate(planes):
-        distance += _unpack(plane, boards).astype(np.int64) << digit
-    return Solution(distance, _unpack(optimal, boards))
+                planes[digit] = plane | frontier
+        arrived = [np.bitwise_or.reduce(here & frontier[to], axis=1) for to, here in edges]
+        frontier = np.asarray(np.bitwise_or.reduce(arrived, axis=0) if arrived else 0) & unseen
+        unseen, steps = unseen & ~frontier, steps + 1
+    far = _unpack(unseen, boards).astype(np.int16) * np.int16(UNREACHABLE)
+    found = [_unpack(plane, boards).astype(np.int16) << i for i, plane in enumerate(planes)]
+    return np.ascontiguousarray(sum(found, far).T, np.int64)
 
 
 def _edges(tables: Tables) -> list[tuple[Int, UInt8]]:
@@ -61,7 +64,8 @@ def _edges(tables: Tables) -> list[tuple[Int, UInt8]]:
     """
     edges, left = [], tables.outcome == Outcome.RUNNING
     while left.any():
-        target = np.where(left, tables.next_state, 0).max(axis=0)
+        first = left.argmax(axis=0)  # a board on which the action runs, if there is one
+        target = np.take_along_axis(tables.next_state, first[None], axis=0)[0]
         here = left & (tables.next_state == target)
         edges.append((target, _pack(here)))
         left &= ~here
@@ -73,14 +77,9 @@ def _pack(marks: Bool) -> UInt8:
     return np.packbits(np.moveaxis(marks, 0, -1), axis=-1)
 
 
-def _unpack(bits: UInt8, boards: int) -> Bool:
-    """Inverse of `_pack`."""
-    marks = np.unpackbits(bits, axis=-1, count=boards).view(bool)
-    return np.ascontiguousarray(np.moveaxis(marks, -1, 0))
-
-
-def _any_action(bits: UInt8) -> UInt8:
-    return np.asarray(np.bitwise_or.reduce(bits, axis=1))
+def _unpack(bits: UInt8, boards: int) -> UInt8:
+    """[state, byte of eight boards] → [state, board] of 0 and 1."""
+    return np.unpackbits(bits, axis=-1, count=boards)
 
 
 class Machine(NamedTuple):
@@ -96,47 +95,41 @@ class Machine(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """Boards with their tables and solutions."""
+    """Boards with their tables and distances."""
 
     boards: Boards
     tables: Tables
-    solution: Solution
+    distance: Int  # [board, state]
 
     def __getitem__(self, rows: Any) -> Compiled:
         """The boards that an index array or mask selects."""
-        tables, solution = self.tables, self.solution
-        return Compiled(
-            self.boards[rows],
-            Tables(tables.next_state[rows], tables.outcome[rows], tables.reason[rows]),
-            Solution(solution.distance[rows], solution.optimal[rows]),
-        )
+        tables = Tables(*(table[rows] for table in self.tables))
+        return Compiled(self.boards[rows], tables, self.distance[rows])
 
     def plan_lengths(self) -> Int:
         """Length of each board's shortest plan; UNREACHABLE without one."""
-        return self.solution.distance[np.arange(len(self.boards)), self.boards.cells[:, 0]]
-
-    def machine(self, row: int) -> Machine:
-        """One board as a Machine."""
-        return Machine(
-            int(self.boards.cells[row, 0]),
-            self.tables.next_state[row].tolist(),
-            self.tables.outcome[row].tolist(),
-            self.solution.distance[row].tolist(),
-            self.solution.optimal[row].tolist(),
-            self.tables.reason[row],
-        )
+        return self.distance[np.arange(len(self.boards)), self.boards.cells[:, 0]]
 
 
 def compile_boards(boards: Boards) -> Compiled:
-    """Tables and solutions of many boards."""
+    """Tables and distances of many boards."""
     tables = transitions(boards)
-    return Compiled(boards, tables, solve(tables))
+    return Compiled(boards, tables, distances(tables))
 
 
 @lru_cache(maxsize=4096)
 def compile_layout(layout: Layout) -> Machine:
     """Tables and solution of one board. Cached: treat the lists as read-only."""
-    return compile_boards(Boards.stack([layout])).machine(0)
+    tables = transitions(Boards.stack([layout]))
+    distance, optimal = solve(tables)
+    return Machine(
+        layout.cells[0],
+        tables.next_state[0].tolist(),
+        tables.outcome[0].tolist(),
+        distance[0].tolist(),
+        optimal[0].tolist(),
+        tables.reason[0],
+    )
 
 
 def shortest_plan(layout: Layout) -> list[Action] | None:

@@ -30,7 +30,10 @@ class Store:
         self.distance = np.empty((0, self.states), np.int16)
         self.grid = np.empty((0, max_level, max_level), np.uint8)
         self.landmarks = np.empty((0, len(task.landmarks)), np.int64)
-        self.level, self.length = np.empty(0, np.int64), np.empty(0, np.int64)
+        self.level = np.empty(0, np.int64)
+        self.facts = np.empty((4, 0), np.int64)
+        """Cells of the board, where its level begins in a table of places, optimal length, and
+        where its states begin in a flat table of states."""
         self.layout_id = np.empty(0, object)
         self.symbolic: dict[str, NDArray[np.generic]] = {}  # at the start
         self._free: list[int] = []
@@ -53,10 +56,12 @@ class Store:
         self.reason[rows, :used] = tables.reason.reshape(count, used)
         legal = self.legal.reshape(-1, self.states, self.actions)
         legal[rows, :states] = tables.outcome != Outcome.ILLEGAL
-        self.distance[rows, :states] = compiled.solution.distance
+        self.distance[rows, :states] = compiled.distance
         self.grid[rows, :level, :level] = boards.grid
         self.landmarks[rows], self.level[rows] = boards.cells, level
-        self.length[rows] = compiled.plan_lengths()
+        place = level * self.max_level**2
+        self.facts[:3, rows] = np.broadcast_arrays(level**2, place, compiled.plan_lengths())
+        self.facts[3, rows] = np.array(rows, np.int64) * self.states
         self.layout_id[rows] = layout_ids(boards)
         for name, part in first.items():
             self.symbolic[name][rows] = part
@@ -79,9 +84,10 @@ class Store:
         size = len(self.level)
         more = max(count, size)
         for name, array in vars(self).items():
-            if isinstance(array, np.ndarray):
+            if isinstance(array, np.ndarray) and name != "facts":
                 setattr(self, name, _longer(array, more * self.states if name == "legal" else more))
         self.symbolic = {name: _longer(array, more) for name, array in self.symbolic.items()}
+        self.facts = np.concatenate([self.facts, np.zeros((4, more), np.int64)], axis=1)
         self._free += range(size, size + more)
 
 

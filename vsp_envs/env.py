@@ -149,12 +149,18 @@ class PlanningEnv(gym.Env[Any, Any]):
             self.render()
         if self.settings.observation == "image":
             return self._image()
-        symbolic = {name: array.copy() for name, array in self._arrays}
-        symbolic["agent"] = self._places[self.state % self._cells].copy()
-        symbolic.update(self._numbers)
+        symbolic = self.symbolic()
         if self.settings.observation == "symbolic":
             return symbolic
         return {"image": self._image(), "symbolic": symbolic}
+
+    def symbolic(self) -> dict[str, Any]:
+        """The symbolic observation, whatever `observation` says; fresh arrays."""
+        symbolic: dict[str, Any] = {"agent": self._places[self.state % self._cells].copy()}
+        for name, array in self._arrays:
+            symbolic[name] = array.copy()
+        symbolic.update(self._numbers)
+        return symbolic
 
     def _image(self) -> UInt8:
         picture = self._picture

@@ -199,6 +199,8 @@ class Task:
     while such a phase stays, that is all that changes with the state."""
     themes: Mapping[str, Any]
     """Name of the drawing → painter of one cell (see `drawing.py`)."""
+    minigrid: Mapping[int, str]
+    """Code in `pattern` → Minigrid's name of the object there; all others are empty."""
     rules_text: str
     """The rules, for a prompt."""
     legend: Mapping[str, str]

@@ -23,6 +23,7 @@ TASK = Task(
     appearance=render.appearance,
     agent_codes=(render.AGENT,),
     themes=render.THEMES,
+    minigrid={rules.HOLE: "lava", rules.GOAL: "goal"},
     rules_text=words.RULES,
     legend=words.LEGEND,
     state_text=words.state_text,

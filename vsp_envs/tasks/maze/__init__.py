@@ -23,6 +23,7 @@ TASK = Task(
     appearance=render.appearance,
     agent_codes=(render.PLAYER,),
     themes=render.THEMES,
+    minigrid={rules.WALL: "wall", rules.GOAL: "goal"},
     rules_text=words.RULES,
     legend=words.LEGEND,
     state_text=words.state_text,

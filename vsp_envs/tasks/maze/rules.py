@@ -25,6 +25,8 @@ from vsp_envs.task import (
 
 NORTH, SOUTH, WEST, EAST = 1, 2, 4, 8
 """Bits of a cell's wall mask: set where a wall stands."""
+WALL, START, GOAL = 1, 2, 3
+"""Codes of `pattern`."""
 WALL_OF = {Action.LEFT: WEST, Action.DOWN: SOUTH, Action.RIGHT: EAST, Action.UP: NORTH}
 _BITS = np.array([WEST, SOUTH, EAST, NORTH])  # in the order of the actions
 _OPPOSITE = np.array([EAST, NORTH, WEST, SOUTH])
@@ -72,11 +74,11 @@ def pattern(boards: Boards) -> UInt8:
     """A (2 level + 1)² map of cells and walls: 0 free, 1 wall, 2 start, 3 goal."""
     count, level = len(boards), boards.level
     drawn = np.zeros((count, 2 * level + 1, 2 * level + 1), np.uint8)
-    drawn[:, ::2, ::2] = 1
-    drawn[:, 0, 1::2] = drawn[:, 1::2, 0] = 1
+    drawn[:, ::2, ::2] = WALL
+    drawn[:, 0, 1::2] = drawn[:, 1::2, 0] = WALL
     drawn[:, 2::2, 1::2] = (boards.grid & SOUTH) > 0
     drawn[:, 1::2, 2::2] = (boards.grid & EAST) > 0
-    for code, cells in ((2, boards.cells[:, 0]), (3, boards.cells[:, 1])):
+    for code, cells in ((START, boards.cells[:, 0]), (GOAL, boards.cells[:, 1])):
         row, col = np.divmod(cells, level)
         drawn[np.arange(count), 2 * row + 1, 2 * col + 1] = code
     return drawn

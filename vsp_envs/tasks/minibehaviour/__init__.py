@@ -23,6 +23,7 @@ TASK = Task(
     appearance=render.appearance,
     agent_codes=(render.AGENT, render.AGENT + render.CARRYING),
     themes=render.THEMES,
+    minigrid={rules.TABLE: "box", rules.PRINTER: "ball"},
     rules_text=words.RULES,
     legend=words.LEGEND,
     state_text=words.state_text,

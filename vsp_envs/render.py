@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vsp_envs.drawing import paint_cell
+from vsp_envs.drawing import Painter, paint_cell
 from vsp_envs.task import Layout, UInt8, get_task, pick_name
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 1024
@@ -25,6 +25,15 @@ def render(
     return Picture(image, layout, theme, layout.cells[0] if state is None else state).image
 
 
+class Look(NamedTuple):
+    """What all cells of a picture share."""
+
+    task: str
+    theme: str
+    level: int
+    image_size: int
+
+
 class Picture:
     """A picture of a board that follows the play: `show` redraws what a new state changes."""
 
@@ -32,8 +41,8 @@ class Picture:
         """Draw the board into `image`, uint8[side, side, 3]; writing there is up to `show`."""
         self.image, self.layout, self.state = image, layout, state
         self._task = get_task(layout.task)
-        self._look = (layout.task, _known_theme(layout.task, theme), layout.level, len(image))
-        self._spans = _spans(layout.level, len(image))
+        self._look = Look(layout.task, check_theme(layout.task, theme), layout.level, len(image))
+        self._spans = spans(layout.level, len(image))
         self._cells = layout.level**2
         self._codes = [-1] * self._cells  # what is drawn in each cell
         self._draw()
@@ -61,7 +70,7 @@ class Picture:
         row, col = divmod(cell, self.layout.level)
         top, bottom, row_rest = self._spans[row]
         left, right, col_rest = self._spans[col]
-        self.image[top:bottom, left:right] = _cell(*self._look, row_rest, col_rest, code)
+        self.image[top:bottom, left:right] = cell_picture(*self._look, row_rest, col_rest, code)
         self._codes[cell] = code
 
 
@@ -75,11 +84,25 @@ def check_image_size(image_size: int) -> int:
     return image_size
 
 
-def _known_theme(task: str, theme: str) -> str:
-    return pick_name("theme", theme, get_task(task).themes)
+def check_theme(task: str, theme: str) -> str:
+    """`theme` if the task can be drawn in it; otherwise a ValueError with the themes."""
+    _painter(task, theme)
+    return theme
 
 
-class _Span(NamedTuple):
+@lru_cache(maxsize=64)
+def _painter(task: str, theme: str) -> Painter:
+    themes, folders = get_task(task).themes, get_task(task).folder_themes
+    kind, _, folder = theme.partition(":")
+    if folder and kind in folders:
+        painter: Painter = folders[kind](folder)
+    else:
+        known = [*themes, *(f"{each}:FOLDER" for each in folders)]
+        painter = themes[pick_name("theme", theme, known)]
+    return painter
+
+
+class Span(NamedTuple):
     """A row or column of cells: its first pixel, the one after its last, see `paint_cell`."""
 
     first: int
@@ -88,17 +111,19 @@ class _Span(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _spans(level: int, image_size: int) -> tuple[_Span, ...]:
+def spans(level: int, image_size: int) -> tuple[Span, ...]:
+    """The rows of a picture, and its columns likewise."""
     starts = [divmod(i * image_size, level) for i in range(level + 1)]
-    return tuple(_Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
+    return tuple(Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
 
 
 # A cell looks the same wherever its remainders are the same: a board with cells of whole pixels
 # needs one picture per code, one of 256 px and level 5 needs 25.
 @lru_cache(maxsize=4096)
-def _cell(
+def cell_picture(
     task: str, theme: str, level: int, image_size: int, row_rest: int, col_rest: int, code: int
 ) -> UInt8:
-    pixels = paint_cell(get_task(task).themes[theme], level, image_size, row_rest, col_rest, code)
+    """The picture of one cell; see `paint_cell`. Read-only."""
+    pixels = paint_cell(_painter(task, theme), level, image_size, row_rest, col_rest, code)
     pixels.flags.writeable = False
     return pixels

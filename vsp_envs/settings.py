@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from vsp_envs.generate import LayoutSpec, draw_layouts
-from vsp_envs.render import check_image_size
+from vsp_envs.render import check_image_size, check_theme
 from vsp_envs.splits import read_hashes
 from vsp_envs.task import Layout, Task, check_level, get_task, load_layout, pick_name
 
@@ -63,7 +63,8 @@ class Settings:
         if self.padding < self.levels[1]:
             raise ValueError(f"max_level {self.max_level} is below level {self.levels[1]}")
         check_image_size(self.image_size)
-        pick_name("theme", self.theme, [*self.rules.themes, RANDOM_THEME])
+        if self.theme != RANDOM_THEME:
+            check_theme(self.task, self.theme)
         pick_name("illegal policy", self.illegal, ILLEGAL_POLICIES)
         pick_name("observation", self.observation, OBSERVATIONS)
         if self.render_mode is not None:

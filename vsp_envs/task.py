@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -192,6 +192,10 @@ class Task:
     """Level, count, generator → the random numbers of that many boards."""
     build: Callable[[int, Chance, float], Boards]
     """Level, random numbers, frozen_prob → candidate boards, not all of them solvable."""
+    size: Callable[[int], int]
+    """Level → number of boards, unsolvable ones included; rounded where above 2**53."""
+    every: Callable[[int], Boards]
+    """Level → all of them. For small levels."""
     appearance: Callable[[Layout, int], Int]
     """Layout, state → int[level, level]: a code per cell that fixes what the cell looks like."""
     agent_codes: tuple[int, ...]
@@ -211,8 +215,13 @@ class Task:
     """How to read `state_text`, for a prompt."""
     questions: Callable[[Layout], list[Question]]
     """The perception questions, those that state the board first."""
+    folder_themes: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    """Kind of drawing → folder → painter: the theme is then called `kind:folder`."""
     difficulty: Callable[[int], tuple[int, int]] | None = None
     """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Task], tuple[str]]:
+        return get_task, (self.name,)  # a copied or pickled task is the task
 
     @property
     def id(self) -> str:
@@ -224,6 +233,10 @@ class Task:
     ) -> Boards:
         """Candidate boards, not all of them solvable."""
         return self.build(level, self.draw(level, count, rng), frozen_prob)
+
+    def theme_legend(self, theme: str) -> str:
+        """What is what in the image, for a prompt."""
+        return self.legend[theme.partition(":")[0]]
 
 
 MAX_LEVEL = 32

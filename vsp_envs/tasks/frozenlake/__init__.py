@@ -1,7 +1,7 @@
 """FrozenLake: cross the ice to the goal."""
 
 from vsp_envs.task import MOVES, Task
-from vsp_envs.tasks.frozenlake import generate, perceive, render, rules, words
+from vsp_envs.tasks.frozenlake import generate, perceive, render, rules, sprites, words
 
 TASK = Task(
     name="frozenlake",
@@ -20,9 +20,12 @@ TASK = Task(
     symbolic_space=rules.symbolic_space,
     draw=generate.draw,
     build=generate.build,
+    size=generate.size,
+    every=generate.every,
     appearance=render.appearance,
-    agent_codes=(render.AGENT,),
+    agent_codes=(sprites.AGENT,),
     themes=render.THEMES,
+    folder_themes={"tiles": sprites.tiles},
     minigrid={rules.HOLE: "lava", rules.GOAL: "goal"},
     rules_text=words.RULES,
     legend=words.LEGEND,

@@ -1,5 +1,7 @@
 """Random lakes: every cell freezes with `frozen_prob`; start and goal lie anywhere."""
 
+from itertools import permutations
+
 import numpy as np
 
 from vsp_envs.task import Boards, Chance
@@ -24,3 +26,24 @@ def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
     board = np.arange(len(start))
     grid[board, start], grid[board, goal] = START, GOAL
     return Boards("frozenlake", level, grid.reshape(-1, level, level), np.stack([start, goal], 1))
+
+
+def size(level: int) -> int:
+    """Two cells for start and goal; each of the others is ice or a hole."""
+    cells = level * level
+    return cells * (cells - 1) * int(2 ** (cells - 2))
+
+
+def every(level: int) -> Boards:
+    """All of these, whatever `frozen_prob` makes of them."""
+    cells = level * level
+    ice = np.arange(2 ** (cells - 2))[:, None] >> np.arange(cells - 2) & 1
+    boards = []
+    for start, goal in permutations(range(cells), 2):
+        rest = [cell for cell in range(cells) if cell not in (start, goal)]
+        grid = np.empty((len(ice), cells), np.uint8)
+        grid[:, rest], grid[:, start], grid[:, goal] = np.where(ice, FROZEN, HOLE), START, GOAL
+        boards.append(grid)
+    cell_pairs = np.array(list(permutations(range(cells), 2)))
+    return Boards("frozenlake", level, np.concatenate(boards).reshape(-1, level, level),
+                  cell_pairs.repeat(len(ice), axis=0))  # fmt: skip

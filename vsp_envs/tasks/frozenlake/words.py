@@ -9,7 +9,11 @@ RULES = (
 )
 LEGEND = {
     "classic": "The figure is the player, the flag is the goal, dark openings are holes, "
-    "everything else is safe ice."
+    "everything else is safe ice.",
+    "gymnasium": "The black and grey figure is the player, the red flag is the goal, S marks the "
+    "start, dark blue pools are holes, light tiles are safe ice.",
+    "tiles": "One tile shows the player, one the goal, one the start; the other tiles are holes "
+    "and safe ice.",
 }
 NOTATION = "One letter per cell, row by row: S player, G goal, H hole, F safe ice."
 

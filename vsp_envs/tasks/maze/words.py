@@ -10,7 +10,9 @@ RULES = (
 )
 LEGEND = {
     "classic": "White cells are corridors, black lines are walls, the yellow disc is the player, "
-    "the blue disc is the goal."
+    "the blue disc is the goal.",
+    "thin": "Dark lines are walls, the blue star is the player, the green disc is the start, the "
+    "red flag is the goal.",
 }
 NOTATION = (
     "Player and goal by (row,col) from the top left, 0-based; then the cells row by row, each "

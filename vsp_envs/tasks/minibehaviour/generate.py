@@ -1,5 +1,7 @@
 """Random rooms: table, printer and agent anywhere they fit, every layout equally likely."""
 
+from itertools import permutations, product
+
 import numpy as np
 
 from vsp_envs.task import Boards, Chance
@@ -24,6 +26,22 @@ def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
     # The two largest of random numbers on the free cells: an ordered pair, all equally likely.
     order = np.where(bare, rank, -1.0).argsort(axis=1)
     return furnish(level, order[:, -1], order[:, -2], table)
+
+
+def size(level: int) -> int:
+    """Places of the table times ordered pairs of free cells."""
+    free = level * level - TABLE_ROWS * TABLE_COLS
+    return (level - TABLE_ROWS + 1) * (level - TABLE_COLS + 1) * free * (free - 1)
+
+
+def every(level: int) -> Boards:
+    """All rooms."""
+    found = []
+    for row, col in product(range(level - TABLE_ROWS + 1), range(level - TABLE_COLS + 1)):
+        taken = {(row + r) * level + col + c for r in range(TABLE_ROWS) for c in range(TABLE_COLS)}
+        free = [cell for cell in range(level * level) if cell not in taken]
+        found += [(*pair, row * level + col) for pair in permutations(free, 2)]
+    return furnish(level, *np.array(found).T)
 
 
 def difficulty(level: int) -> tuple[int, int]:

@@ -11,7 +11,9 @@ RULES = (
 )
 LEGEND = {
     "classic": "The red triangle is the agent, the white device is the printer, tan cells are the "
-    "table, black cells are floor."
+    "table, black cells are floor.",
+    "minigrid": "The red triangle is the agent, the light grey device with white paper is the "
+    "printer, brown planks are the table, dark grey cells are floor.",
 }
 NOTATION = "One letter per cell, row by row: A agent, P printer, T table, F floor."
 _LETTERS = {FLOOR: "F", TABLE: "T", PRINTER: "P", AGENT: "A"}

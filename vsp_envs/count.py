@@ -35,10 +35,10 @@ def count(kind: Kind) -> Count:
     if size > LARGEST:
         # Every cell ice or hole with equal chance: every lake is equally likely.
         drawn = task.generate(kind.level, _SAMPLE, np.random.default_rng(0), 0.5)
-        total = size * sum(len(each.boards) for each in passing(drawn, spec)) // _SAMPLE
+        total = size * sum(len(each) for each in passing(drawn, spec)) // _SAMPLE
         return Count(total, {name: round(total * share) for name, share in SPLITS.items()}, False)
     splits = Counter(
-        split for each in passing(task.every(kind.level), spec) for split in splits_of(each.boards)
+        split for each in passing(task.every(kind.level), spec) for split in splits_of(each)
     )
     return Count(splits.total(), {name: splits[name] for name in SPLITS}, True)
 

@@ -53,6 +53,8 @@ class PlanningEnv(gym.Env[Any, Any]):
         self.task = self.settings.rules
         self.levels, self.max_level = self.settings.levels, self.settings.padding
         self.render_mode = self.settings.render_mode
+        self._actions = len(self.task.actions)
+        self._nothing_legal = np.zeros(self._actions, np.int8)
         self.action_space = self.settings.action_space()
         self.observation_space = self.settings.observation_space()
         self.layout: Layout
@@ -104,7 +106,6 @@ class PlanningEnv(gym.Env[Any, Any]):
         self._outcomes = boards.tables.outcome[row].tolist()
         self._distance = boards.distance[row].tolist()
         self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
-        self._nothing_legal = np.zeros(len(self.task.actions), np.int8)
         self._cells, self._places = self.layout.level**2, _places(self.layout.level)
         self.theme, self._picture = self._themes.next(), None
         self.state, self._steps = self.layout.cells[0], 0
@@ -127,21 +128,20 @@ class PlanningEnv(gym.Env[Any, Any]):
         return self._observe(), reward, self._over, False, self._info()
 
     def _play(self, action: int) -> None:
-        if not 0 <= action < len(self._nothing_legal):
-            raise ValueError(f"action {action} is not one of 0 to {len(self.task.actions) - 1}")
-        boards, row = self._card.boards, self._card.row
+        if not 0 <= action < self._actions:
+            raise ValueError(f"action {action} is not one of 0 to {self._actions - 1}")
         self._steps += 1
         self._outcome, self._reason = self._outcomes[self.state][action], ""
         if self._outcome == _ILLEGAL:
-            self._reason = self.task.reasons[boards.tables.reason[row, self.state, action]]
+            reason = self._card.boards.tables.reason[self._card.row, self.state, action]
+            self._reason = self.task.reasons[reason]
             self._over = self.settings.illegal == "fail"
             return
         self._over = self._outcome != _RUNNING
         self.state = self._next_state[self.state][action]
         if self.state // self._cells != self._phase:
-            symbolic = self.task.symbolic(
-                boards.boards[[row]], np.array([self.state]), self.max_level
-            )
+            board, state = self._card.boards.boards[[self._card.row]], np.array([self.state])
+            symbolic = self.task.symbolic(board, state, self.max_level)
             self._show_phase({name: part[0] for name, part in symbolic.items()})
 
     def _observe(self) -> Any:

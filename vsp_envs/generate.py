@@ -98,11 +98,10 @@ def draw_layouts(spec: LayoutSpec, rng: np.random.Generator) -> Iterator[Layout]
     """
     task, block, missed = get_task(spec.task), _BLOCK[0], 0
     while missed < CANDIDATES:
-        found = passing(task.generate(spec.level, block, rng, spec.frozen_prob), spec)
         hits = 0
-        for each in found:
-            hits += len(each.boards)
-            yield from map(each.boards.layout, range(len(each.boards)))
+        for boards in passing(task.generate(spec.level, block, rng, spec.frozen_prob), spec):
+            hits += len(boards)
+            yield from map(boards.layout, range(len(boards)))
         missed = 0 if hits else missed + block
         block = min(2 * block, _BLOCK[1])
     raise NoLayoutError(_none(spec, missed))
@@ -151,12 +150,12 @@ def _none(spec: LayoutSpec, missed: int) -> str:
     )
 
 
-def passing(boards: Boards, spec: LayoutSpec) -> Iterator[Compiled]:
-    """The boards that are solvable and meet `spec`, compiled, some at a time."""
+def passing(boards: Boards, spec: LayoutSpec) -> Iterator[Boards]:
+    """The boards that are solvable and meet `spec`, some at a time."""
     width = max(1, _CELLS // spec.level**2)
     for first in range(0, len(boards), width):
-        some = compile_boards(boards[first : first + width])
-        yield some[meets(some, spec)]
+        some = boards[first : first + width]
+        yield some[meets(compile_boards(some), spec)]
 
 
 def meets(compiled: Compiled, spec: LayoutSpec) -> Bool:

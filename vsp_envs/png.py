@@ -49,12 +49,13 @@ class _Band(NamedTuple):
 @lru_cache(maxsize=8192)
 def _band(look: Look, row: int, codes: tuple[int, ...]) -> _Band:
     lines = spans(look.level, look.image_size)
-    cells = [
-        cell_picture(*look, lines[row].rest, lines[col].rest, code)
-        for col, code in enumerate(codes)
-    ]
-    pixels = np.concatenate(cells, axis=1).reshape(len(cells[0]), -1)
-    data = np.pad(pixels, ((0, 0), (1, 0))).tobytes()  # a zero before each line: no filter
+    top, bottom, rest = lines[row]
+    # A zero before each line: no filter.
+    pixels = np.zeros((bottom - top, 1 + 3 * look.image_size), np.uint8)
+    for (left, right, col_rest), code in zip(lines, codes, strict=True):
+        cell = cell_picture(*look, rest, col_rest, code)
+        pixels[:, 1 + 3 * left : 1 + 3 * right] = cell.reshape(bottom - top, -1)
+    data = pixels.tobytes()
     deflate = zlib.compressobj(level=1, wbits=-15)
     packed = deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
     adler = zlib.adler32(data)

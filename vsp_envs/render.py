@@ -47,6 +47,11 @@ class Picture:
         self._codes = [-1] * self._cells  # what is drawn in each cell
         self._draw()
 
+    def change(self, layout: Layout, state: int) -> None:
+        """Turn the picture into one of another board of the same level."""
+        self.layout, self.state = layout, state
+        self._draw()
+
     def show(self, state: int) -> None:
         """Turn the picture into one of `state`."""
         cells, old = self._cells, self.state
@@ -62,8 +67,8 @@ class Picture:
 
     def _draw(self) -> None:
         codes = self._task.appearance(self.layout, self.state).ravel().tolist()
-        for cell, code in enumerate(codes):
-            if code != self._codes[cell]:
+        for cell, (code, drawn) in enumerate(zip(codes, self._codes, strict=True)):
+            if code != drawn:
                 self._paint(cell, code)
 
     def _paint(self, cell: int, code: int) -> None:

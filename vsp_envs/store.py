@@ -11,6 +11,9 @@ from vsp_envs.generate import Drawn
 from vsp_envs.splits import layout_ids
 from vsp_envs.task import Boards, Int, Layout, Outcome, Task
 
+OUTCOME, _REASON, STATE = 0b11, 2, 8
+"""Mask and shifts of the parts of a move: two bits, six, and the rest."""
+
 
 class Store:
     """Tables, distances and first observations of boards of mixed levels, padded to one size.
@@ -23,9 +26,8 @@ class Store:
         self.actions = len(task.actions)
         self.states = task.phases * max_level**2
         entries = self.states * self.actions
-        self.next_state = np.empty((0, entries), np.int16)
-        self.outcome = np.empty((0, entries), np.uint8)
-        self.reason = np.empty((0, entries), np.uint8)
+        self.moves = np.empty((0, entries), np.int32)
+        """The tables in one: outcome, reason and next state of each state and action."""
         self.legal = np.empty((0, self.actions), np.int8)  # [row * states + state, action]
         self.distance = np.empty((0, self.states), np.int16)
         self.grid = np.empty((0, max_level, max_level), np.uint8)
@@ -51,9 +53,8 @@ class Store:
         tables = compiled.tables
         states = self.task.phases * level**2
         used = states * self.actions
-        self.next_state[rows, :used] = tables.next_state.reshape(count, used)
-        self.outcome[rows, :used] = tables.outcome.reshape(count, used)
-        self.reason[rows, :used] = tables.reason.reshape(count, used)
+        moves = tables.next_state << STATE | tables.reason << _REASON | tables.outcome
+        self.moves[rows, :used] = moves.reshape(count, used)
         legal = self.legal.reshape(-1, self.states, self.actions)
         legal[rows, :states] = tables.outcome != Outcome.ILLEGAL
         self.distance[rows, :states] = compiled.distance
@@ -66,6 +67,10 @@ class Store:
         for name, part in first.items():
             self.symbolic[name][rows] = part
         return rows
+
+    def reason(self, moves: Int) -> Int:
+        """Why the rules refuse moves, as indices into `Task.reasons`."""
+        return self.moves.take(moves) >> _REASON & (1 << STATE - _REASON) - 1
 
     def free(self, rows: Iterable[int]) -> None:
         """Give rows back."""

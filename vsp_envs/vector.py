@@ -18,7 +18,7 @@ from vsp_envs.pool import Pool
 from vsp_envs.render import Picture
 from vsp_envs.settings import RENDER_MODES, Settings, ThemeDraw
 from vsp_envs.solve import UNREACHABLE, compile_boards
-from vsp_envs.store import Store
+from vsp_envs.store import OUTCOME, STATE, Store
 from vsp_envs.tables import positions
 from vsp_envs.task import Boards, Bool, Int, Layout, Outcome, UInt8
 
@@ -90,8 +90,9 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self._row = np.full(count, -1)
         self._state, self._steps = np.zeros((2, count), np.int64)
         self._facts = np.zeros((len(self._store.facts), count), np.int64)
+        self._layout_id = np.full(count, "", object)
         self._all, self._no_reason = np.ones(count, bool), np.full(count, "", object)
-        self._outcome = np.zeros(count, np.uint8)
+        self._outcome = np.zeros(count, np.int32)
         self._acted = np.zeros(count, np.int64)  # (row, state, action) that led here, flat
         self._terminated, self._truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
@@ -179,18 +180,29 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self._row[envs] = rows
         self._state[envs] = store.landmarks[rows, 0]
         self._facts[:, envs] = store.facts[:, rows]
+        self._layout_id[envs] = store.layout_id[rows]
         self._cells, self._place, self._length, self._base = self._facts
         self._steps[envs] = self._outcome[envs] = 0
         self._terminated[envs] = self._truncated[envs] = False
         if not self._symbolic:
             self._symbolic = {name: part[self._row] for name, part in store.symbolic.items()}
         for name, part in store.symbolic.items():
-            self._symbolic[name][envs] = part[rows]
+            if name != "agent":  # `_observe` writes it
+                self._symbolic[name][envs] = part[rows]
         if self._shown:
             for i in envs.tolist():
-                self._theme[i], self._pictures[i] = self._themes[i].next(), None
-                if len(self._images):
-                    self._picture(i)
+                self._draw(i)
+
+    def _draw(self, i: int) -> None:
+        """Begin the picture of an episode, on that of the one before where they are alike."""
+        theme, layout = self._themes[i].next(), self._store.layout(int(self._row[i]))
+        picture, known = self._pictures[i], self._theme[i] == theme
+        if picture is not None and known and picture.layout.level == layout.level:
+            picture.change(layout, int(self._state[i]))
+            return
+        self._theme[i], self._pictures[i] = theme, None
+        if len(self._images):
+            self._picture(i)
 
     def _next_rows(self, envs: Int) -> Int:
         if self._pool is not None:
@@ -227,8 +239,9 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         """Move in every environment; what this does to those that have ended is overwritten."""
         store, before = self._store, self._state
         self._acted = (self._base + before) * store.actions + actions
-        self._outcome = store.outcome.take(self._acted)
-        self._state = store.next_state.take(self._acted).astype(np.int64)
+        moved = store.moves.take(self._acted)
+        self._outcome = moved & OUTCOME
+        self._state = (moved >> STATE).astype(np.int64)
         self._steps += 1
         self._terminated = self._ends.take(self._outcome)
         self._truncated = self._steps >= self._limit
@@ -273,7 +286,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         legal = store.legal.take(here, axis=0)
         legal[self._terminated] = 0
         reasons, refused = self._no_reason.copy(), np.flatnonzero(outcome == _ILLEGAL)
-        reasons[refused] = self._reasons.take(store.reason.take(self._acted[refused]))
+        reasons[refused] = self._reasons.take(store.reason(self._acted[refused]))
         infos = {
             "is_success": success,
             "outcome": _OUTCOMES.take(outcome),
@@ -282,7 +295,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             "steps": self._steps.copy(),
             "optimal_length": self._length.copy(),
             "distance_to_goal": distance,
-            "layout_id": store.layout_id.take(self._row),
+            "layout_id": self._layout_id.copy(),
         }
         return infos | {name: self._all.copy() for name in _MASKS}
 

@@ -188,12 +188,13 @@ def plainly(make: Callable[[int, random.Random], int], level: int) -> Work:
 def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
     """Files of the states along shortest plans of changing boards."""
     layouts = draw_distinct(LayoutSpec(task, level), 200, 0)
+    episodes = [(layout, along_the_plan(layout)) for layout in layouts]
     turn = 0
 
     def work() -> int:
         nonlocal turn
-        layout, turn = layouts[turn % len(layouts)], turn + 1
-        states = along_the_plan(layout)
+        layout, states = episodes[turn % len(episodes)]
+        turn += 1
         for state in states:
             encode(layout, SIDE, "classic", state)
         return len(states)

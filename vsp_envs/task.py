@@ -215,6 +215,8 @@ class Task:
     """How to read `state_text`, for a prompt."""
     questions: Callable[[Layout], list[Question]]
     """The perception questions, those that state the board first."""
+    notes: Mapping[str, str]
+    """Heading of the card → Markdown: what the code cannot say of itself."""
     folder_themes: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     """Kind of drawing → folder → painter: the theme is then called `kind:folder`."""
     difficulty: Callable[[int], tuple[int, int]] | None = None

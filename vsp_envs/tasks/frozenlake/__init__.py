@@ -32,4 +32,5 @@ TASK = Task(
     state_text=words.state_text,
     notation=words.NOTATION,
     questions=perceive.questions,
+    notes=words.CARD,
 )

@@ -31,5 +31,6 @@ TASK = Task(
     state_text=words.state_text,
     notation=words.NOTATION,
     questions=perceive.questions,
+    notes=words.CARD,
     difficulty=generate.difficulty,
 )

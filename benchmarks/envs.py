@@ -92,7 +92,7 @@ def symbolic_races() -> Iterator[Race]:
     yield from envpool_races()
     peer = "FrozenLake-v1 8x8, gym.make"
     board = {"layout": {"map": ["SFFFFFFF", *["FFFFFFFF"] * 6, "FFFFFFFG"]}}
-    limit = {"max_episode_steps": 1 << 40}
+    limit: dict[str, Any] = {"max_episode_steps": 1 << 40}
     ours = endless_steps(scalar("frozenlake", 8, **limit), **board)
     theirs = endless_steps(gym.make("FrozenLake-v1", map_name="8x8", **limit))
     yield Race("symbolic scalar steps, gym.make", peer, "steps", ours, theirs, 2.5)
@@ -162,12 +162,12 @@ def board_races() -> Iterator[Race]:
         yield Race(name, "Pillow's default encoder", "files", ours, theirs, 10)
 
 
-def generating(task: str, level: int) -> Work:
+def generating(task: str, level: int, count: int = 1024) -> Work:
     """Boards with the distances of all their states."""
     rng, spec = np.random.default_rng(0), LayoutSpec(task, level)
 
     def work() -> int:
-        drawn = TASKS[task].generate(level, 1024, rng, spec.frozen_prob)
+        drawn = TASKS[task].generate(level, count, rng, spec.frozen_prob)
         return sum(len(each) for each in passing(drawn, spec))
 
     return work

@@ -16,7 +16,7 @@ def lake(level: int, rng: random.Random, frozen: float = 0.8) -> int:
         start, goal = random_pair(level, rng)
         ice[start[0]][start[1]] = ice[goal[0]][goal[1]] = True
         length = search(start, {goal}, lambda r, c, _, ice=ice: ice[r][c], level)
-        if length:
+        if length > 0:
             return length
 
 

@@ -181,10 +181,10 @@ def motion(task: Task, image_size: int = 256) -> list[UInt8]:
 
 
 def sheet(task: Task, image_size: int = 256, gap: int = 6) -> UInt8:
-    """A row per theme: the start, the middle and the end of a shortest plan; then a failure."""
+    """A row per theme: the start of a shortest plan and its last two states; then a failure."""
     layout = _example(task)
     states = _states(layout)
-    shown = [states[0], states[len(states) * 2 // 3], states[-1]]
+    shown = [states[0], states[-2], states[-1]]
     shown += _failures(layout)[:1]
     space = ((gap, gap), (gap, gap), (0, 0))
     rows = [

@@ -29,14 +29,9 @@ def draw(folder: Path) -> None:
         boards = [generating(task, level, 1024 if level < 12 else 64) for level in levels]
         left.plot(levels, _costs(steps), "o-", color=colour, label=task, markersize=4)
         right.plot(levels, _costs(boards), "o-", color=colour, label=task, markersize=4)
-    _label(
-        left,
-        "steps, 256 envs, a pool of layouts",
-        LEVELS,
-        "side of the board",
-        "µs per step and env",
-    )
-    _label(right, "generate and solve", LEVELS, "side of the board", "µs per board")
+    side, cost = "side of the board", "µs per step and env"
+    _label(left, "steps, 256 envs, a pool of layouts", LEVELS, side, cost)
+    _label(right, "generate and solve", LEVELS, side, "µs per board")
     figure.savefig(folder / "envs_level.png", dpi=130)
     figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
     for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):

@@ -187,7 +187,8 @@ def plainly(make: Callable[[int, random.Random], int], level: int) -> Work:
 
 def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
     """Files of the states along shortest plans of changing boards."""
-    layouts = draw_distinct(LayoutSpec(task, level), 200, 0)
+    # More than the cache of packed rows holds: no row is found there from the pass before.
+    layouts = draw_distinct(LayoutSpec(task, level), 2000, 0)
     episodes = [(layout, along_the_plan(layout)) for layout in layouts]
     turn = 0
 

@@ -91,6 +91,36 @@ def test_reset_options_and_masks_are_those_of_the_sync_vector_env(task: str) -> 
     same(ours.step(actions), theirs.step(actions), "after the mask")
 
 
+def test_a_seed_may_be_a_number_of_numpy_and_a_list_must_fit() -> None:
+    one, two = (vector("maze", 3, observation="symbolic") for _ in range(2))
+    same(one.reset(seed=4), two.reset(seed=np.int64(4)))
+    with pytest.raises(ValueError, match="2 seeds for 3 environments"):
+        one.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match="the first reset is of all environments"):
+        vector("maze", 2).reset(options={"reset_mask": np.array([True, False])})
+
+
+def test_with_a_pool_a_masked_reset_with_a_seed_leaves_the_other_boards_alone() -> None:
+    env = vector("maze", 3, level=4, observation="symbolic", pool=9)
+    env.reset(seed=0)
+    before = env.layouts
+    env.reset(seed=5, options={"reset_mask": np.array([True, False, False])})
+    assert env.layouts[1:] == before[1:] and env.layouts[0] != before[0]
+
+
+@every_task
+def test_infos_can_be_left_out(task: str) -> None:
+    env = vector(task, 2, level=5, observation="symbolic", infos=False, max_episode_steps=1,
+                 autoreset_mode="SameStep")  # fmt: skip
+    assert env.reset(seed=0)[1] == {}
+    with_infos = vector(task, 2, level=5, observation="symbolic", max_episode_steps=1,
+                        autoreset_mode="SameStep")  # fmt: skip
+    with_infos.reset(seed=0)
+    one, two = env.step(np.ones(2, int)), with_infos.step(np.ones(2, int))
+    same(one[:4], two[:4])
+    same(one[4]["final_obs"], two[4]["final_obs"])
+
+
 @every_task
 def test_mode_disabled_leaves_resets_to_the_caller(task: str) -> None:
     env = vector(task, 2, autoreset_mode="Disabled", max_episode_steps=1, image_size=64)

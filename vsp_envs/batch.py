@@ -134,10 +134,13 @@ class Batch:
         here = self._base + self.state
         distance = store.distance.take(here).astype(np.int64)
         success = outcome == _SUCCESS
-        distance[success] = 0
-        distance[outcome == _FAILURE] = UNREACHABLE
         legal = store.legal.take(here, axis=0)
-        legal[self.terminated] = 0
+        over = where(self.terminated)
+        if len(over):
+            legal[over] = 0
+            ends, left = outcome[over], distance[over]
+            left[ends == _SUCCESS], left[ends == _FAILURE] = 0, UNREACHABLE
+            distance[over] = left
         reasons, refused = self._no_reason.copy(), where(outcome == _ILLEGAL)
         if len(refused):
             reasons[refused] = self._reasons.take(store.reason(self._acted[refused]))

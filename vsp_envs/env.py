@@ -107,7 +107,10 @@ class PlanningEnv(gym.Env[Any, Any]):
         self._distance = boards.distance[row].tolist()
         self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
         self._cells, self._places = self.layout.level**2, _places(self.layout.level)
-        self.theme, self._picture = self._themes.next(), None
+        theme, before = self._themes.next(), self._picture
+        if before and (theme != self.theme or before.layout.level != self.layout.level):
+            self._picture = None  # otherwise the next one is drawn over it
+        self.theme = theme
         self.state, self._steps = self.layout.cells[0], 0
         self._outcome, self._reason, self._over = 0, "", False
 
@@ -168,6 +171,8 @@ class PlanningEnv(gym.Env[Any, Any]):
             side = self.settings.image_size
             image = np.empty((side, side, 3), np.uint8)
             picture = self._picture = Picture(image, self.layout, self.theme, self.state)
+        elif picture.layout is not self.layout:
+            picture.change(self.layout, self.state)
         picture.show(self.state)
         return picture.image.copy()
 

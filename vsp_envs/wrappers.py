@@ -223,6 +223,6 @@ class Perturbed(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
         return self._changed(observation)
 
     def _changed(self, image: UInt8) -> UInt8:
-        for kind in self.kinds:
-            image = PERTURBATIONS[kind](image, np.random.default_rng([self._episode, len(kind)]))
+        for number, kind in enumerate(self.kinds):
+            image = PERTURBATIONS[kind](image, np.random.default_rng([self._episode, number]))
         return image

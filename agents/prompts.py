@@ -42,7 +42,7 @@ def visual_words(task: str, goal: str, style: str, theme: str) -> str:
     """What a visual prompt says beside its image."""
     if _brief(style):
         return _ask(task, goal, style)
-    legend = get_task(task).legend[theme]
+    legend = get_task(task).theme_legend(theme)
     return f"{get_task(task).rules_text}\n{legend}\n{_ask(task, goal, style)}"
 
 

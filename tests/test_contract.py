@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from vsp_envs import (
 )  # fmt: skip
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import compile_layout
+from vsp_envs.splits import canonical_id
 
 every_task = pytest.mark.parametrize("task", TASKS)
 ENV_OPTIONS: list[dict[str, Any]] = [
@@ -43,7 +45,22 @@ ENV_OPTIONS: list[dict[str, Any]] = [
     {"observation": "both", "level": (5, 6), "image_size": 100},
     {"illegal": "fail", "image_size": 64, "render_mode": "rgb_array"},
     {"split": "test", "level": 5, "image_size": 64, "render_mode": "ansi"},
+    {"theme": "random", "image_size": 64, "render_mode": "human"},
 ]
+CROSSED: dict[str, list[Any]] = {
+    "observation": ["both", "image", "symbolic"],
+    "level": [5, (5, 6)],
+    "max_level": [None, 8],
+    "split": [None, "val"],
+    "illegal": ["stay", "fail"],
+    "theme": ["classic", "random"],
+    "render_mode": [None, "rgb_array"],
+}
+
+
+@pytest.fixture(autouse=True)
+def hurried_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PlanningEnv.metadata, "render_fps", 1000)
 
 
 def make(task: str, **options: Any) -> PlanningEnv:
@@ -110,6 +127,39 @@ def test_gymnasiums_checker_is_content(task: str, options: dict[str, Any]) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(make(task, **options))
+
+
+@every_task
+def test_gymnasiums_checker_is_content_with_every_mixture_of_arguments(task: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for values in itertools.product(*CROSSED.values()):
+            arguments = dict(zip(CROSSED, values, strict=True))
+            env = make(task, image_size=64, **arguments)
+            check_env(env, skip_render_check=True)
+
+
+@every_task
+def test_gymnasium_collects_the_frames_of_an_episode(task: str) -> None:
+    env = gym.make(get_task(task).id, render_mode="rgb_array_list", image_size=64)
+    env.reset(seed=0)
+    env.step(0)
+    frames = env.render()
+    assert isinstance(frames, list) and [frame.shape for frame in frames] == [(64, 64, 3)] * 2
+
+
+@every_task
+def test_mode_human_opens_a_window_of_the_pictures_size_and_closes_it(task: str) -> None:
+    import pygame
+
+    env = make(task, render_mode="human", image_size=96)
+    observation, _ = env.reset(seed=0)
+    shown = pygame.surfarray.array3d(pygame.display.get_surface())
+    assert np.array_equal(shown.swapaxes(0, 1), observation["image"])
+    env.step(0)
+    env.close()
+    env.close()
+    assert pygame.display.get_surface() is None
 
 
 def test_every_id_can_be_made_by_module_in_a_fresh_process() -> None:
@@ -280,6 +330,90 @@ def test_render_modes(task: str) -> None:
 
 
 @every_task
+def test_a_plan_length_is_drawn_exactly(task: str) -> None:
+    env = make(task, level=5, plan_length=6, observation="symbolic")
+    assert {env.reset(seed=seed)[1]["optimal_length"] for seed in range(10)} == {6}
+
+
+BUCKETS = {"maze": {"easy": (1, 2), "medium": (3, 5), "hard": (6, 24)},
+           "minibehaviour": {"easy": (2, 4), "medium": (5, 6), "hard": (7, 20)}}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", BUCKETS)
+def test_difficulties_are_the_references_buckets_by_plan_length(task: str) -> None:
+    env = make(task, level=5, observation="symbolic")
+    for difficulty, (low, high) in BUCKETS[task].items():
+        lengths = {
+            env.reset(seed=seed, options={"difficulty": difficulty})[1]["optimal_length"]
+            for seed in range(40)
+        }
+        assert low <= min(lengths) and max(lengths) <= high and len(lengths) > 1
+        always = make(task, level=5, observation="symbolic", difficulty=difficulty)
+        assert low <= always.reset(seed=0)[1]["optimal_length"] <= high
+
+
+def test_frozenlake_has_no_difficulties_and_says_so() -> None:
+    with pytest.raises(ValueError, match="frozenlake has no difficulties; ask for min_plan"):
+        make("frozenlake", difficulty="easy")
+
+
+@every_task
+def test_a_bucket_that_a_level_does_not_have_is_refused_in_bounded_time(task: str) -> None:
+    level = get_task(task).min_level
+    env = make(task, level=level, plan_length=60, observation="symbolic")
+    with pytest.raises(ValueError, match=r"no .* with .*plan_length=60.* among"):
+        env.reset(seed=0)
+    if get_task(task).difficulty:
+        with pytest.raises(ValueError, match=r"no plan length meets .*difficulty='easy'"):
+            make(task, level=5, min_plan=9, difficulty="easy")
+
+
+@every_task
+def test_excluded_hashes_are_not_drawn_nor_their_turned_and_mirrored_boards(
+    task: str, tmp_path: Any
+) -> None:
+    level = get_task(task).min_level
+    known = layouts(task, 12, level)
+    file = tmp_path / "known.txt"
+    classes = sorted({canonical_id(layout) for layout in known})
+    file.write_text("# seen in a benchmark\n" + "\n".join(classes[1:]) + "\n\n")
+    env = make(task, level=level, exclude=str(file), observation="symbolic")
+    for seed in range(40):
+        env.reset(seed=seed)
+        assert canonical_id(env.layout) not in classes[1:]
+    file.write_text("no hash\n")
+    with pytest.raises(ValueError, match="'no hash' is no hash of 16"):
+        make(task, exclude=file)
+
+
+@every_task
+def test_random_themes_differ_between_episodes_and_leave_the_layouts_alone(task: str) -> None:
+    env, plain = make(task, theme="random", image_size=64), make(task, image_size=64)
+    themes = set()
+    for seed in range(12):
+        observation, info = env.reset(seed=seed)
+        assert info["layout_id"] == plain.reset(seed=seed)[1]["layout_id"]
+        assert np.array_equal(observation["image"], render(env.layout, 64, env.theme))
+        themes.add(env.theme)
+    assert themes == set(get_task(task).themes)
+
+
+# A seeded reset gives these layouts: results that were measured on them stay comparable.
+FIRST_LAYOUTS = {
+    "frozenlake": "030e113c9ec24700 f1b25b8df6ca8732 b3107b27c9ba5e4b 9f8adfd7a550478b",
+    "maze": "aa9eff5b5cd08a3a 06701df83437998d b6b0efff73ab649f 80d55ac42b2348be",
+    "minibehaviour": "6415d7378f9a5fc7 d18fb218c0d882ed 5c44a9ebf02b8024 7f0e668708430ce4",
+}
+
+
+@every_task
+def test_a_seed_gives_the_layouts_that_it_gave_in_version_0_1(task: str) -> None:
+    env = make(task, level=(5, 6), split="train", observation="symbolic")
+    first = [env.reset(seed=seed)[1]["layout_id"] for seed in range(4)]
+    assert " ".join(first) == FIRST_LAYOUTS[task]
+
+
+@every_task
 def test_a_range_of_levels_is_drawn_from(task: str) -> None:
     env = make(task, level=(3, 5) if task != "minibehaviour" else (5, 7), observation="symbolic")
     low, high = env.levels
@@ -320,6 +454,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ({"image_size": 63}, ["63", "64 to 1024"]),
     ({"image_size": 1025}, ["1025", "64 to 1024"]),
     ({"theme": "clasic"}, ["'clasic'", "Did you mean 'classic'?"]),
+    ({"plan_length": 0}, ["plan_length", "0"]),
     ({"split": "dev"}, ["'dev'", "train, val, test"]),
     ({"frozen_prob": 1.5}, ["frozen_prob", "1.5"]),
     ({"illegal": "die"}, ["'die'", "stay, fail"]),
@@ -441,7 +576,7 @@ def test_every_refused_action_has_a_reason_in_one_word(task: str) -> None:
         for state in reachable(layout):
             for action in get_task(task).actions:
                 if machine.outcome[state][action] == Outcome.ILLEGAL:
-                    reason = get_task(task).illegal_reason(layout, state, action)
+                    reason = get_task(task).reasons[machine.reason[state, action]]
                     assert reason.replace("_", "").isalpha()
 
 
@@ -515,4 +650,6 @@ def test_the_facts_that_state_a_board_differ_between_boards(task: str) -> None:
 
 @every_task
 def test_every_theme_has_a_legend(task: str) -> None:
-    assert get_task(task).themes.keys() == get_task(task).legend.keys()
+    drawn = get_task(task)
+    assert drawn.themes.keys() | drawn.folder_themes.keys() == drawn.legend.keys()
+    assert drawn.theme_legend("classic") == drawn.legend["classic"]

@@ -5,14 +5,25 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn import lake, maze, room
+from PIL import Image
 
-from vsp_envs import TASKS, Layout, LayoutSpec, Outcome, draw_distinct, load_layout, render
-from vsp_envs.render import redraw
+from vsp_envs import (
+    TASKS,
+    Layout,
+    LayoutSpec,
+    Outcome,
+    PlanningEnv,
+    draw_distinct,
+    load_layout,
+    render,
+    shortest_plan,
+)  # fmt: skip
+from vsp_envs.render import Picture
 from vsp_envs.solve import compile_layout
 
 THEMES = [(task.name, theme) for task in TASKS.values() for theme in task.themes]
@@ -120,6 +131,23 @@ def test_no_two_states_of_a_board_look_alike(task: str, theme: str, image_size: 
 
 
 @every_theme
+def test_in_every_board_of_the_smallest_level_no_two_states_look_alike(
+    task: str, theme: str
+) -> None:
+    boards = TASKS[task].every(TASKS[task].min_level)
+    drawn = [boards.layout(row) for row in range(len(boards))]
+    solvable = [layout for layout in drawn if shortest_plan(layout)]
+    assert len(solvable) == {"frozenlake": 44, "maze": 48, "minibehaviour": 12}[task]
+    first = set()
+    for layout in solvable:
+        reached = states(layout)
+        pictures = {render(layout, 64, theme, state).tobytes() for state in reached}
+        assert len(pictures) == len(reached)
+        first.add(render(layout, 64, theme).tobytes())
+    assert len(first) == len(solvable)
+
+
+@every_theme
 @pytest.mark.parametrize("image_size", [64, 256])
 def test_no_two_boards_look_alike(task: str, theme: str, image_size: int) -> None:
     drawn = layouts(task, small(task), 150)
@@ -182,6 +210,37 @@ def test_the_printer_is_seen_on_the_floor_in_the_hand_and_on_the_table() -> None
     assert differing(pictures[2], pictures[3], 5) == {(1, 0), (2, 0)}  # from the hand to the table
 
 
+def test_a_folder_of_tiles_is_a_theme(tmp_path: Path) -> None:
+    colours = {"ice": "white", "hole": "black", "start": "green", "goal": "red", "player": "blue"}
+    for name, colour in colours.items():
+        side = 8 if name == "player" else 32
+        tile = Image.new("RGBA", (32, 32))
+        tile.paste(Image.new("RGBA", (side, side), colour), (12, 12) if side == 8 else (0, 0))
+        tile.save(tmp_path / f"{name}.png")
+    theme = f"tiles:{tmp_path}"
+    layout = lake("SH FG")
+    picture = render(layout, 64, theme)
+    corners = [tuple(picture[r, c].tolist()) for r in (1, 62) for c in (1, 62)]
+    assert corners == [(0, 128, 0), (0, 0, 0), (255, 255, 255), (255, 0, 0)]
+    assert tuple(picture[16, 16].tolist()) == (0, 0, 255)
+    reached = states(layout)
+    assert len({render(layout, 64, theme, s).tobytes() for s in reached}) == len(reached)
+    assert PlanningEnv("frozenlake", theme=theme).reset(seed=0)[0]["image"].shape == (256, 256, 3)
+    (tmp_path / "hole.png").unlink()
+    with pytest.raises(ValueError, match=r"is no folder of tiles: hole.png is missing"):
+        render(layout, 65, f"tiles:{tmp_path}/")
+    with pytest.raises(ValueError, match=r"unknown theme 'tile:x'.*tiles:FOLDER"):
+        render(layout, 64, "tile:x")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_picture_can_change_to_another_board(task: str) -> None:
+    one, other = layouts(task, 5, 2)
+    picture = Picture(render(one, 100), one, "classic", one.cells[0])
+    picture.change(other, other.cells[0])
+    assert np.array_equal(picture.image, render(other, 100))
+
+
 # One step redraws the cells that changed.
 
 
@@ -190,7 +249,7 @@ def test_the_printer_is_seen_on_the_floor_in_the_hand_and_on_the_table() -> None
 def test_a_redrawn_picture_equals_one_drawn_afresh(task: str, theme: str, image_size: int) -> None:
     layout = layouts(task, small(task), 1)[0]
     reached = states(layout)
-    image = render(layout, image_size, theme)
-    for old, new in pairwise(reached):
-        redraw(image, layout, old, new, theme)
-        assert np.array_equal(image, render(layout, image_size, theme, new))
+    picture = Picture(render(layout, image_size, theme), layout, theme, reached[0])
+    for state in [*reached, *reached[::-2]]:
+        picture.show(state)
+        assert np.array_equal(picture.image, render(layout, image_size, theme, state))

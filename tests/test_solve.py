@@ -28,7 +28,7 @@ from vsp_envs import (
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import UNREACHABLE, compile_layout, solve
 from vsp_envs.tables import transitions
-from vsp_envs.task import Boards
+from vsp_envs.task import Boards, Tables
 
 # The rule book once more, as plainly as it can be said; nothing of vsp_envs but the layout's data.
 
@@ -203,6 +203,18 @@ def test_many_boards_are_solved_as_each_alone() -> None:
             alone = compile_layout(layout)
             assert together.distance[row].tolist() == alone.distance
             assert together.optimal[row].tolist() == alone.optimal
+
+
+def test_boards_may_disagree_on_where_an_action_leads() -> None:
+    # Two machines of three states and two actions; in the second the first action skips a state.
+    next_state = np.array([[[1, 0], [2, 0], [2, 2]], [[2, 0], [2, 0], [2, 2]]])
+    outcome = np.zeros((2, 3, 2), np.uint8)
+    outcome[:, 2, 1] = Outcome.SUCCESS
+    outcome[:, 2, 0] = Outcome.ILLEGAL
+    outcome[1, 1, 0] = Outcome.FAILURE
+    distance, optimal = solve(Tables(next_state, outcome, np.zeros_like(outcome)))
+    assert distance.tolist() == [[3, 2, 1], [2, 3, 1]]
+    assert optimal[1].tolist() == [[True, False], [False, True], [False, True]]
 
 
 def test_the_solver_leaves_the_tables_as_they_were() -> None:

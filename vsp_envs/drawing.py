@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -76,6 +77,22 @@ class Canvas:
 
 Painter = Callable[[Canvas, int], None]
 """A theme: paints the cell whose appearance has that code (see the task's `appearance`)."""
+
+
+def smooth(art: Painter) -> Painter:
+    """A painter that draws a whole square cell large, by `art`, and averages it down."""
+
+    @lru_cache(maxsize=512)
+    def picture(size: tuple[int, int], code: int) -> Image.Image:
+        side = max(512, 3 * max(size))  # thin lines break up below 512 px
+        canvas = Canvas(Image.new("RGB", (side, side)), 0, 0, side)
+        art(canvas, code)
+        return canvas.image.resize(size, Image.Resampling.BOX)
+
+    def paint(canvas: Canvas, code: int) -> None:
+        canvas.paste(picture(canvas.image.size, code))
+
+    return paint
 
 
 def paint_cell(

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 
-from vsp_envs.generate import LayoutSpec, draw_layouts
-from vsp_envs.render import check_image_size, render
-from vsp_envs.solve import compile_layout, shortest_plan
-from vsp_envs.task import Action, Layout, Outcome, check_level, get_task, load_layout, pick_name
-from vsp_envs.wording import legal_actions
+from vsp_envs.deck import Deck, deal
+from vsp_envs.generate import Drawn
+from vsp_envs.render import Picture
+from vsp_envs.settings import RENDER_MODES, Settings, ThemeDraw
+from vsp_envs.simulate import state_cell
+from vsp_envs.solve import UNREACHABLE, Compiled, compile_boards, shortest_plan
+from vsp_envs.splits import layout_ids
+from vsp_envs.tables import positions
+from vsp_envs.task import Action, Boards, Int, Layout, Outcome, UInt8, get_task
+from vsp_envs.window import Window
 
-OBSERVATIONS = ("both", "image", "symbolic")
-ILLEGAL_POLICIES = ("stay", "fail")
-RESET_OPTIONS = ("layout", "level")
+NAMES = [outcome.name.lower() for outcome in Outcome]
+"""What `info["outcome"]` says, by Outcome."""
+_RUNNING, _SUCCESS, _ILLEGAL = map(int, (Outcome.RUNNING, Outcome.SUCCESS, Outcome.ILLEGAL))
+
+
+class Card(NamedTuple):
+    """A layout to play: one row of a block of boards."""
+
+    boards: Compiled
+    row: int
+    symbolic: dict[str, Any]
+    """The observation at the start."""
+    layout_id: str
 
 
 class PlanningEnv(gym.Env[Any, Any]):
@@ -29,157 +43,152 @@ class PlanningEnv(gym.Env[Any, Any]):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
-        "render_modes": ["rgb_array", "ansi"],
+        "render_modes": list(RENDER_MODES),
         "render_fps": 4,
     }
 
-    def __init__(
-        self,
-        task: str,
-        level: int | tuple[int, int] | None = None,
-        max_level: int | None = None,
-        image_size: int = 256,
-        theme: str = "classic",
-        split: str | None = None,
-        frozen_prob: float = 0.8,
-        min_plan: int = 1,
-        illegal: str = "stay",
-        observation: str = "both",
-        render_mode: str | None = None,
-    ) -> None:
-        """Make the environment; `level` is a side length or (low, high), drawn at every reset.
-
-        Raises ValueError that names any argument out of range.
-        """
-        self.task = get_task(task)
-        self.levels = self._read_levels(level)
-        highest = self.levels[1] if max_level is None else max_level
-        self.max_level = check_level(self.task, highest)
-        if self.max_level < self.levels[1]:
-            raise ValueError(f"max_level {max_level} is below level {self.levels[1]}")
-        self.image_size = check_image_size(image_size)
-        self.theme = pick_name("theme", theme, self.task.themes)
-        self.illegal = pick_name("illegal policy", illegal, ILLEGAL_POLICIES)
-        self.observation = pick_name("observation", observation, OBSERVATIONS)
-        if render_mode is not None:
-            pick_name("render mode", render_mode, self.metadata["render_modes"])
-        self.render_mode = render_mode
-        self.wanted = LayoutSpec(task, self.levels[0], split, frozen_prob, min_plan)
-        """What layouts are drawn; each reset fills in its level."""
-        self.action_space = spaces.Discrete(len(self.task.actions))
-        self.observation_space = self._observation_space()
+    def __init__(self, task: str, **arguments: Any) -> None:
+        """Make the environment; the keyword arguments are the fields of `Settings`."""
+        self.settings = Settings(task, **arguments)
+        self.task = self.settings.rules
+        self.levels, self.max_level = self.settings.levels, self.settings.padding
+        self.render_mode = self.settings.render_mode
+        self._actions = len(self.task.actions)
+        self._nothing_legal = np.zeros(self._actions, np.int8)
+        self.action_space = self.settings.action_space()
+        self.observation_space = self.settings.observation_space()
         self.layout: Layout
         """The board being played, before the first move."""
         self.state: int
         """Where play stands: an index into the transition tables."""
-
-    def _read_levels(self, level: int | tuple[int, int] | None) -> tuple[int, int]:
-        if level is None:
-            return self.task.paper_levels[0], self.task.paper_levels[-1]
-        ends = tuple(level) if isinstance(level, (tuple, list)) else (level, level)
-        ends = tuple(check_level(self.task, each) for each in ends)
-        if len(ends) != 2 or ends[0] > ends[1]:
-            raise ValueError(f"level is a side or (low, high) with low ≤ high, got {level!r}")
-        return ends
-
-    def _observation_space(self) -> spaces.Space[Any]:
-        side = self.image_size
-        image = spaces.Box(0, 255, (side, side, 3), np.uint8)
-        symbolic = spaces.Dict(self.task.symbolic_space(self.max_level))
-        if self.observation == "image":
-            return image
-        if self.observation == "symbolic":
-            return symbolic
-        return spaces.Dict(image=image, symbolic=symbolic)
+        self.theme: str
+        """The drawing of this episode."""
+        self._deck: Deck[Card] | None = None
+        self._picture: Picture | None = None
+        self._window: Window | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """A fresh layout, or the one in `options["layout"]` (a Layout or its JSON data).
 
-        `options["level"]` fixes the level of this episode. Unknown options raise ValueError.
+        `options["level"]` and `options["difficulty"]` hold for this episode. Unknown options raise
+        ValueError. Equal seeds, arguments and options give equal layouts, in the vector
+        environment too.
         """
         super().reset(seed=seed)
-        self.layout = self._next_layout(options or {})
-        self._machine = compile_layout(self.layout)
-        self.state, self._steps = self._machine.start, 0
-        self._outcome, self._reason = Outcome.RUNNING, ""
+        if seed is not None or self._deck is None:
+            self._deck = Deck(self.np_random)
+            self._themes = ThemeDraw(self.settings, self.np_random_seed)
+        self._card = self._next_card(options, self._deck)
+        self._start()
+        self._show_phase(self._card.symbolic)
         return self._observe(), self._info()
 
-    def _next_layout(self, options: dict[str, Any]) -> Layout:
-        for name in options:
-            pick_name("reset option", name, RESET_OPTIONS)
-        layout = options.get("layout")
-        if layout is not None:
-            if not isinstance(layout, Layout):
-                layout = load_layout(self.task.name, layout, options.get("level"))
-            if layout.task != self.task.name or layout.level > self.max_level:
-                raise ValueError(
-                    f"this env plays {self.task.name} up to level {self.max_level}, got a layout "
-                    f"of {layout.task} level {layout.level}"
-                )
-            return layout
-        level = options.get("level")
-        if level is None:
-            level = int(self.np_random.integers(self.levels[0], self.levels[1] + 1))
-        elif check_level(self.task, level) > self.max_level:
-            raise ValueError(f"level {level} is above max_level {self.max_level} of this env")
-        return next(draw_layouts(replace(self.wanted, level=level), self.np_random))
+    def _next_card(self, options: dict[str, Any] | None, deck: Deck[Card]) -> Card:
+        asked = self.settings.asked_layout(options, lambda: self.np_random)
+        if asked is None:
+            return deal([deck], self.levels, self.settings.wish, self._cards)[0]
+        return self._cards(Drawn(compile_boards(Boards.stack([asked])), [0]))[0]
+
+    def _cards(self, drawn: Drawn) -> list[Card]:
+        boards = drawn.boards.boards
+        symbolic = self.task.symbolic(boards, boards.cells[:, 0], self.max_level)
+        return [
+            Card(drawn.boards, row, {name: part[row] for name, part in symbolic.items()}, each)
+            for row, each in enumerate(layout_ids(boards))
+        ]
+
+    def _start(self) -> None:
+        boards, row = self._card.boards, self._card.row
+        self.layout = boards.boards.layout(row)
+        self._next_state = boards.tables.next_state[row].tolist()
+        self._outcomes = boards.tables.outcome[row].tolist()
+        self._distance = boards.distance[row].tolist()
+        self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
+        self._cells, self._places = self.layout.level**2, _places(self.layout.level)
+        theme, before = self._themes.next(), self._picture
+        if before and (theme != self.theme or before.layout.level != self.layout.level):
+            self._picture = None  # otherwise the next one is drawn over it
+        self.theme = theme
+        self.state, self._steps = self.layout.cells[0], 0
+        self._outcome, self._reason, self._over = 0, "", False
+
+    def _show_phase(self, symbolic: dict[str, Any]) -> None:
+        """Keep what the symbolic observation holds as long as the phase stays: all but `agent`."""
+        self._phase = self.state // self._cells
+        parts = [(name, part) for name, part in symbolic.items() if name != "agent"]
+        self._arrays = [(name, part) for name, part in parts if part.ndim]
+        self._numbers = {name: int(part) for name, part in parts if not part.ndim}
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Play one action. After the end of an episode nothing moves any more."""
-        reward = 0.0
-        if self._ended():
+        if self._over:
             gym.logger.warn("step() after the end of the episode; call reset() first")
-        else:
-            self._play(int(action))
-            reward = float(self._outcome is Outcome.SUCCESS)
-        return self._observe(), reward, self._ended(), False, self._info()
+            return self._observe(), 0.0, True, False, self._info()
+        self._play(int(action))
+        reward = 1.0 if self._outcome == _SUCCESS else 0.0
+        return self._observe(), reward, self._over, False, self._info()
 
     def _play(self, action: int) -> None:
-        if not 0 <= action < len(self.task.actions):
-            raise ValueError(f"action {action} is not one of 0 to {len(self.task.actions) - 1}")
+        if not 0 <= action < self._actions:
+            raise ValueError(f"action {action} is not one of 0 to {self._actions - 1}")
         self._steps += 1
-        self._outcome, self._reason = Outcome(self._machine.outcome[self.state][action]), ""
-        if self._outcome is Outcome.ILLEGAL:
-            self._reason = self.task.illegal_reason(self.layout, self.state, Action(action))
-        self.state = self._machine.next_state[self.state][action]
-
-    def _ended(self) -> bool:
-        final = (Outcome.SUCCESS, Outcome.FAILURE)
-        return self._outcome in final or (
-            self._outcome is Outcome.ILLEGAL and self.illegal == "fail"
-        )
+        self._outcome, self._reason = self._outcomes[self.state][action], ""
+        if self._outcome == _ILLEGAL:
+            reason = self._card.boards.tables.reason[self._card.row, self.state, action]
+            self._reason = self.task.reasons[reason]
+            self._over = self.settings.illegal == "fail"
+            return
+        self._over = self._outcome != _RUNNING
+        self.state = self._next_state[self.state][action]
+        if self.state // self._cells != self._phase:
+            board, state = self._card.boards.boards[[self._card.row]], np.array([self.state])
+            symbolic = self.task.symbolic(board, state, self.max_level)
+            self._show_phase({name: part[0] for name, part in symbolic.items()})
 
     def _observe(self) -> Any:
-        if self.observation == "image":
+        if self.render_mode == "human":
+            self.render()
+        if self.settings.observation == "image":
             return self._image()
-        symbolic = self.task.symbolic(self.layout, self.state, self.max_level)
-        if self.observation == "symbolic":
+        symbolic = self.symbolic()
+        if self.settings.observation == "symbolic":
             return symbolic
         return {"image": self._image(), "symbolic": symbolic}
 
-    def _image(self) -> np.ndarray:
-        return render(self.layout, self.image_size, self.theme, self.state)
+    def symbolic(self) -> dict[str, Any]:
+        """The symbolic observation, whatever `observation` says; fresh arrays."""
+        symbolic: dict[str, Any] = {"agent": self._places[self.state % self._cells].copy()}
+        for name, array in self._arrays:
+            symbolic[name] = array.copy()
+        symbolic.update(self._numbers)
+        return symbolic
 
-    def _distance(self) -> int:
-        if self._outcome in (Outcome.SUCCESS, Outcome.FAILURE):
-            return 0 if self._outcome is Outcome.SUCCESS else -1
-        return self._machine.distance[self.state]
+    def _image(self) -> UInt8:
+        picture = self._picture
+        if picture is None:
+            side = self.settings.image_size
+            image = np.empty((side, side, 3), np.uint8)
+            picture = self._picture = Picture(image, self.layout, self.theme, self.state)
+        elif picture.layout is not self.layout:
+            picture.change(self.layout, self.state)
+        picture.show(self.state)
+        return picture.image.copy()
 
     def _info(self) -> dict[str, Any]:
-        legal = [] if self._ended() else legal_actions(self.layout, self.state)
-        mask = np.zeros(len(self.task.actions), np.int8)
-        mask[legal] = 1
+        outcome, distance = self._outcome, self._distance[self.state]
+        if self._over and outcome != _ILLEGAL:
+            distance = 0 if outcome == _SUCCESS else UNREACHABLE
         return {
-            "is_success": self._outcome is Outcome.SUCCESS,
-            "outcome": self._outcome.name.lower(),
+            "is_success": outcome == _SUCCESS,
+            "outcome": NAMES[outcome],
             "illegal_reason": self._reason,
-            "action_mask": mask,
+            "action_mask": (self._nothing_legal if self._over else self._legal[self.state]).copy(),
             "steps": self._steps,
-            "optimal_length": self._machine.distance[self._machine.start],
-            "distance_to_goal": self._distance(),
-            "layout_id": self.layout.layout_id,
+            "optimal_length": self._distance[self.layout.cells[0]],
+            "distance_to_goal": distance,
+            "layout_id": self._card.layout_id,
         }
 
     def optimal_plan(self) -> list[Action]:
@@ -187,13 +196,28 @@ class PlanningEnv(gym.Env[Any, Any]):
         return shortest_plan(self.layout) or []
 
     def render(self) -> Any:
-        """The board as an image or, in mode `ansi`, as text."""
+        """The board as an image, in mode `ansi` as text; mode `human` shows it in a window."""
         if self.render_mode == "rgb_array":
             return self._image()
         if self.render_mode == "ansi":
-            return f"{self.task.state_text(self.layout)}\nagent {self._agent()}\n"
+            return board_text(self.layout, self.state)
+        if self.render_mode == "human":
+            self._window = self._window or Window(self.task.title, self.metadata["render_fps"])
+            self._window.show(self._image())
         return None
 
-    def _agent(self) -> str:
-        row, col = divmod(self.state % self.layout.level**2, self.layout.level)
-        return f"({row},{col})"
+    def close(self) -> None:
+        """Close the window of mode `human`."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+
+def board_text(layout: Layout, state: int) -> str:
+    """What render mode `ansi` returns: the board before the first move, and where the agent is."""
+    return f"{get_task(layout.task).state_text(layout)}\nagent {state_cell(layout, state)}\n"
+
+
+@lru_cache
+def _places(level: int) -> Int:
+    return positions(np.arange(level**2), level)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from vsp_envs.solve import solve
-from vsp_envs.splits import check_split, splits_of
-from vsp_envs.tables import transitions
-from vsp_envs.task import Boards, Layout, NoLayoutError, check_level, get_task
+from vsp_envs.solve import Compiled, compile_boards
+from vsp_envs.splits import canonical_ids, check_split, split_of_id
+from vsp_envs.task import (
+    Boards,
+    Bool,
+    Layout,
+    NoLayoutError,
+    check_level,
+    get_task,
+    pick_name,
+)
+
+DIFFICULTIES = ("easy", "medium", "hard")
+_NO_END = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -25,17 +36,59 @@ class LayoutSpec:
     """Share of FrozenLake's cells that are ice."""
     min_plan: int = 1
     """Fewest actions of a shortest plan."""
+    difficulty: str | None = None
+    """`easy`, `medium` or `hard` by the length of a shortest plan, None for all; see `Task`."""
+    plan_length: int | None = None
+    """Exact number of actions of a shortest plan."""
+    exclude: frozenset[str] = frozenset()
+    """Canonical hashes that are not drawn, nor their rotations and reflections."""
 
     def __post_init__(self) -> None:
         check_level(get_task(self.task), self.level)
         check_split(self.split)
         if not 0 <= self.frozen_prob <= 1:
             raise ValueError(f"frozen_prob is a probability, got {self.frozen_prob}")
+        if self.plan_length is not None and self.plan_length < 1:
+            raise ValueError(f"plan_length is at least 1, got {self.plan_length}")
+        low, high = self.plan_lengths()
+        if low > high:
+            raise NoLayoutError(f"no plan length meets {self._wish()}; ask for less at once")
+
+    def plan_lengths(self) -> tuple[int, int]:
+        """Fewest and most actions of a shortest plan."""
+        low, high = _bucket(self.task, self.level, self.difficulty)
+        if self.plan_length is not None:
+            low, high = max(low, self.plan_length), min(high, self.plan_length)
+        return max(low, self.min_plan), high
+
+    def _wish(self) -> str:
+        given = (
+            f"{name}={value!r}"
+            for name in ("split", "min_plan", "difficulty", "plan_length", "frozen_prob")
+            if (value := getattr(self, name)) is not None
+        )
+        hashes = f", without {len(self.exclude)} hashes" if self.exclude else ""
+        return ", ".join(given) + hashes
+
+    def __str__(self) -> str:
+        return f"{self.task} layout of level {self.level} with {self._wish()}"
+
+
+def _bucket(task: str, level: int, difficulty: str | None) -> tuple[int, int]:
+    if difficulty is None:
+        return 1, _NO_END
+    buckets = get_task(task).difficulty
+    if buckets is None:
+        raise ValueError(f"{task} has no difficulties; ask for min_plan or plan_length instead")
+    easy, medium = buckets(level)
+    lengths = ((1, easy), (easy + 1, medium), (medium + 1, _NO_END))
+    return lengths[DIFFICULTIES.index(pick_name("difficulty", difficulty, DIFFICULTIES))]
 
 
 CANDIDATES = 20_000
 """Candidates without a hit after which drawing gives up."""
 _BLOCK = (8, 4096)  # smallest and largest number of candidates drawn at once
+_CELLS = 1 << 18  # cells of the boards that are compiled at once: the tables take some 10 MB
 
 
 def draw_layouts(spec: LayoutSpec, rng: np.random.Generator) -> Iterator[Layout]:
@@ -45,25 +98,76 @@ def draw_layouts(spec: LayoutSpec, rng: np.random.Generator) -> Iterator[Layout]
     """
     task, block, missed = get_task(spec.task), _BLOCK[0], 0
     while missed < CANDIDATES:
-        boards = passing(task.generate(spec.level, block, rng, spec.frozen_prob), spec)
-        missed = 0 if len(boards) else missed + block
-        yield from map(boards.layout, range(len(boards)))
+        hits = 0
+        for boards in passing(task.generate(spec.level, block, rng, spec.frozen_prob), spec):
+            hits += len(boards)
+            yield from map(boards.layout, range(len(boards)))
+        missed = 0 if hits else missed + block
         block = min(2 * block, _BLOCK[1])
-    raise NoLayoutError(
-        f"no {spec.task} layout of level {spec.level} with split={spec.split!r}, "
-        f"min_plan={spec.min_plan}, frozen_prob={spec.frozen_prob} among {missed} candidates; "
-        "ask for a larger level, a shorter plan or another split"
+    raise NoLayoutError(_none(spec, missed))
+
+
+class Drawn(NamedTuple):
+    """Boards from several generators, compiled."""
+
+    boards: Compiled
+    owner: list[int]
+    """Whose each board is: the index of its generator."""
+
+
+def draw_blocks(
+    spec: LayoutSpec, rngs: Sequence[np.random.Generator], block: int = _BLOCK[0]
+) -> Iterator[Drawn]:
+    """From each generator the first block of candidates that holds boards which meet `spec`.
+
+    With the default size of the first block, a generator's first board is the one that
+    `draw_layouts` would give. Raises NoLayoutError when `CANDIDATES` in a row, of all generators
+    together, do not meet `spec`.
+    """
+    task, waiting, missed = get_task(spec.task), list(range(len(rngs))), 0
+    while waiting:
+        if missed >= CANDIDATES:
+            raise NoLayoutError(_none(spec, missed))
+        hit: set[int] = set()
+        width = max(1, _CELLS // (block * spec.level**2))
+        for some in (waiting[i : i + width] for i in range(0, len(waiting), width)):
+            drawn = [task.draw(spec.level, block, rngs[i]) for i in some]
+            chance = tuple(np.concatenate(parts) for parts in zip(*drawn, strict=True))
+            boards = compile_boards(task.build(spec.level, chance, spec.frozen_prob))
+            rows = np.flatnonzero(meets(boards, spec))
+            owner = [some[row // block] for row in rows.tolist()]
+            hit.update(owner)
+            yield Drawn(boards[rows], owner)
+        missed = 0 if hit else missed + block * len(waiting)
+        waiting = [i for i in waiting if i not in hit]
+        block = min(2 * block, _BLOCK[1])
+
+
+def _none(spec: LayoutSpec, missed: int) -> str:
+    return (
+        f"no {spec} among {missed} candidates; ask for a larger level, a shorter plan or another "
+        "split"
     )
 
 
-def passing(boards: Boards, spec: LayoutSpec) -> Boards:
-    """The boards that are solvable and meet `spec`."""
-    start = boards.cells[:, 0]
-    distance = solve(transitions(boards)).distance[np.arange(len(boards)), start]
-    boards = boards[distance >= max(1, spec.min_plan)]
-    if spec.split is None or not len(boards):
-        return boards
-    return boards[np.array([split == spec.split for split in splits_of(boards)])]
+def passing(boards: Boards, spec: LayoutSpec) -> Iterator[Boards]:
+    """The boards that are solvable and meet `spec`, some at a time."""
+    width = max(1, _CELLS // spec.level**2)
+    for first in range(0, len(boards), width):
+        some = boards[first : first + width]
+        yield some[meets(compile_boards(some), spec)]
+
+
+def meets(compiled: Compiled, spec: LayoutSpec) -> Bool:
+    """Which boards are solvable and meet `spec`."""
+    low, high = spec.plan_lengths()
+    length = compiled.plan_lengths()
+    good = (length >= low) & (length <= high)
+    if spec.split is None and not spec.exclude:
+        return good
+    for row, each in zip(np.flatnonzero(good), canonical_ids(compiled.boards[good]), strict=True):
+        good[row] = spec.split in (None, split_of_id(each)) and each not in spec.exclude
+    return good
 
 
 def draw_distinct(spec: LayoutSpec, count: int, seed: int) -> list[Layout]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from vsp_envs.drawing import paint_cell
-from vsp_envs.task import Int, Layout, UInt8, get_task, pick_name
+from vsp_envs.drawing import Painter, paint_cell
+from vsp_envs.task import Layout, UInt8, get_task, pick_name
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 1024
 
@@ -23,23 +22,61 @@ def render(
     Raises ValueError for an unknown theme and for an `image_size` outside 64 to 1024 px.
     """
     image = np.empty((check_image_size(image_size), image_size, 3), np.uint8)
-    codes = _codes(layout, layout.cells[0] if state is None else state)
-    everywhere = ((row, col, code) for row, line in enumerate(codes.tolist())
-                  for col, code in enumerate(line))  # fmt: skip
-    _paint(image, layout, theme, everywhere)
-    return image
+    return Picture(image, layout, theme, layout.cells[0] if state is None else state).image
 
 
-def redraw(
-    image: UInt8, layout: Layout, old_state: int, new_state: int, theme: str = "classic"
-) -> None:
-    """Turn a picture of `old_state` into one of `new_state` in place, where they differ.
+class Look(NamedTuple):
+    """What all cells of a picture share."""
 
-    `image` is what `render` returned for the same layout and theme, or a copy of it.
-    """
-    codes = _codes(layout, new_state)
-    changed = np.argwhere(codes != _codes(layout, old_state)).tolist()
-    _paint(image, layout, theme, ((row, col, int(codes[row, col])) for row, col in changed))
+    task: str
+    theme: str
+    level: int
+    image_size: int
+
+
+class Picture:
+    """A picture of a board that follows the play: `show` redraws what a new state changes."""
+
+    def __init__(self, image: UInt8, layout: Layout, theme: str, state: int) -> None:
+        """Draw the board into `image`, uint8[side, side, 3]; writing there is up to `show`."""
+        self.image, self.layout, self.state = image, layout, state
+        self._task = get_task(layout.task)
+        self._look = Look(layout.task, check_theme(layout.task, theme), layout.level, len(image))
+        self._spans = spans(layout.level, len(image))
+        self._cells = layout.level**2
+        self._codes = [-1] * self._cells  # what is drawn in each cell
+        self._draw()
+
+    def change(self, layout: Layout, state: int) -> None:
+        """Turn the picture into one of another board of the same level."""
+        self.layout, self.state = layout, state
+        self._draw()
+
+    def show(self, state: int) -> None:
+        """Turn the picture into one of `state`."""
+        cells, old = self._cells, self.state
+        phase, agents = state // cells, self._task.agent_codes
+        self.state = state
+        if phase != old // cells or phase >= len(agents):
+            self._draw()
+        elif state != old:
+            # Within a phase the agent's two cells are all that changes.
+            agent = agents[phase]
+            self._paint(old % cells, self._codes[old % cells] - agent)
+            self._paint(state % cells, self._codes[state % cells] + agent)
+
+    def _draw(self) -> None:
+        codes = self._task.appearance(self.layout, self.state).ravel().tolist()
+        for cell, (code, drawn) in enumerate(zip(codes, self._codes, strict=True)):
+            if code != drawn:
+                self._paint(cell, code)
+
+    def _paint(self, cell: int, code: int) -> None:
+        row, col = divmod(cell, self.layout.level)
+        top, bottom, row_rest = self._spans[row]
+        left, right, col_rest = self._spans[col]
+        self.image[top:bottom, left:right] = cell_picture(*self._look, row_rest, col_rest, code)
+        self._codes[cell] = code
 
 
 def check_image_size(image_size: int) -> int:
@@ -52,21 +89,25 @@ def check_image_size(image_size: int) -> int:
     return image_size
 
 
-def _codes(layout: Layout, state: int) -> Int:
-    return get_task(layout.task).appearance(layout, state)
+def check_theme(task: str, theme: str) -> str:
+    """`theme` if the task can be drawn in it; otherwise a ValueError with the themes."""
+    _painter(task, theme)
+    return theme
 
 
-def _paint(image: UInt8, layout: Layout, theme: str, cells: Iterable[tuple[int, int, int]]) -> None:
-    """Paste the pictures of cells, given as row, column and appearance code."""
-    task, level, size = layout.task, layout.level, len(image)
-    spans = _spans(level, size)
-    for row, col, code in cells:
-        top, bottom, row_rest = spans[row]
-        left, right, col_rest = spans[col]
-        image[top:bottom, left:right] = _cell(task, theme, level, size, row_rest, col_rest, code)
+@lru_cache(maxsize=64)
+def _painter(task: str, theme: str) -> Painter:
+    themes, folders = get_task(task).themes, get_task(task).folder_themes
+    kind, _, folder = theme.partition(":")
+    if folder and kind in folders:
+        painter: Painter = folders[kind](folder)
+    else:
+        known = [*themes, *(f"{each}:FOLDER" for each in folders)]
+        painter = themes[pick_name("theme", theme, known)]
+    return painter
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """A row or column of cells: its first pixel, the one after its last, see `paint_cell`."""
 
     first: int
@@ -75,19 +116,19 @@ class _Span(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _spans(level: int, image_size: int) -> tuple[_Span, ...]:
+def spans(level: int, image_size: int) -> tuple[Span, ...]:
+    """The rows of a picture, and its columns likewise."""
     starts = [divmod(i * image_size, level) for i in range(level + 1)]
-    return tuple(_Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
+    return tuple(Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
 
 
 # A cell looks the same wherever its remainders are the same: a board with cells of whole pixels
 # needs one picture per code, one of 256 px and level 5 needs 25.
 @lru_cache(maxsize=4096)
-def _cell(
+def cell_picture(
     task: str, theme: str, level: int, image_size: int, row_rest: int, col_rest: int, code: int
 ) -> UInt8:
-    themes = get_task(task).themes
-    painter = themes[pick_name("theme", theme, themes)]
-    pixels = paint_cell(painter, level, image_size, row_rest, col_rest, code)
+    """The picture of one cell; see `paint_cell`. Read-only."""
+    pixels = paint_cell(_painter(task, theme), level, image_size, row_rest, col_rest, code)
     pixels.flags.writeable = False
     return pixels

@@ -71,7 +71,7 @@ def simulate(layout: Layout, plan: Sequence[Action], rules: str = "env") -> Trac
         outcome = Outcome(machine.outcome[state][action])
         if outcome is Outcome.ILLEGAL:
             illegal += 1
-            reason = task.illegal_reason(layout, state, action)
+            reason = task.reasons[machine.reason[state, action]]
         state = machine.next_state[state][action]
         states.append(state)
         if outcome in (Outcome.SUCCESS, Outcome.FAILURE) or (outcome is Outcome.ILLEGAL and ends):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vsp_envs.tables import transitions
-from vsp_envs.task import Action, Boards, Bool, Int, Layout, Outcome, Tables
+from vsp_envs.task import Action, Boards, Bool, Int, Layout, Outcome, Tables, UInt8
 
 UNREACHABLE = -1
 """Distance of a state from which no plan succeeds."""
-_FAR = np.int64(1 << 40)
 
 
 class Solution(NamedTuple):
@@ -23,20 +23,63 @@ class Solution(NamedTuple):
 
 
 def solve(tables: Tables) -> Solution:
-    """Distances to success by relaxation over the tables, for all boards and states at once."""
-    boards, states, _ = tables.next_state.shape
-    running = tables.outcome == Outcome.RUNNING
-    cost = np.where(tables.outcome == Outcome.SUCCESS, np.int64(1), _FAR)
-    flat_next = tables.next_state + (np.arange(boards) * states)[:, None, None]
-    distance = cost.min(axis=2)
-    while True:
-        through = np.where(running, distance.reshape(-1)[flat_next] + 1, cost)
-        shorter = np.minimum(through.min(axis=2), distance)
-        if np.array_equal(shorter, distance):
-            break
-        distance = shorter
-    optimal = (through == distance[:, :, None]) & (through < _FAR)
-    return Solution(np.where(distance < _FAR, distance, UNREACHABLE), optimal)
+    """Distances to success and the actions that shorten them, for all boards and states at once."""
+    distance = distances(tables)
+    boards = len(distance)
+    after = np.take_along_axis(distance, tables.next_state.reshape(boards, -1), axis=1)
+    nearer = after.reshape(tables.next_state.shape) == distance[:, :, None] - 1
+    onward = (tables.outcome == Outcome.RUNNING) & nearer & (distance > 0)[:, :, None]
+    return Solution(distance, onward | (tables.outcome == Outcome.SUCCESS))
+
+
+def distances(tables: Tables) -> Int:
+    """Fewest actions to success: int64[board, state], UNREACHABLE where no plan succeeds.
+
+    Breadth-first search from success, one bit per board: a layer of the search costs a few
+    operations on words whatever the number of boards. The distances are written in binary, one
+    plane of bits per digit.
+    """
+    boards, edges = len(tables.outcome), _edges(tables)
+    frontier = _pack((tables.outcome == Outcome.SUCCESS).any(axis=2))
+    unseen, steps = ~frontier, 1
+    planes: list[UInt8] = []
+    while frontier.any():
+        planes += [np.zeros_like(frontier)] * (steps.bit_length() - len(planes))
+        for digit, plane in enumerate(planes):
+            if steps >> digit & 1:
+                planes[digit] = plane | frontier
+        arrived = [np.bitwise_or.reduce(here & frontier[to], axis=1) for to, here in edges]
+        frontier = np.asarray(np.bitwise_or.reduce(arrived, axis=0) if arrived else 0) & unseen
+        unseen, steps = unseen & ~frontier, steps + 1
+    far = _unpack(unseen, boards).astype(np.int16) * np.int16(UNREACHABLE)
+    found = [_unpack(plane, boards).astype(np.int16) << i for i, plane in enumerate(planes)]
+    return np.ascontiguousarray(sum(found, far).T, np.int64)
+
+
+def _edges(tables: Tables) -> list[tuple[Int, UInt8]]:
+    """Where each action leads [state, action], and on which boards it does: packed bits.
+
+    The boards of a task agree on where a running action leads, so that there is one entry; a task
+    whose boards differ in that has more.
+    """
+    edges, left = [], tables.outcome == Outcome.RUNNING
+    while left.any():
+        first = left.argmax(axis=0)  # a board on which the action runs, if there is one
+        target = np.take_along_axis(tables.next_state, first[None], axis=0)[0]
+        here = left & (tables.next_state == target)
+        edges.append((target, _pack(here)))
+        left &= ~here
+    return edges
+
+
+def _pack(marks: Bool) -> UInt8:
+    """[board, …] → […, byte of eight boards]."""
+    return np.packbits(np.moveaxis(marks, 0, -1), axis=-1)
+
+
+def _unpack(bits: UInt8, boards: int) -> UInt8:
+    """[state, byte of eight boards] → [state, board] of 0 and 1."""
+    return np.unpackbits(bits, axis=-1, count=boards)
 
 
 class Machine(NamedTuple):
@@ -47,6 +90,31 @@ class Machine(NamedTuple):
     outcome: list[list[int]]  # [state][action]
     distance: list[int]  # [state]
     optimal: list[list[bool]]  # [state][action]
+    reason: UInt8  # [state, action]
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """Boards with their tables and distances."""
+
+    boards: Boards
+    tables: Tables
+    distance: Int  # [board, state]
+
+    def __getitem__(self, rows: Any) -> Compiled:
+        """The boards that an index array or mask selects."""
+        tables = Tables(*(table[rows] for table in self.tables))
+        return Compiled(self.boards[rows], tables, self.distance[rows])
+
+    def plan_lengths(self) -> Int:
+        """Length of each board's shortest plan; UNREACHABLE without one."""
+        return self.distance[np.arange(len(self.boards)), self.boards.cells[:, 0]]
+
+
+def compile_boards(boards: Boards) -> Compiled:
+    """Tables and distances of many boards."""
+    tables = transitions(boards)
+    return Compiled(boards, tables, distances(tables))
 
 
 @lru_cache(maxsize=4096)
@@ -60,6 +128,7 @@ def compile_layout(layout: Layout) -> Machine:
         tables.outcome[0].tolist(),
         distance[0].tolist(),
         optimal[0].tolist(),
+        tables.reason[0],
     )
 
 

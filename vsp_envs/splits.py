@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +17,12 @@ SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 def layout_id(layout: Layout) -> str:
     """Content hash of a layout: 16 hexadecimal digits of SHA-256."""
-    return _digest(layout.task, get_task(layout.task).pattern(Boards.stack([layout]))[0].tobytes())
+    return layout_ids(Boards.stack([layout]))[0]
+
+
+def layout_ids(boards: Boards) -> list[str]:
+    """Content hash of each board."""
+    return [_digest(boards.task, each.tobytes()) for each in get_task(boards.task).pattern(boards)]
 
 
 def canonical_ids(boards: Boards) -> list[str]:
@@ -26,9 +33,27 @@ def canonical_ids(boards: Boards) -> list[str]:
     return [_digest(boards.task, min(same)) for same in zip(*rows, strict=True)]
 
 
+def canonical_id(layout: Layout) -> str:
+    """Content hash that a layout shares with its rotations and reflections."""
+    return canonical_ids(Boards.stack([layout]))[0]
+
+
+def read_hashes(path: str | Path) -> frozenset[str]:
+    """Canonical hashes from a file, one per line; empty lines and `#` comments are left out.
+
+    Raises ValueError for a line that is no hash.
+    """
+    lines = (line.partition("#")[0].strip() for line in Path(path).read_text().splitlines())
+    hashes = frozenset(filter(None, lines))
+    for each in hashes:
+        if not re.fullmatch("[0-9a-f]{16}", each):
+            raise ValueError(f"{path}: {each!r} is no hash of 16 hexadecimal digits")
+    return hashes
+
+
 def splits_of(boards: Boards) -> list[str]:
     """The split of each board."""
-    return [_split(each) for each in canonical_ids(boards)]
+    return [split_of_id(each) for each in canonical_ids(boards)]
 
 
 @lru_cache(maxsize=65536)
@@ -42,7 +67,8 @@ def check_split(split: str | None) -> str | None:
     return None if split is None else pick_name("split", split, SPLITS)
 
 
-def _split(canonical_id: str) -> str:
+def split_of_id(canonical_id: str) -> str:
+    """The split of all layouts with that canonical hash."""
     share = int(canonical_id, 16) / 16 ** len(canonical_id)
     for name, width in SPLITS.items():
         share -= width

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vsp_envs.task import Boards, Bool, Int, Tables, get_task
+from vsp_envs.task import Boards, Bool, Int, Tables, UInt8, get_task
 
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 """(row, col) change of LEFT, DOWN, RIGHT, UP."""
@@ -40,3 +40,15 @@ def beside(level: int, marked: Bool) -> Bool:
 def transitions(boards: Boards) -> Tables:
     """The transition tables of boards of any task."""
     return get_task(boards.task).transitions(boards)
+
+
+def positions(state: Int, level: int) -> Int:
+    """(row, col) of the cell of each state: int64[board, 2]."""
+    return np.stack(np.divmod(state % level**2, level), 1)
+
+
+def padded(grid: UInt8, max_level: int) -> UInt8:
+    """Grids with zeros to the right and below, as a fresh uint8[board, max_level, max_level]."""
+    whole = np.zeros((len(grid), max_level, max_level), np.uint8)
+    whole[:, : grid.shape[1], : grid.shape[2]] = grid
+    return whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 UInt8 = NDArray[np.uint8]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Chance = tuple[NDArray[Any], ...]
+"""Random numbers from which boards are made: arrays whose first axis is the board's."""
 
 
 class Action(IntEnum):
@@ -123,7 +125,7 @@ class Boards:
 
     def flat(self) -> UInt8:
         """The grids with one axis of cells: uint8[board, level * level]."""
-        return self.grid.reshape(len(self), -1)
+        return self.grid.reshape(len(self), self.level**2)
 
 
 class Tables(NamedTuple):
@@ -135,6 +137,7 @@ class Tables(NamedTuple):
 
     next_state: Int  # [board, state, action]
     outcome: UInt8  # [board, state, action], values of Outcome
+    reason: UInt8  # [board, state, action], where ILLEGAL an index into `Task.reasons`
 
 
 class Question(NamedTuple):
@@ -176,18 +179,32 @@ class Task:
     """Boards as small arrays [board, height, width] that turn and mirror as a whole."""
     transitions: Callable[[Boards], Tables]
     """The rules, for many boards at once."""
-    illegal_reason: Callable[[Layout, int, Action], str]
-    """Why the rules refuse an action in a state: one word or two, joined by underscores."""
-    symbolic: Callable[[Layout, int, int], dict[str, Any]]
-    """Layout, state, max_level → the symbolic observation, as fresh arrays."""
+    reasons: tuple[str, ...]
+    """Why the rules may refuse an action: one word or two, joined by underscores."""
+    symbolic: Callable[[Boards, Int, int], dict[str, NDArray[Any]]]
+    """Boards, a state of each, max_level → their symbolic observations, as fresh arrays.
+
+    While the phase stays, `agent` is all that changes with the state.
+    """
     symbolic_space: Callable[[int], dict[str, Any]]
     """max_level → the Gymnasium spaces of the symbolic observation."""
-    generate: Callable[[int, int, np.random.Generator, float], Boards]
-    """Level, count, generator, frozen_prob → candidate boards, not all of them solvable."""
+    draw: Callable[[int, int, np.random.Generator], Chance]
+    """Level, count, generator → the random numbers of that many boards."""
+    build: Callable[[int, Chance, float], Boards]
+    """Level, random numbers, frozen_prob → candidate boards, not all of them solvable."""
+    size: Callable[[int], int]
+    """Level → number of boards, unsolvable ones included; rounded where above 2**53."""
+    every: Callable[[int], Boards]
+    """Level → all of them. For small levels."""
     appearance: Callable[[Layout, int], Int]
     """Layout, state → int[level, level]: a code per cell that fixes what the cell looks like."""
+    agent_codes: tuple[int, ...]
+    """What `appearance` adds to the code of the agent's cell, per phase in which play goes on;
+    while such a phase stays, that is all that changes with the state."""
     themes: Mapping[str, Any]
     """Name of the drawing → painter of one cell (see `drawing.py`)."""
+    minigrid: Mapping[int, str]
+    """Code in `pattern` → Minigrid's name of the object there; all others are empty."""
     rules_text: str
     """The rules, for a prompt."""
     legend: Mapping[str, str]
@@ -198,11 +215,30 @@ class Task:
     """How to read `state_text`, for a prompt."""
     questions: Callable[[Layout], list[Question]]
     """The perception questions, those that state the board first."""
+    notes: Mapping[str, str]
+    """Heading of the card → Markdown: what the code cannot say of itself."""
+    folder_themes: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    """Kind of drawing → folder → painter: the theme is then called `kind:folder`."""
+    difficulty: Callable[[int], tuple[int, int]] | None = None
+    """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Task], tuple[str]]:
+        return get_task, (self.name,)  # a copied or pickled task is the task
 
     @property
     def id(self) -> str:
         """Id for `gym.make`."""
         return f"VSP/{self.title}-v0"
+
+    def generate(
+        self, level: int, count: int, rng: np.random.Generator, frozen_prob: float
+    ) -> Boards:
+        """Candidate boards, not all of them solvable."""
+        return self.build(level, self.draw(level, count, rng), frozen_prob)
+
+    def theme_legend(self, theme: str) -> str:
+        """What is what in the image, for a prompt."""
+        return self.legend[theme.partition(":")[0]]
 
 
 MAX_LEVEL = 32

@@ -1,7 +1,7 @@
 """FrozenLake: cross the ice to the goal."""
 
 from vsp_envs.task import MOVES, Task
-from vsp_envs.tasks.frozenlake import generate, perceive, render, rules, words
+from vsp_envs.tasks.frozenlake import generate, perceive, render, rules, sprites, words
 
 TASK = Task(
     name="frozenlake",
@@ -15,15 +15,22 @@ TASK = Task(
     dump=rules.dump,
     pattern=rules.pattern,
     transitions=rules.transitions,
-    illegal_reason=rules.illegal_reason,
+    reasons=("off_grid",),
     symbolic=rules.symbolic,
     symbolic_space=rules.symbolic_space,
-    generate=generate.generate,
+    draw=generate.draw,
+    build=generate.build,
+    size=generate.size,
+    every=generate.every,
     appearance=render.appearance,
+    agent_codes=(sprites.AGENT,),
     themes=render.THEMES,
+    folder_themes={"tiles": sprites.tiles},
+    minigrid={rules.HOLE: "lava", rules.GOAL: "goal"},
     rules_text=words.RULES,
     legend=words.LEGEND,
     state_text=words.state_text,
     notation=words.NOTATION,
     questions=perceive.questions,
+    notes=words.CARD,
 )

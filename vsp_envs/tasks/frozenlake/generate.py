@@ -1,18 +1,49 @@
 """Random lakes: every cell freezes with `frozen_prob`; start and goal lie anywhere."""
 
+from itertools import permutations
+
 import numpy as np
 
-from vsp_envs.task import Boards
+from vsp_envs.task import Boards, Chance
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
 
 
-def generate(level: int, count: int, rng: np.random.Generator, frozen_prob: float) -> Boards:
-    """Candidates, some without a way from start to goal."""
+def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
+    """A number per cell, the start, and how many cells further on the goal lies."""
     cells = level * level
-    frozen = rng.random((count, cells)) < frozen_prob
-    grid = np.where(frozen, FROZEN, HOLE).astype(np.uint8)
-    start = rng.integers(cells, size=count)
-    goal = (start + rng.integers(1, cells, size=count)) % cells  # anywhere but the start
-    board = np.arange(count)
+    return (
+        rng.random((count, cells)),
+        rng.integers(cells, size=count),
+        rng.integers(1, cells, size=count),
+    )
+
+
+def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
+    """Candidates, some without a way from start to goal."""
+    ice, start, onward = chance
+    grid = np.where(ice < frozen_prob, FROZEN, HOLE).astype(np.uint8)
+    goal = (start + onward) % (level * level)  # anywhere but the start
+    board = np.arange(len(start))
     grid[board, start], grid[board, goal] = START, GOAL
     return Boards("frozenlake", level, grid.reshape(-1, level, level), np.stack([start, goal], 1))
+
+
+def size(level: int) -> int:
+    """Two cells for start and goal; each of the others is ice or a hole."""
+    cells = level * level
+    return cells * (cells - 1) * int(2 ** (cells - 2))
+
+
+def every(level: int) -> Boards:
+    """All of these, whatever `frozen_prob` makes of them."""
+    cells = level * level
+    ice = np.arange(2 ** (cells - 2))[:, None] >> np.arange(cells - 2) & 1
+    boards = []
+    for start, goal in permutations(range(cells), 2):
+        rest = [cell for cell in range(cells) if cell not in (start, goal)]
+        grid = np.empty((len(ice), cells), np.uint8)
+        grid[:, rest], grid[:, start], grid[:, goal] = np.where(ice, FROZEN, HOLE), START, GOAL
+        boards.append(grid)
+    cell_pairs = np.array(list(permutations(range(cells), 2)))
+    return Boards("frozenlake", level, np.concatenate(boards).reshape(-1, level, level),
+                  cell_pairs.repeat(len(ice), axis=0))  # fmt: skip

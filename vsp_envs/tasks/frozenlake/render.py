@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-from PIL import Image
 
-from vsp_envs.drawing import WHITE, Canvas, Painter
+from vsp_envs.drawing import WHITE, Canvas, Painter, smooth
 from vsp_envs.task import Int, Layout
+from vsp_envs.tasks.frozenlake import sprites
 from vsp_envs.tasks.frozenlake.rules import GOAL, HOLE, START
-
-AGENT = 8
-"""Added to the code of the cell in which the agent stands."""
+from vsp_envs.tasks.frozenlake.sprites import AGENT
 
 _ICE, _ICE_LIGHT, _ICE_DARK = (216, 237, 248), (240, 249, 254), (176, 208, 228)
 _START_RING = (142, 186, 216)
@@ -28,15 +24,8 @@ def appearance(layout: Layout, state: int) -> Int:
     return codes.reshape(layout.level, layout.level)
 
 
-def classic(canvas: Canvas, code: int) -> None:
+def classic(art: Canvas, code: int) -> None:
     """Our own drawing. The start keeps a thin ring; in the hole and at the goal the agent shows."""
-    canvas.paste(_picture(canvas.image.size, code))
-
-
-@lru_cache(maxsize=256)
-def _picture(size: tuple[int, int], code: int) -> Image.Image:
-    side = max(512, 3 * max(size))  # averaged down; thin lines break up below 512 px
-    art = Canvas(Image.new("RGB", (side, side)), 0, 0, side)
     _ice(art)
     thing, with_agent = code % AGENT, code >= AGENT
     if thing == START:
@@ -49,7 +38,6 @@ def _picture(size: tuple[int, int], code: int) -> Image.Image:
         _swimmer(art)
     elif with_agent:
         _player(art.within(-0.2, 0.02, 1) if thing == GOAL else art, cheering=thing == GOAL)
-    return art.image.resize(size, Image.Resampling.BOX)
 
 
 def _ice(art: Canvas) -> None:
@@ -132,4 +120,4 @@ def _swimmer(art: Canvas) -> None:
     art.ellipse((0.24, 0.63, 0.76, 0.8), _DEEP)
 
 
-THEMES: dict[str, Painter] = {"classic": classic}
+THEMES: dict[str, Painter] = {"classic": smooth(classic), "gymnasium": sprites.gymnasium}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import moves
+from vsp_envs.tables import moves, padded, positions
 from vsp_envs.task import (
-    Action,
     Boards,
+    Int,
     Layout,
     LayoutError,
     Outcome,
@@ -68,23 +68,17 @@ def transitions(boards: Boards) -> Tables:
     outcome[landed == HOLE] = Outcome.FAILURE
     outcome[landed == GOAL] = Outcome.SUCCESS
     outcome[:, ~inside] = Outcome.ILLEGAL
-    return Tables(np.broadcast_to(target, landed.shape), outcome)
+    reason = np.broadcast_to(np.uint8(0), landed.shape)  # the edge is all that refuses a move
+    return Tables(np.broadcast_to(target, landed.shape), outcome, reason)
 
 
-def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """The edge is all that refuses a move."""
-    return "off_grid"
-
-
-def symbolic(layout: Layout, state: int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
     """level, grid {0 pad, 1 frozen, 2 hole, 3 goal, 4 start}, agent, goal."""
-    grid = np.zeros((max_level, max_level), np.uint8)
-    grid[: layout.level, : layout.level] = layout.codes()
     return {
-        "level": layout.level,
-        "grid": grid,
-        "agent": np.array(divmod(state, layout.level), np.int64),
-        "goal": np.array(layout.cell("goal"), np.int64),
+        "level": np.full(len(boards), boards.level),
+        "grid": padded(boards.grid, max_level),
+        "agent": positions(state, boards.level),
+        "goal": positions(boards.cells[:, 1], boards.level),
     }
 
 

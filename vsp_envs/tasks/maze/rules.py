@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import moves
+from vsp_envs.tables import moves, padded, positions
 from vsp_envs.task import (
     Action,
     Boards,
+    Int,
     Layout,
     LayoutError,
     Outcome,
@@ -24,6 +25,8 @@ from vsp_envs.task import (
 
 NORTH, SOUTH, WEST, EAST = 1, 2, 4, 8
 """Bits of a cell's wall mask: set where a wall stands."""
+WALL, START, GOAL = 1, 2, 3
+"""Codes of `pattern`."""
 WALL_OF = {Action.LEFT: WEST, Action.DOWN: SOUTH, Action.RIGHT: EAST, Action.UP: NORTH}
 _BITS = np.array([WEST, SOUTH, EAST, NORTH])  # in the order of the actions
 _OPPOSITE = np.array([EAST, NORTH, WEST, SOUTH])
@@ -71,11 +74,11 @@ def pattern(boards: Boards) -> UInt8:
     """A (2 level + 1)² map of cells and walls: 0 free, 1 wall, 2 start, 3 goal."""
     count, level = len(boards), boards.level
     drawn = np.zeros((count, 2 * level + 1, 2 * level + 1), np.uint8)
-    drawn[:, ::2, ::2] = 1
-    drawn[:, 0, 1::2] = drawn[:, 1::2, 0] = 1
+    drawn[:, ::2, ::2] = WALL
+    drawn[:, 0, 1::2] = drawn[:, 1::2, 0] = WALL
     drawn[:, 2::2, 1::2] = (boards.grid & SOUTH) > 0
     drawn[:, 1::2, 2::2] = (boards.grid & EAST) > 0
-    for code, cells in ((2, boards.cells[:, 0]), (3, boards.cells[:, 1])):
+    for code, cells in ((START, boards.cells[:, 0]), (GOAL, boards.cells[:, 1])):
         row, col = np.divmod(cells, level)
         drawn[np.arange(count), 2 * row + 1, 2 * col + 1] = code
     return drawn
@@ -89,23 +92,17 @@ def transitions(boards: Boards) -> Tables:
     outcome = np.where(target == goal, Outcome.SUCCESS, Outcome.RUNNING).astype(np.uint8)
     outcome[blocked] = Outcome.ILLEGAL
     own = np.arange(boards.level**2)[:, None]
-    return Tables(np.where(blocked, own, target), outcome)
+    reason = np.broadcast_to(np.uint8(0), blocked.shape)  # walls are all that refuses a move
+    return Tables(np.where(blocked, own, target), outcome, reason)
 
 
-def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """Walls are all that refuses a move."""
-    return "wall"
-
-
-def symbolic(layout: Layout, state: int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
     """level, walls (bit mask N1 S2 W4 E8), agent, goal."""
-    walls = np.zeros((max_level, max_level), np.uint8)
-    walls[: layout.level, : layout.level] = layout.codes()
     return {
-        "level": layout.level,
-        "walls": walls,
-        "agent": np.array(divmod(state, layout.level), np.int64),
-        "goal": np.array(layout.cell("goal"), np.int64),
+        "level": np.full(len(boards), boards.level),
+        "walls": padded(boards.grid, max_level),
+        "agent": positions(state, boards.level),
+        "goal": positions(boards.cells[:, 1], boards.level),
     }
 
 

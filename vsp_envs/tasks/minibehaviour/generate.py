@@ -1,18 +1,49 @@
 """Random rooms: table, printer and agent anywhere they fit, every layout equally likely."""
 
+from itertools import permutations, product
+
 import numpy as np
 
-from vsp_envs.task import Boards
+from vsp_envs.task import Boards, Chance
 from vsp_envs.tasks.minibehaviour.rules import FLOOR, TABLE_COLS, TABLE_ROWS, furnish
 
 
-def generate(level: int, count: int, rng: np.random.Generator, frozen_prob: float) -> Boards:
+def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
+    """Row and column of the table, and a number per cell."""
+    return (
+        rng.integers(level - TABLE_ROWS + 1, size=count),
+        rng.integers(level - TABLE_COLS + 1, size=count),
+        rng.random((count, level * level)),
+    )
+
+
+def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
     """Every candidate can be solved: the free cells of a room hang together."""
-    row = rng.integers(level - TABLE_ROWS + 1, size=count)
-    table = row * level + rng.integers(level - TABLE_COLS + 1, size=count)
-    anywhere = np.zeros(count, np.int64)
+    row, col, rank = chance
+    table, anywhere = row * level + col, np.zeros(len(row), np.int64)
     bare = furnish(level, anywhere, table, table).flat() == FLOOR
-    bare[np.arange(count), table] = False
+    bare[np.arange(len(row)), table] = False
     # The two largest of random numbers on the free cells: an ordered pair, all equally likely.
-    order = np.where(bare, rng.random(bare.shape), -1.0).argsort(axis=1)
+    order = np.where(bare, rank, -1.0).argsort(axis=1)
     return furnish(level, order[:, -1], order[:, -2], table)
+
+
+def size(level: int) -> int:
+    """Places of the table times ordered pairs of free cells."""
+    free = level * level - TABLE_ROWS * TABLE_COLS
+    return (level - TABLE_ROWS + 1) * (level - TABLE_COLS + 1) * free * (free - 1)
+
+
+def every(level: int) -> Boards:
+    """All rooms."""
+    found = []
+    for row, col in product(range(level - TABLE_ROWS + 1), range(level - TABLE_COLS + 1)):
+        taken = {(row + r) * level + col + c for r in range(TABLE_ROWS) for c in range(TABLE_COLS)}
+        free = [cell for cell in range(level * level) if cell not in taken]
+        found += [(*pair, row * level + col) for pair in permutations(free, 2)]
+    return furnish(level, *np.array(found).T)
+
+
+def difficulty(level: int) -> tuple[int, int]:
+    """Longest shortest plan that the reference (MGSD) calls easy, and that it calls medium."""
+    return level - 1, level + 1

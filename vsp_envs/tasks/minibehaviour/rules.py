@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import STEPS, beside, moves
+from vsp_envs.tables import STEPS, beside, moves, padded, positions
 from vsp_envs.task import (
     Action,
     Boards,
     Cell,
+    Int,
     Layout,
     LayoutError,
     Outcome,
@@ -35,6 +36,14 @@ AGENT = 4
 WAITING, CARRIED, DELIVERED = 0, 1, 2
 """Phases of a state: where the printer is. DELIVERED is final."""
 TABLE_ROWS, TABLE_COLS = 2, 3
+REASONS = (
+    "off_grid", "table", "printer", "not_beside_printer", "already_carrying", "not_beside_table",
+    "empty_handed",
+)  # fmt: skip
+(
+    _OFF_GRID, _TABLE, _PRINTER, _NOT_BESIDE_PRINTER, _ALREADY_CARRYING, _NOT_BESIDE_TABLE,
+    _EMPTY_HANDED,
+) = range(len(REASONS))  # fmt: skip
 
 
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
@@ -124,49 +133,45 @@ def transitions(boards: Boards) -> Tables:
     outcome[:, WAITING, :, Action.PICK][reach] = Outcome.RUNNING
     next_state[:, CARRIED, :, Action.DROP] += place * cells
     outcome[:, CARRIED, :, Action.DROP][place] = Outcome.SUCCESS
-    return Tables(next_state.reshape(count, -1, 6), outcome.reshape(count, -1, 6))
+    reason = np.empty((count, 3, cells, 6), np.uint8)
+    met = np.where(table[:, target], _TABLE, np.uint8(_PRINTER))
+    reason[:, :, :, :4] = np.where(inside, met, _OFF_GRID)[:, None]
+    reason[:, :, :, 4:] = [[[_NOT_BESIDE_PRINTER, _EMPTY_HANDED]],
+                           [[_ALREADY_CARRYING, _NOT_BESIDE_TABLE]],
+                           [[_EMPTY_HANDED, _EMPTY_HANDED]]]  # fmt: skip
+    shape = (count, 3 * cells, 6)
+    return Tables(next_state.reshape(shape), outcome.reshape(shape), reason.reshape(shape))
 
 
-def illegal_reason(layout: Layout, state: int, action: Action) -> str:
-    """off_grid, table, printer, already_carrying, empty_handed or not_beside_(printer|table)."""
-    phase, cell = divmod(state, layout.level**2)
-    if action is Action.PICK:
-        return "already_carrying" if phase == CARRIED else "not_beside_printer"
-    if action is Action.DROP:
-        return "empty_handed" if phase == WAITING else "not_beside_table"
-    target, inside = moves(layout.level)
-    if not inside[cell, action]:
-        return "off_grid"
-    return "table" if layout.grid[target[cell, action]] == TABLE else "printer"
-
-
-def drop_cell(layout: Layout, agent: Cell) -> Cell:
+def drop_cells(boards: Boards, agent: Int) -> Int:
     """Where the delivered printer lies: the first table cell beside the agent in action order."""
-    table = table_cells(layout)
-    around = (Cell(agent.row + dr, agent.col + dc) for dr, dc in STEPS)
-    return next(cell for cell in around if cell in table)
+    target, inside = moves(boards.level)
+    around = target[agent]  # [board, 4]
+    table = np.take_along_axis(boards.flat(), around, 1) == TABLE
+    first = (table & inside[agent]).argmax(axis=1)
+    return np.asarray(around[np.arange(len(agent)), first])
 
 
-def symbolic(layout: Layout, state: int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
     """level, grid {0 pad, 1 floor, 2 table, 3 printer}, agent, printer, table (top left), carrying.
 
     `printer` is (-1, -1) once carried, and its cell on the table once delivered.
     """
-    phase, cell = divmod(state, layout.level**2)
-    agent = Cell(*divmod(cell, layout.level))
-    grid = np.zeros((max_level, max_level), np.uint8)
-    grid[: layout.level, : layout.level] = layout.codes()
-    printer = layout.cell("printer")
-    if phase != WAITING:
-        grid[printer] = FLOOR
-        printer = drop_cell(layout, agent) if phase == DELIVERED else Cell(-1, -1)
+    level, board = boards.level, np.arange(len(boards))
+    phase, agent = np.divmod(state, level**2)
+    grid, gone = boards.flat().copy(), phase != WAITING
+    grid[board[gone], boards.cells[gone, 1]] = FLOOR
+    printer = positions(boards.cells[:, 1], level)
+    printer[phase == CARRIED] = -1
+    done = phase == DELIVERED
+    printer[done] = positions(drop_cells(boards[done], agent[done]), level)
     return {
-        "level": layout.level,
-        "grid": grid,
-        "agent": np.array(agent, np.int64),
-        "printer": np.array(printer, np.int64),
-        "table": np.array(layout.cell("table"), np.int64),
-        "carrying": int(phase == CARRIED),
+        "level": np.full(len(boards), level),
+        "grid": padded(grid.reshape(boards.grid.shape), max_level),
+        "agent": positions(agent, level),
+        "printer": printer,
+        "table": positions(boards.cells[:, 2], level),
+        "carrying": (phase == CARRIED).astype(np.int64),
     }
 
 

@@ -1,0 +1,269 @@
+"""Speed of the environments: `python -m benchmarks.envs [--quick] [--json FILE] [--plots DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+
+from benchmarks import plain
+from benchmarks.measure import Race, Work, run, save, table
+from vsp_envs import TASKS, LayoutSpec, draw_distinct, render
+from vsp_envs.generate import passing
+from vsp_envs.png import board_png
+from vsp_envs.solve import compile_layout
+from vsp_envs.vector import PlanningVectorEnv
+
+SIDE = 256
+POOL = 4096
+
+
+def vector_steps(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 8) -> Work:
+    """Random steps of a vector environment, resets included."""
+    count, last = env.num_envs, int(env.single_action_space.n)  # type: ignore[attr-defined]
+    actions = np.random.default_rng(0).integers(last, size=(512, count))
+    turn = 0
+    env.reset(seed=0)
+
+    def work() -> int:
+        nonlocal turn
+        for _ in range(steps):
+            env.step(actions[turn % 512])
+            turn += 1
+        return steps * count
+
+    for _ in range(max(1, 2048 // (steps * count) + 20)):
+        work()  # past the first episodes, which all begin at once
+    return work
+
+
+def scalar_steps(env: gym.Env[Any, Any]) -> Work:
+    """Random steps of one environment, resets included."""
+    last = int(env.action_space.n)  # type: ignore[attr-defined]
+    actions = np.random.default_rng(0).integers(last, size=500).tolist()
+    env.reset(seed=0)
+
+    def work() -> int:
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return len(actions)
+
+    return work
+
+
+def endless_steps(env: gym.Env[Any, Any], **wishes: Any) -> Work:
+    """Steps to the left and the right of the start, in turns, which no episode ends with."""
+    env.reset(seed=0, options=wishes or None)
+
+    def work() -> int:
+        for action in (0, 2) * 250:
+            env.step(action)
+        return 500
+
+    return work
+
+
+def symbolic_races() -> Iterator[Race]:
+    """Vector and scalar steps without pictures, against Gymnasium's FrozenLake."""
+    work = "symbolic vector steps, {} envs, {}"
+    peer = "Gymnasium SyncVectorEnv FrozenLake8x8"
+    for count, pooled, fresh in ((16, 6, None), (128, 30, None), (1024, 150, 5)):
+        theirs = vector_steps(lake_8x8("sync", count), max(1, 64 // count))
+        for what, floor, wishes in (
+            ("pool", pooled, {"pool": POOL}),
+            ("pool, no infos", None, {"pool": POOL, "infos": False}),
+            ("fresh layouts", fresh, {}),
+        ):
+            ours = vector_steps(vector("frozenlake", 8, count, **wishes))
+            yield Race(work.format(count, what), peer, "steps", ours, theirs, floor)
+    for task in ("maze", "minibehaviour"):
+        name = work.format(1024, f"{task} 6, pool")
+        yield Race(name, peer, "steps", vector_steps(vector(task, 6, 1024, pool=POOL)), theirs)
+    yield from envpool_races()
+    peer = "FrozenLake-v1 8x8, gym.make"
+    board = {"layout": {"map": ["SFFFFFFF", *["FFFFFFFF"] * 6, "FFFFFFFG"]}}
+    limit: dict[str, Any] = {"max_episode_steps": 1 << 40}
+    ours = endless_steps(scalar("frozenlake", 8, **limit), **board)
+    theirs = endless_steps(gym.make("FrozenLake-v1", map_name="8x8", **limit))
+    yield Race("symbolic scalar steps, gym.make", peer, "steps", ours, theirs, 2.5)
+    ours = scalar_steps(scalar("frozenlake", 8))
+    theirs = scalar_steps(gym.make("FrozenLake-v1", map_name="8x8"))
+    yield Race("the same, resets and fresh layouts included", peer, "steps", ours, theirs)
+
+
+def envpool_races() -> Iterator[Race]:
+    """Against envpool, where it is installed: it is no dependency."""
+    try:
+        import envpool
+    except ImportError:
+        return
+    env = envpool.make("FrozenLake8x8-v1", env_type="gymnasium", num_envs=1024, num_threads=1)
+    env.reset()
+    actions = np.random.default_rng(0).integers(4, size=(64, 1024)).astype(np.int32)
+
+    def theirs() -> int:
+        for each in actions:
+            env.step(each)
+        return actions.size
+
+    ours = vector_steps(vector("frozenlake", 8, 1024, pool=POOL))
+    name = "symbolic vector steps, 1024 envs, pool"
+    yield Race(name, "envpool FrozenLake8x8, 1 thread", "steps", ours, theirs, 12)
+
+
+def image_races() -> Iterator[Race]:
+    """Pictures of 256 px."""
+    name = f"image steps, {SIDE} px, 64 envs, {{}} {{}}, {{}}"
+    for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):
+        for copy, floor in ((False, 1.0), (True, 0.45)):
+            env = vector(task, level, 64, observation="image", copy=copy, pool=POOL)
+            ours, frames = vector_steps(env), np.zeros((64, SIDE, SIDE, 3), np.uint8)
+            title = name.format(task, level, "copied" if copy else "not copied")
+            yield Race(title, "np.copyto of the frames", "frames", ours, copying(frames), floor)
+    theirs = scalar_steps(minigrid_env())
+    ours = scalar_steps(gym.make("VSP/Maze-v0", level=6, observation="image"))
+    peer = f"MiniGrid-Empty-8x8 RGBImgObsWrapper, {SIDE} px"
+    yield Race(f"image steps, {SIDE} px, one env", peer, "frames", ours, theirs, 50)
+
+
+def copying(frames: np.ndarray) -> Work:
+    """Copy frames to a place of their own."""
+    place = np.zeros_like(frames)
+
+    def work() -> int:
+        np.copyto(place, frames)
+        return len(frames)
+
+    return work
+
+
+def board_races() -> Iterator[Race]:
+    """Generation with solutions, and files."""
+    literature: dict[str, Callable[[int, random.Random], int]] = {
+        "frozenlake": plain.lake, "maze": plain.maze, "minibehaviour": plain.room
+    }  # fmt: skip
+    for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):
+        ours, theirs = generating(task, level), plainly(literature[task], level)
+        name = f"generate and solve 1024 boards, {task} {level}"
+        yield Race(name, "plain Python generator and search", "boards", ours, theirs, 5)
+    for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):
+        ours, theirs = filing(task, level, board_png), filing(task, level, pillow_png)
+        name = f"PNG along episodes, {SIDE} px, {task} {level}"
+        yield Race(name, "Pillow's default encoder", "files", ours, theirs, 10)
+
+
+def generating(task: str, level: int, count: int = 1024) -> Work:
+    """Boards with the distances of all their states."""
+    rng, spec = np.random.default_rng(0), LayoutSpec(task, level)
+
+    def work() -> int:
+        drawn = TASKS[task].generate(level, count, rng, spec.frozen_prob)
+        return sum(len(each) for each in passing(drawn, spec))
+
+    return work
+
+
+def plainly(make: Callable[[int, random.Random], int], level: int) -> Work:
+    """Boards with the length of a shortest plan."""
+    rng = random.Random(0)
+
+    def work() -> int:
+        for _ in range(32):
+            make(level, rng)
+        return 32
+
+    return work
+
+
+def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
+    """Files of the states along shortest plans of changing boards."""
+    # More than the cache of packed rows holds: no row is found there from the pass before.
+    layouts = draw_distinct(LayoutSpec(task, level), 2000, 0)
+    episodes = [(layout, along_the_plan(layout)) for layout in layouts]
+    turn = 0
+
+    def work() -> int:
+        nonlocal turn
+        layout, states = episodes[turn % len(episodes)]
+        turn += 1
+        for state in states:
+            encode(layout, SIDE, "classic", state)
+        return len(states)
+
+    return work
+
+
+def pillow_png(layout: Any, size: int, theme: str, state: int) -> bytes:
+    """Our picture through Pillow."""
+    file = io.BytesIO()
+    Image.fromarray(render(layout, size, theme, state)).save(file, "PNG")
+    return file.getvalue()
+
+
+def along_the_plan(layout: Any) -> list[int]:
+    """The states of a shortest plan, the first and the last included."""
+    machine = compile_layout(layout)
+    states = [machine.start]
+    for _ in range(machine.distance[machine.start]):
+        action = machine.optimal[states[-1]].index(True)
+        states.append(machine.next_state[states[-1]][action])
+    return states
+
+
+def vector(task: str, level: int, count: int, **wishes: Any) -> PlanningVectorEnv:
+    """Our vector environment, symbolic unless asked otherwise."""
+    wishes = {"observation": "symbolic", "max_episode_steps": 100, **wishes}
+    return PlanningVectorEnv(count, task, level=level, **wishes)
+
+
+def scalar(task: str, level: int, **wishes: Any) -> gym.Env[Any, Any]:
+    """Our scalar environment without pictures."""
+    return gym.make(TASKS[task].id, level=level, observation="symbolic", **wishes)
+
+
+def lake_8x8(mode: str, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Gymnasium's FrozenLake."""
+    return gym.make_vec("FrozenLake-v1", count, vectorization_mode=mode, map_name="8x8")
+
+
+def minigrid_env() -> gym.Env[Any, Any]:
+    """Minigrid's empty room of 8 × 8 cells as pictures of 256 px."""
+    import minigrid  # noqa: F401 - registers its ids
+    from minigrid.wrappers import RGBImgObsWrapper
+
+    return RGBImgObsWrapper(gym.make("MiniGrid-Empty-8x8-v0"), tile_size=SIDE // 8)
+
+
+def main() -> None:
+    """Race, print the table, and keep what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few rounds, within 50 s")
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    parser.add_argument("--plots", type=Path, help="folder for plots over level and envs")
+    options = parser.parse_args()
+    began, rows = time.perf_counter(), []
+    for races in (symbolic_races, image_races, board_races):
+        for race in races():
+            rows.append(run(race, 0.3 if options.quick else 4))
+    print(table(rows))
+    print(f"\n{time.perf_counter() - began:.0f} s")
+    if options.json:
+        save(rows, options.json)
+    if options.plots:
+        from benchmarks.plots import draw
+
+        draw(options.plots)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""How many layouts there are, counted and estimated."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from vsp_envs import count
+from vsp_envs.select import Kind
+from vsp_envs.splits import SPLITS
+
+
+@pytest.mark.parametrize(
+    ("kind", "total"),
+    [
+        (Kind("minibehaviour", 5), 4104),
+        (Kind("minibehaviour", 6), 17400),
+        (Kind("maze", 2), 4 * 12),
+        (Kind("maze", 3), 192 * 72),
+        (Kind("frozenlake", 2), 8 * 4 + 4 * 3),
+        (Kind("frozenlake", 3), 6792),
+    ],
+    ids=str,
+)
+def test_small_spaces_are_counted_to_the_last_layout(kind: Kind, total: int) -> None:
+    found = count.count(kind)
+    assert (found.total, found.exact) == (total, True)
+    assert sum(found.splits.values()) == total
+    if total > 1000:
+        for name, share in SPLITS.items():
+            assert abs(found.splits[name] / total - share) < 0.05
+
+
+def test_an_estimate_agrees_with_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count, "LARGEST", 0)
+    for kind, total in ((Kind("frozenlake", 3), 6792), (Kind("maze", 3), 13824)):
+        found = count.count(kind)
+        assert not found.exact and abs(found.total / total - 1) < 0.03
+
+
+def test_the_command_prints_a_line_per_level(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["count", "maze:3,8"])
+    count.main()
+    header, small, large = capsys.readouterr().out.splitlines()
+    assert header.split() == ["task:level", "layouts", *SPLITS]
+    assert small.split()[:3] == ["maze:3", "13", "824"]
+    assert large.split()[0] == "maze:8" and large.count("≈") == 4

@@ -1,0 +1,63 @@
+"""The speed table: its numbers, its form, and that its peers do the same work."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import envs, measure, plain
+from vsp_envs import TASKS
+from vsp_envs.generate import LayoutSpec, passing
+from vsp_envs.solve import compile_boards
+
+
+def test_a_race_gives_units_per_second_and_their_ratio() -> None:
+    race = measure.Race("sum", "a longer sum", "numbers", sums(1000), sums(10_000), floor=100)
+    row = measure.run(race, seconds=0.1)
+    assert row.ours > row.theirs > 0  # both report one unit; ours is a tenth of the work
+    assert 2 < row.ratio < 50
+    assert "(missed)" in measure.table([row]).splitlines()[2]
+
+
+def sums(length: int) -> Callable[[], int]:
+    def work() -> int:
+        sum(range(length))
+        return 1
+
+    return work
+
+
+def test_the_quick_table_has_the_rows_of_every_kind_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(envs, "symbolic_races", lambda: [])
+    monkeypatch.setattr(envs, "image_races", lambda: [])
+    monkeypatch.setattr(measure, "speed", lambda work, least=0: work() / 1.0)
+    monkeypatch.setattr(sys, "argv", ["envs", "--quick", "--json", str(tmp_path / "rows.json")])
+    envs.main()
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    keys = {"work", "peer", "ours", "theirs", "unit", "ratio", "floor"}
+    assert len(rows) == 6 and all(row.keys() == keys for row in rows)
+    assert capsys.readouterr().out.count("|") == 7 * (len(rows) + 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "make"),
+    [("frozenlake", plain.lake), ("maze", plain.maze), ("minibehaviour", plain.room)],
+)
+def test_the_plain_python_peer_draws_boards_with_plans_as_long(
+    task: str, make: Callable[[int, random.Random], int]
+) -> None:
+    rng = random.Random(0)
+    theirs = [make(5, rng) for _ in range(1500)]
+    drawn = TASKS[task].generate(5, 2000, np.random.default_rng(0), 0.8)
+    found = passing(drawn, LayoutSpec(task, 5))
+    ours = np.concatenate([compile_boards(each).plan_lengths() for each in found])
+    assert abs(np.mean(theirs) - ours.mean()) < 0.35
+    assert min(theirs) == ours.min()

@@ -1,0 +1,227 @@
+"""The cards of the environments, made from the code: `python -m vsp_envs.card` writes them."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from PIL import Image
+
+from vsp_envs.env import PlanningEnv
+from vsp_envs.generate import LayoutSpec, draw_distinct
+from vsp_envs.render import render
+from vsp_envs.settings import Settings
+from vsp_envs.solve import compile_layout
+from vsp_envs.task import Layout, Outcome, Task, UInt8
+from vsp_envs.tasks import TASKS
+
+FOLDER = Path(__file__).parent / "tasks"
+MOTION, SHEET = "episode.gif", "themes.png"
+
+
+def card(task: Task) -> str:
+    """The page of a task, Gymnasium's headings first."""
+    env = PlanningEnv(task.name)
+    parts = {
+        "": _head(task, env),
+        "Description": task.rules_text + "\n\n" + _legend(task),
+        "Action Space": _actions(task),
+        "Observation Space": _observation(env),
+        "Starting State": task.notes["Starting State"],
+        "Rewards": "1 for success, 0 for every other step; `vsp_envs.wrappers.DistanceReward` "
+        "shapes it.",
+        "Episode End": _ends(task),
+        "Information": _information(env),
+        "Arguments": _arguments(task),
+        "Differences": task.notes["Differences"],
+        "Version History": task.notes["Version History"],
+    }
+    blocks = (f"## {name}\n\n{text}" if name else text for name, text in parts.items())
+    return "\n\n".join(blocks) + "\n"
+
+
+def _head(task: Task, env: PlanningEnv) -> str:
+    levels = ", ".join(map(str, task.paper_levels))
+    return f"""# {task.title}
+
+![A shortest plan, step by step]({MOTION})
+
+| | |
+|---|---|
+| Make | `gym.make("{task.id}")`, `gym.make_vec("{task.id}", 64)` |
+| Action space | `{env.action_space}` |
+| Observation space | `Dict` of `image` and `symbolic`, see below |
+| Levels | sides of {task.min_level} to 32 cells; the paper's are {levels} |
+
+*This page is made from the code by `python -m vsp_envs.card`.*"""
+
+
+def _legend(task: Task) -> str:
+    lines = [f"- `{theme}`: {task.legend[theme]}" for theme in task.themes]
+    lines += [f"- `{kind}:FOLDER`: {task.legend[kind]}" for kind in task.folder_themes]
+    return "Themes:\n\n" + "\n".join(lines) + f"\n\n![Every theme]({SHEET})"
+
+
+def _actions(task: Task) -> str:
+    rows = "\n".join(f"| {action.value} | {action.name} |" for action in task.actions)
+    reasons = ", ".join(f"`{reason}`" for reason in task.reasons)
+    return (
+        f"| number | action |\n|---|---|\n{rows}\n\nThe rules refuse an action for these reasons, "
+        f"and the state stays as it is: {reasons}."
+    )
+
+
+def _observation(env: PlanningEnv) -> str:
+    assert isinstance(env.observation_space, spaces.Dict)
+    symbolic = env.observation_space["symbolic"]
+    assert isinstance(symbolic, spaces.Dict)
+    rows = [f"| `image` | `{env.observation_space['image']}` |"]
+    rows += [f"| `symbolic/{name}` | `{space}` |" for name, space in symbolic.spaces.items()]
+    text = inspect.getdoc(env.task.symbolic) or ""
+    table = "| part | space |\n|---|---|\n" + "\n".join(rows)
+    return (
+        f"{table}\n\nSymbolic: {text}\n\nPositions are (row, col) from the top left, 0-based. "
+        "Grids are padded with 0 to the right and below up to `max_level`."
+    )
+
+
+def _ends(task: Task) -> str:
+    names = {Outcome.SUCCESS: "success", Outcome.FAILURE: "failure"}
+    possible = _outcomes(task)
+    ends = [name for outcome, name in names.items() if outcome in possible]
+    return (
+        f'- Termination: {" or ".join(ends)}; with `illegal="fail"` a refused action too.\n'
+        "- Truncation: after 100 steps (`max_episode_steps` of `gym.make`). A shortest plan on a "
+        "large board may be longer: raise it there."
+    )
+
+
+def _outcomes(task: Task) -> set[int]:
+    """The outcomes that occur on some boards of the task."""
+    layouts = draw_distinct(LayoutSpec(task.name, task.paper_levels[0]), 20, 0)
+    tables = (compile_layout(layout).outcome for layout in layouts)
+    return {outcome for table in tables for row in table for outcome in row}
+
+
+_INFO = {
+    "is_success": "the goal is reached",
+    "outcome": "`running`, `success`, `failure` or `illegal`: what the last action led to",
+    "illegal_reason": "why the last action was refused, else empty",
+    "action_mask": "1 for each action that the rules allow now; for `action_space.sample(mask)`",
+    "steps": "actions so far",
+    "optimal_length": "actions of a shortest plan from the start",
+    "distance_to_goal": "actions of a shortest plan from here; -1 where none succeeds",
+    "layout_id": "hash of the board's content",
+}
+
+
+def _information(env: PlanningEnv) -> str:
+    _, info = env.reset(seed=0)
+    rows = [f"| `{name}` | {_type(value)} | {_INFO[name]} |" for name, value in info.items()]
+    return "The same keys after reset and step.\n\n| key | type | meaning |\n|---|---|---|\n" + (
+        "\n".join(rows)
+    )
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}[{len(value)}]"
+    return type(value).__name__
+
+
+def _arguments(task: Task) -> str:
+    documented = field_docs(Settings)
+    rows = [
+        f"| `{each.name}` | `{each.default!r}` | {documented[each.name]} |"
+        for each in fields(Settings)
+        if each.name != "task" and (each.name != "frozen_prob" or task.name == "frozenlake")
+    ]
+    return (
+        "| argument | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "`reset(options=…)` takes `layout` (a `Layout` or its JSON data), `level` and "
+        "`difficulty`; they hold for that episode."
+    )
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The text under each field of a dataclass."""
+    docs, name = {}, ""
+    for line in inspect.getsource(cls).splitlines():
+        text = line.strip()
+        if text.startswith('"""') and name:
+            docs[name], name = text.strip('"'), ""
+        elif ": " in text and text.split(":")[0].isidentifier() and line.startswith("    "):
+            name = text.split(":")[0]
+    return docs
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Card, animated picture and contact sheet of every task into the task's folder."""
+    for task in TASKS.values():
+        place = folder / task.name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "README.md").write_text(card(task))
+        frames = [Image.fromarray(frame) for frame in motion(task)]
+        frames = [frame.quantize(64, dither=Image.Dither.NONE) for frame in frames]
+        waits = [900, *[350] * (len(frames) - 2), 1800]
+        frames[0].save(
+            place / MOTION, save_all=True, append_images=frames[1:], duration=waits, loop=0
+        )
+        Image.fromarray(sheet(task)).quantize(256).save(place / SHEET, optimize=True)
+
+
+def motion(task: Task, image_size: int = 256) -> list[UInt8]:
+    """The pictures of a shortest plan."""
+    layout = _example(task)
+    return [render(layout, image_size, state=state) for state in _states(layout)]
+
+
+def sheet(task: Task, image_size: int = 256, gap: int = 6) -> UInt8:
+    """A row per theme: the start of a shortest plan and its last two states; then a failure."""
+    layout = _example(task)
+    states = _states(layout)
+    shown = [states[0], states[-2], states[-1]]
+    shown += _failures(layout)[:1]
+    space = ((gap, gap), (gap, gap), (0, 0))
+    rows = [
+        np.concatenate(
+            [np.pad(render(layout, image_size, theme, state), space, constant_values=255)
+             for state in shown], axis=1,
+        )
+        for theme in task.themes
+    ]  # fmt: skip
+    return np.concatenate(rows)
+
+
+def _example(task: Task) -> Layout:
+    spec = LayoutSpec(task.name, 5, min_plan=7)
+    drawn = draw_distinct(spec, 20, seed=3)
+    # A hole to show, where the task has holes.
+    return next((layout for layout in drawn if _failures(layout)), drawn[0])
+
+
+def _states(layout: Layout) -> list[int]:
+    machine = compile_layout(layout)
+    states = [machine.start]
+    for _ in range(machine.distance[machine.start]):
+        action = machine.optimal[states[-1]].index(True)
+        states.append(machine.next_state[states[-1]][action])
+    return states
+
+
+def _failures(layout: Layout) -> list[int]:
+    machine = compile_layout(layout)
+    return [
+        machine.next_state[state][action]
+        for state in _states(layout)[:-1]
+        for action, outcome in enumerate(machine.outcome[state])
+        if outcome == Outcome.FAILURE
+    ]
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,63 @@
+"""How many layouts there are: `python -m vsp_envs.count frozenlake:3 maze minibehaviour:5-6`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from vsp_envs.generate import LayoutSpec, passing
+from vsp_envs.select import Kind, select_kinds
+from vsp_envs.splits import SPLITS, splits_of
+from vsp_envs.task import get_task
+from vsp_envs.tasks import TASKS
+
+LARGEST = 200_000
+"""Number of boards up to which they are counted one by one."""
+_SAMPLE = 4096
+
+
+class Count(NamedTuple):
+    """Solvable layouts of one task and level."""
+
+    total: int
+    splits: dict[str, int]
+    exact: bool
+    """Counted one by one; otherwise a sample and the shares of the splits stand for them."""
+
+
+def count(kind: Kind) -> Count:
+    """All solvable layouts of a level, by split."""
+    task, spec = get_task(kind.task), LayoutSpec(kind.task, kind.level)
+    size = task.size(kind.level)
+    if size > LARGEST:
+        # Every cell ice or hole with equal chance: every lake is equally likely.
+        drawn = task.generate(kind.level, _SAMPLE, np.random.default_rng(0), 0.5)
+        total = size * sum(len(each) for each in passing(drawn, spec)) // _SAMPLE
+        return Count(total, {name: round(total * share) for name, share in SPLITS.items()}, False)
+    splits = Counter(
+        split for each in passing(task.every(kind.level), spec) for split in splits_of(each)
+    )
+    return Count(splits.total(), {name: splits[name] for name in SPLITS}, True)
+
+
+def _line(cells: list[str]) -> str:
+    return f"{cells[0]:16}" + "".join(f"{cell:>14}" for cell in cells[1:])
+
+
+def main() -> None:
+    """Print a line per task and level."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tasks", nargs="*", default=list(TASKS), help="frozenlake:3-5 maze …")
+    print(_line(["task:level", "layouts", *SPLITS]))
+    for kind in select_kinds(parser.parse_args().tasks):
+        found = count(kind)
+        sign, form = ("", "{:,}") if found.exact else ("≈", "{:.3g}")
+        numbers = (found.total, *found.splits.values())
+        print(_line([str(kind), *(sign + form.format(each).replace(",", " ") for each in numbers)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""`PlanningVectorEnv`: many boards of a task at once, a thin face over their transition tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from vsp_envs.batch import Batch, where
+from vsp_envs.deck import Deck, deal
+from vsp_envs.env import board_text
+from vsp_envs.generate import Drawn
+from vsp_envs.pool import Pool
+from vsp_envs.settings import RENDER_MODES, Settings, ThemeDraw
+from vsp_envs.solve import compile_boards
+from vsp_envs.store import Store
+from vsp_envs.task import Boards, Bool, Int, Layout, Outcome
+
+
+class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
+    """`num_envs` environments of a task in one, equal to as many `PlanningEnv`s one by one.
+
+    Environment i of `reset(seed=s)` plays the episodes of a scalar environment that was reset with
+    seed s + i, `max_episode_steps` included; observations, rewards and infos are those that
+    Gymnasium's SyncVectorEnv would return.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES[1:])}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int,
+        task: str,
+        max_episode_steps: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        pool: int | None = None,
+        infos: bool = True,
+        **arguments: Any,
+    ) -> None:
+        """Make the environments; the further keyword arguments are the fields of `Settings`.
+
+        `copy=False` returns the same observation arrays at every step, overwritten by the next.
+        `pool` makes all environments share that many different layouts, dealt in a new order each
+        round: faster resets, and episodes that no longer equal the scalar environments'.
+        `infos=False` leaves the infos empty, but for `final_obs`: they take half of a step's time.
+        """
+        self.settings = settings = Settings(task, **arguments)
+        if settings.render_mode == "human":
+            raise ValueError("render_mode 'human' shows one environment; use gym.make for it")
+        if pool is not None and pool < 1:
+            raise ValueError(f"pool is the number of layouts, at least 1, got {pool}")
+        self.task, self.num_envs, self.render_mode = settings.rules, num_envs, settings.render_mode
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.single_action_space = settings.action_space()
+        self.single_observation_space = settings.observation_space()
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._limit = np.iinfo(np.int64).max if max_episode_steps is None else max_episode_steps
+        self._copy, self._pool_size, self._with_infos = copy, pool, infos
+        self._pool: Pool | None = None
+        self._decks: list[Deck[int]] = []
+        self._batch: Batch
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The boards being played, before the first move."""
+        return tuple(map(self._batch.store.layout, self._batch.row.tolist()))
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Fresh layouts; options as in `PlanningEnv.reset`, for every environment.
+
+        `seed` s seeds environment i with s + i; a list holds a seed for each. With
+        `options["reset_mask"]`, bool[num_envs], only the marked environments are reset.
+        """
+        asked = dict(options or {})
+        mask = self._read_mask(asked.pop("reset_mask", None))
+        envs = where(mask)
+        seeds: list[int | None]
+        if seed is None or isinstance(seed, (int, np.integer)):
+            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
+        self._seed(envs, seeds)
+        self._begin(envs, self._asked_rows(envs, asked))
+        infos = self._infos()
+        return self._batch.observe(self._copy), infos if mask.all() else _only(infos, mask)
+
+    def _read_mask(self, given: Any) -> Bool:
+        if given is None:
+            return np.ones(self.num_envs, bool)
+        mask: Bool = np.asarray(given)
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise ValueError(f"reset_mask is bool[{self.num_envs}] with one True or more")
+        if not self._decks and not mask.all():
+            raise ValueError("the first reset is of all environments; leave reset_mask out")
+        return mask
+
+    def _seed(self, envs: Int, seeds: list[int | None]) -> None:
+        first, settings = not self._decks, self.settings
+        if first:
+            made = [seeding.np_random(seed) for seed in seeds]
+            self._decks = [Deck(rng) for rng, _ in made]
+            themes = [ThemeDraw(settings, seed) for _, seed in made]
+            store = Store(self.task, settings.padding)
+            self._batch = Batch(settings, store, themes, self._limit)
+        for i in () if first else envs.tolist():
+            if seeds[i] is not None:
+                self._batch.store.free(self._decks[i].unplayed())
+                rng, seed = seeding.np_random(seeds[i])
+                self._decks[i], self._batch.themes[i] = Deck(rng), ThemeDraw(settings, seed)
+        if self._pool_size is not None:
+            anew = len(envs) == self.num_envs and seeds[0] is not None
+            if self._pool is None or anew:
+                store = self._batch.store = Store(self.task, settings.padding)
+                self._pool = Pool(settings, store, self._pool_size, self._decks[0].rng)
+
+    def _asked_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
+        rows = []
+        for i in envs.tolist():
+            asked = self.settings.asked_layout(options, self._decks[i].generator)
+            if asked is None:
+                return None
+            rows += self._batch.store.add(Drawn(compile_boards(Boards.stack([asked])), [0]))
+        return np.array(rows)
+
+    def _begin(self, envs: Int, rows: Int | None = None) -> None:
+        """Begin new episodes, on the boards of `rows` or on the next ones."""
+        if self._pool is not None:
+            rows = self._pool.deal(len(envs)) if rows is None else rows
+        else:
+            store, settings = self._batch.store, self.settings
+            if rows is None:
+                decks = [self._decks[i] for i in envs.tolist()]
+                rows = np.array(deal(decks, settings.levels, settings.wish, store.add))
+            played = self._batch.row[envs]
+            store.free(played[played >= 0].tolist())
+        self._batch.start(envs, rows)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Bool, Bool, dict[str, Any]]:
+        """Play an action in each environment; those that ended start anew as the mode says."""
+        batch = self._batch
+        ended = batch.terminated | batch.truncated
+        if self.autoreset_mode == AutoresetMode.DISABLED and ended.any():
+            raise ValueError(f"environments {where(ended)} have ended; reset them first")
+        batch.play(self._read_actions(actions))
+        rewards = (batch.outcome == Outcome.SUCCESS).astype(np.float64)
+        final: dict[str, Any] = {}
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and ended.any():
+            self._begin(where(ended))
+            rewards[ended] = 0
+        terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
+        if self.autoreset_mode == AutoresetMode.SAME_STEP:
+            over = terminated | truncated
+            if over.any():
+                final = self._final(over)
+                self._begin(where(over))
+        infos = {**final, **self._infos()}
+        return batch.observe(self._copy), rewards, terminated, truncated, infos
+
+    def _infos(self) -> dict[str, Any]:
+        return self._batch.infos() if self._with_infos else {}
+
+    def _read_actions(self, given: Any) -> Int:
+        actions, count = np.asarray(given, np.int64), len(self.task.actions)
+        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= count:
+            raise ValueError(f"actions are {self.num_envs} numbers of 0 to {count - 1}")
+        return actions
+
+    def _final(self, over: Bool) -> dict[str, Any]:
+        """`final_obs` and `final_info` of the environments that end with this step."""
+        whole, last = self._batch.observe(copy=False), np.full(self.num_envs, None, object)
+        for i in where(over).tolist():
+            last[i] = _row_of(whole, i)
+        info = _only(self._infos(), over)
+        return {"final_obs": last, "_final_obs": over.copy(),
+                "final_info": info, "_final_info": over.copy()}  # fmt: skip
+
+    def render(self) -> tuple[Any, ...] | None:
+        """The boards as images or, in mode `ansi`, as texts."""
+        if self.render_mode == "rgb_array":
+            return self._batch.frames()
+        if self.render_mode == "ansi":
+            return tuple(map(board_text, self.layouts, self._batch.state.tolist()))
+        return None
+
+
+def _only(infos: dict[str, Any], mask: Bool) -> dict[str, Any]:
+    """Infos of the marked environments; the others' entries are 0, or None where objects."""
+    kept = {}
+    for name, part in infos.items():
+        kept[name] = np.full(part.shape, None if part.dtype == object else 0, part.dtype)
+        kept[name][mask] = part[mask]
+    return kept
+
+
+def _row_of(observation: Any, i: int) -> Any:
+    """One environment's part of a batch of observations, as a copy."""
+    if isinstance(observation, dict):
+        return {name: _row_of(part, i) for name, part in observation.items()}
+    return int(observation[i]) if observation.ndim == 1 else observation[i].copy()

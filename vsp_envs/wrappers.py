@@ -1,0 +1,228 @@
+"""Wrappers: fewer or other observations, shaped rewards, histories, perturbed pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from vsp_envs.describe import describe
+from vsp_envs.env import PlanningEnv
+from vsp_envs.minigrid_code import encode
+from vsp_envs.perturb import PERTURBATIONS
+from vsp_envs.task import Boards, Cell, UInt8, pick_name
+
+Env = gym.Env[Any, Any]
+
+
+def planning_env(env: Env) -> PlanningEnv:
+    """The environment under the wrappers. Raises TypeError if it is none of ours."""
+    inner = env.unwrapped
+    if not isinstance(inner, PlanningEnv):
+        raise TypeError(f"this wrapper is for a PlanningEnv, not {type(inner).__name__}")
+    return inner
+
+
+class ImageOnly(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """The picture alone: uint8[S, S, 3]."""
+
+    def __init__(self, env: Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self.observation_space = _part(env, "image")
+
+    def observation(self, observation: Any) -> Any:
+        """The `image` of the observation."""
+        return observation["image"]
+
+
+class SymbolicOnly(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """The symbolic state alone: a flat Dict."""
+
+    def __init__(self, env: Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self.observation_space = _part(env, "symbolic")
+
+    def observation(self, observation: Any) -> Any:
+        """The `symbolic` part of the observation."""
+        return observation["symbolic"]
+
+
+def _part(env: Env, name: str) -> spaces.Space[Any]:
+    space = env.observation_space
+    if not isinstance(space, spaces.Dict) or name not in space.spaces:
+        raise ValueError(f'the observations have no {name!r}; make the env with observation="both"')
+    return space[name]
+
+
+class FlatSymbolic(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """The symbolic state as one float32 vector, numbers one-hot: for learners that refuse Dicts.
+
+    `env` observes `both` or `symbolic`. Grids and positions are scaled to [-1, 1] by their bounds.
+    """
+
+    def __init__(self, env: Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        space = planning_env(env).settings.observation_space()
+        if isinstance(space, spaces.Dict) and "symbolic" in space.spaces:
+            space = space["symbolic"]
+        if not isinstance(space, spaces.Dict):
+            raise ValueError('FlatSymbolic needs observation="both" or "symbolic"')
+        self._parts = dict(space.spaces)
+        length = sum(spaces.flatdim(part) for part in self._parts.values())
+        self.observation_space = spaces.Box(-1, 1, (length,), np.float32)
+
+    def observation(self, observation: Any) -> Any:
+        """All parts in the order of the space, one after another."""
+        symbolic = observation.get("symbolic", observation)
+        flat = []
+        for name, part in self._parts.items():
+            values = np.asarray(spaces.flatten(part, symbolic[name]), np.float32)
+            scale = float(part.high.max()) if isinstance(part, spaces.Box) else 1.0
+            flat.append(values / max(1.0, scale))
+        return np.concatenate(flat)
+
+
+class TextObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """The board in words, as in `describe`, and a line of where play stands now."""
+
+    def __init__(self, env: Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        planning_env(env)
+        letters = "".join(map(chr, range(32, 127))) + "\n"
+        self.observation_space = spaces.Text(1 << 16, min_length=1, charset=letters)
+
+    def observation(self, observation: Any) -> str:
+        """For example `… now: agent (0,1), printer (-1,-1), carrying 1`."""
+        env = planning_env(self.env)
+        facts = {name: part for name, part in env.symbolic().items() if np.size(part) < 3}
+        now = ", ".join(
+            f"{name} {Cell(*part.tolist()) if isinstance(part, np.ndarray) else part}"
+            for name, part in facts.items()
+            if name != "level"
+        )
+        return f"{describe(env.layout)}\nnow: {now}"
+
+
+class DistanceReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Adds `weight * (distance before - discount * distance after)`: nearer is better.
+
+    The potential-based shaping of Ng, Harada and Russell (1999): the best policies stay the best.
+    The distance counts the actions of a shortest plan; after the end of an episode it is 0.
+    """
+
+    def __init__(self, env: Env, weight: float = 0.1, discount: float = 1.0) -> None:
+        RecordConstructorArgs.__init__(self, weight=weight, discount=discount)
+        super().__init__(env)
+        self.weight, self.discount = weight, discount
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        """As the environment; remembers the distance."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._distance = info["distance_to_goal"]
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """As the environment, with the shaped reward."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        before, self._distance = self._distance, 0 if terminated else info["distance_to_goal"]
+        shaped = float(reward) + self.weight * (before - self.discount * self._distance)
+        return observation, shaped, terminated, truncated, info
+
+
+class Step(NamedTuple):
+    """One action and what came of it."""
+
+    state: int
+    """Where play stood before it; an index into the transition tables."""
+    action: int
+    reward: float
+    outcome: str
+    """As in `info`."""
+
+
+class History(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Keeps the steps of the episode in `history`, oldest first."""
+
+    def __init__(self, env: Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self._inner = planning_env(env)
+        self.history: list[Step] = []
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        """As the environment; begins a new list."""
+        self.history = []
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """As the environment; adds a step."""
+        state = self._inner.state
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.history.append(Step(state, int(action), float(reward), info["outcome"]))
+        return observation, reward, terminated, truncated, info
+
+
+class MinigridEncoding(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """The board as Minigrid encodes a grid: uint8[width, height, 3] of object, colour and state.
+
+    Walls stand around it; the agent looks right. A hole is lava, the table boxes, the printer a
+    ball until it is carried; the cells of a maze are every second cell.
+    """
+
+    def __init__(self, env: Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        task, side = planning_env(env).task, planning_env(env).max_level
+        blank = np.zeros((1, side, side), np.uint8)
+        landmarks = np.zeros((1, len(task.landmarks)), np.int64)
+        height = task.pattern(Boards(task.name, side, blank, landmarks)).shape[1]
+        size = height + 2 * (height == side)
+        self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
+
+    def observation(self, observation: Any) -> UInt8:
+        """The encoding, padded with zeros (Minigrid's `unseen`)."""
+        env = planning_env(self.env)
+        whole = np.zeros(self.observation_space.shape or (), np.uint8)
+        code = encode(env.task, env.layout, env.state)
+        whole[: len(code), : len(code)] = code
+        return whole
+
+
+class Perturbed(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """Pictures changed by one of `PERTURBATIONS` or by several, one after another.
+
+    How strongly is drawn for each episode from its seed and stays for all of its pictures. A
+    picture is turned alone: actions keep their meaning on the board as it was.
+    """
+
+    def __init__(self, env: Env, kinds: Sequence[str], seed: int = 0) -> None:
+        RecordConstructorArgs.__init__(self, kinds=kinds, seed=seed)
+        super().__init__(env)
+        self.kinds = [pick_name("perturbation", kind, PERTURBATIONS) for kind in kinds]
+        self._rng, self._episode = np.random.default_rng(seed), 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        """As the environment; a seed fixes the perturbations too."""
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        self._episode = int(self._rng.integers(1 << 32))
+        return super().reset(seed=seed, options=options)
+
+    def observation(self, observation: Any) -> Any:
+        """The observation with its picture changed."""
+        if isinstance(observation, dict):
+            return {**observation, "image": self._changed(observation["image"])}
+        return self._changed(observation)
+
+    def _changed(self, image: UInt8) -> UInt8:
+        for number, kind in enumerate(self.kinds):
+            image = PERTURBATIONS[kind](image, np.random.default_rng([self._episode, number]))
+        return image

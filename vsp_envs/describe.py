@@ -1,6 +1,10 @@
-"""A board in full sentences' worth of facts: what its perception questions ask, answered."""
+"""What a board is, told: in words, and as the symbolic observation."""
 
-from vsp_envs.task import Layout, get_task
+from typing import Any
+
+import numpy as np
+
+from vsp_envs.task import Boards, Layout, get_task
 
 
 def describe(layout: Layout) -> str:
@@ -14,3 +18,10 @@ def describe(layout: Layout) -> str:
         for question in get_task(layout.task).questions(layout)
         if question.states
     )
+
+
+def symbolic_state(layout: Layout, state: int | None = None) -> dict[str, Any]:
+    """The symbolic observation of a board in a state (None: the start), without padding."""
+    at = layout.cells[0] if state is None else state
+    batch = get_task(layout.task).symbolic(Boards.stack([layout]), np.array([at]), layout.level)
+    return {name: part[0] for name, part in batch.items()}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vsp_envs.describe import symbolic_state
 from vsp_envs.episode import Episode, append_episode
 from vsp_envs.plan import CLOSE, OPEN, Parsed, ParseStatus, format_answer, parse_plan
 from vsp_envs.play.attempt import Attempt, Tally, Verdict, tally
@@ -84,8 +85,8 @@ class Game:
     def pick_or_drop(self) -> Outcome | None:
         """PICK or DROP, whichever makes sense here."""
         if Action.DROP in self.task.actions:
-            refused = self.task.illegal_reason(self.layout, self.state, Action.PICK)
-            return self.act(Action.DROP if refused == "already_carrying" else Action.PICK)
+            carrying = symbolic_state(self.layout, self.state).get("carrying")
+            return self.act(Action.DROP if carrying else Action.PICK)
         return self.act(Action.PICK)
 
     def undo(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pygame
 from pygame import Rect, Surface
 
+from vsp_envs.describe import symbolic_state
 from vsp_envs.play.drawing import BLUE, GROUND, TONES, Places, draw_board, places
 from vsp_envs.play.game import Game
 from vsp_envs.play.hud import draw_foot, draw_input, draw_message, draw_top
@@ -158,8 +159,7 @@ class PlayScreen(Screen):
         game = self.game
         told = ["as text, at the start", *game.task.state_text(game.layout).split("\n")]
         now = ['observation["symbolic"], now']
-        symbolic = game.task.symbolic(game.layout, game.state, game.layout.level)
-        for name, value in symbolic.items():
+        for name, value in symbolic_state(game.layout, game.state).items():
             shown = np.array2string(np.asarray(value), 10_000, threshold=10_000, separator=" ")
             first, *rest = shown.split("\n")
             now += [f"{name:8} {first}", *(f"{'':8} {row}" for row in rest)]

@@ -33,6 +33,7 @@ from vsp_envs import (
     simulate,
     split_of,
 )  # fmt: skip
+from vsp_envs.describe import symbolic_state
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import compile_layout
 from vsp_envs.splits import canonical_id
@@ -183,7 +184,7 @@ def test_every_observation_shows_the_state_of_play(task: str) -> None:
     for observation, _ in play_randomly(env, seed=1):
         image = render(env.layout, 64, "classic", env.state)
         assert np.array_equal(observation["image"], image)
-        assert same(observation["symbolic"], env.task.symbolic(env.layout, env.state, 8))
+        assert same(observation["symbolic"], symbolic_state(env.layout, env.state, 8))
         agent = observation["symbolic"]["agent"].tolist()
         assert agent == list(divmod(env.state % env.layout.level**2, env.layout.level))
 

@@ -20,8 +20,15 @@ def describe(layout: Layout) -> str:
     )
 
 
-def symbolic_state(layout: Layout, state: int | None = None) -> dict[str, Any]:
-    """The symbolic observation of a board in a state (None: the start), without padding."""
+def symbolic_state(
+    layout: Layout, state: int | None = None, max_level: int | None = None
+) -> dict[str, Any]:
+    """The symbolic observation of a board in a state (None: the start).
+
+    Padded to `max_level`; None pads nothing.
+    """
     at = layout.cells[0] if state is None else state
-    batch = get_task(layout.task).symbolic(Boards.stack([layout]), np.array([at]), layout.level)
+    batch = get_task(layout.task).symbolic(
+        Boards.stack([layout]), np.array([at]), max_level or layout.level
+    )
     return {name: part[0] for name, part in batch.items()}

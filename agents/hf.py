@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,18 +12,9 @@ import torch
 from agents.agent import Prompt, Reply, Request
 from agents.encoding import Batch, encode_prompts, until_end
 from agents.loading import Loaded, end_token_ids, load_checkpoint, vision_token_ids
+from agents.sampling import Sampling
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token; training samples at 1."""
-    max_new_tokens: int = 256
-    """Longest completion, its end token included."""
-    seed: int = 0
-    """Seed of the draw."""
+__all__ = ["HFAgent", "Sampling", "sample", "weights_id"]
 
 
 @torch.no_grad()

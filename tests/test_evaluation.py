@@ -177,7 +177,7 @@ def test_a_broken_line_within_the_replies_is_named(tmp_path):
         ("--agent oracle --tasks frozenlake:2", "no frozenlake layout of level 2"),
         ("--agent orakel --tasks maze:3", "Did you mean 'oracle'?"),
         ("--agent hf --tasks maze:3", "--model PATH"),
-        ("--agent hf --tasks maze:3 --model ./nowhere", "no checkpoint at ./nowhere"),
+        ("--agent hf --tasks maze:3 --model ./nowhere", "no checkpoint at './nowhere'"),
     ],
 )
 def test_a_user_error_is_one_line_and_exit_code_2(tmp_path, capsys, arguments, said):

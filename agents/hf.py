@@ -53,9 +53,18 @@ class HFAgent:
         self.batch_size, self.name = batch_size, name
 
     @classmethod
-    def load(cls, path: str, device: str = "cpu", dtype: str = "auto", **options: Any) -> HFAgent:
-        """The agent of a checkpoint folder. Raises CheckpointError."""
-        return cls(load_checkpoint(path, dtype, device), name=f"hf:{path}", **options)
+    def load(
+        cls,
+        path: str,
+        device: str = "cpu",
+        dtype: str = "auto",
+        adapter: str = "",
+        **options: Any,
+    ) -> HFAgent:
+        """The agent of a checkpoint, see `load_checkpoint`. Raises CheckpointError."""
+        loaded = load_checkpoint(path, dtype, device, adapter)
+        name = f"hf:{path}+{adapter}" if adapter else f"hf:{path}"
+        return cls(loaded, name=name, **options)
 
     def settings(self) -> dict[str, Any]:
         """What its replies depend on beside the prompts: the draw and the weights themselves.

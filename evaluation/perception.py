@@ -15,6 +15,7 @@ from evaluation.metrics import INTERVAL, Record, tabulate
 from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
 from evaluation.replies import usage_of
 from evaluation.report import print_results, store
+from evaluation.where import where, where_json
 from vsp_envs.select import Kind, select_kinds
 
 
@@ -50,7 +51,8 @@ def evaluate(
 
 
 def results_of(records: Sequence[Record]) -> dict[str, Any]:
-    """`exact`, every question of a board answered right, and under `questions` each by itself."""
+    """`exact`, every question of a board answered right; under `questions` each by itself, and
+    under `where` the cells and kinds of tiles that were misread (see `evaluation.where`)."""
     answers = [perceived(record) for record in records]
     results = tabulate(records, [{"exact": all(right.values())} for right in answers])
     questions = tabulate(records, answers)
@@ -58,6 +60,8 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
         single = questions["tasks"][task]
         for level, rates in found["levels"].items():
             rates["questions"] = single["levels"][level]
+            same = [each for each in records if (each["task"], str(each["level"])) == (task, level)]
+            rates["where"] = where_json(where(same))
         found["questions"] = {name: rate for name, rate in single.items() if name != "levels"}
         errors = sum(bool(record["error"]) for record in records if record["task"] == task)
         found["replies"] = {"error": errors}

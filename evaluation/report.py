@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from evaluation.cli import main
 from evaluation.folder import Run, read_run, write_json, write_text
 from evaluation.gallery import Board, gallery
 from evaluation.metrics import Rate, Record, as_rate
+from evaluation.paired import Gap
 from evaluation.plots import Chart, curves_svg, levels_svg
 
 HEADLINE = {"plan": ("success", "optimal", "state_exact"), "perceive": ("exact",)}
@@ -29,18 +31,25 @@ class Row(NamedTuple):
     """A line of a table: a cell is a rate, its JSON data, or None where there is nothing to say."""
 
     name: str
-    cells: Sequence[Rate | Mapping[str, Any] | None]
+    cells: Sequence[Rate | Gap | Mapping[str, Any] | None]
     note: str = ""
 
     @property
-    def rates(self) -> list[Rate | None]:
+    def rates(self) -> list[Rate | Gap | None]:
         """The cells."""
-        return [None if cell is None else as_rate(cell) for cell in self.cells]
+        return [None if cell is None else as_cell(cell) for cell in self.cells]
 
     @property
     def episodes(self) -> str:
         """The n of the cells, each number once."""
         return ", ".join(dict.fromkeys(str(rate.n) for rate in self.rates if rate))
+
+
+def as_cell(cell: Rate | Gap | Mapping[str, Any]) -> Rate | Gap:
+    """A rate, or a difference of two, from its JSON data."""
+    if isinstance(cell, Gap):
+        return cell
+    return Gap(**cell) if isinstance(cell, Mapping) and "first_only" in cell else as_rate(cell)
 
 
 class Table(NamedTuple):
@@ -161,7 +170,8 @@ def print_table(table: Table, title: str | None = None) -> None:
         shown.add_column(column, justify="right")
     for row in table.rows:
         shown.add_row(row.name, *map(rate_text, row.rates), row.episodes)
-    Console().print(shown)
+    # Piped into a file there is no width to keep to.
+    Console(width=None if sys.stdout.isatty() else 160).print(shown)
 
 
 def markdown(table: Table) -> str:
@@ -171,11 +181,25 @@ def markdown(table: Table) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def rate_text(rate: Rate | None) -> str:
-    """`94.5 (90.4–96.9)`, in per cent; `–` for None."""
+def rate_text(rate: Rate | Gap | None) -> str:
+    """`94.5 (90.4–96.9)`, in per cent; `+4.0 (−1.2 to +9.0), p 0.21` for a gap; `–` for None."""
     if rate is None:
         return "–"
+    if isinstance(rate, Gap):
+        return f"{signed(rate.value)} ({signed(rate.low)} to {signed(rate.high)}){p_text(rate)}"
     return f"{per_cent(rate.value)} ({per_cent(rate.low)}–{per_cent(rate.high)})"
+
+
+def signed(share: float) -> str:
+    """`+4.0`, `−1.2`, in points of per cent."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def p_text(gap: Gap) -> str:
+    """`, p 0.031` or `, p < 0.001`; nothing where there is no test."""
+    if gap.p is None:
+        return ""
+    return ", p < 0.001" if gap.p < 0.001 else f", p {gap.p:.3f}"
 
 
 def per_cent(share: float) -> str:
@@ -197,7 +221,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["per_cent"] = per_cent
+    environment.filters.update(per_cent=per_cent, signed=signed, p_text=p_text)
     return environment.get_template("report.html")
 
 

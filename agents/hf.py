@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from inspect import signature
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ def sample(model: Any, prompts: Batch, sampling: Sampling, pad_id: int) -> list[
     """Completions as token ids, each up to its end token. Vision tokens are never drawn."""
     drawn = sampling.temperature > 0
     options = {"temperature": sampling.temperature, "top_k": 0, "top_p": 1.0} if drawn else {}
+    # Qwen's family needs it, see `encode_prompts`; others refuse what they do not know.
+    if "mm_token_type_ids" not in signature(model.forward).parameters:
+        prompts = {name: each for name, each in prompts.items() if name != "mm_token_type_ids"}
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(sampling.seed)
@@ -92,9 +96,12 @@ class HFAgent:
         completions = sample(self.model, inputs, self.sampling, tokenizer.pad_token_id)
         texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
         openings = openings or [""] * len(texts)
+        lengths = inputs["attention_mask"].sum(1).tolist()
         return [
-            Reply(opening + text, len(ids))
-            for opening, text, ids in zip(openings, texts, completions, strict=True)
+            Reply(opening + text, len(ids), prompt_tokens=length, ids=tuple(ids))
+            for opening, text, ids, length in zip(
+                openings, texts, completions, lengths, strict=True
+            )
         ]
 
 

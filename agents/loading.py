@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils import logging
 

@@ -31,9 +31,9 @@ class Server:
 
     def __init__(self, base_url: str, timeout: float) -> None:
         """`timeout` is the longest silence in seconds. Raises ValueError for what is no URL."""
+        self._idle: deque[http.client.HTTPConnection] = deque()
         self.url = read_url(base_url)
         self.timeout = timeout
-        self._idle: deque[http.client.HTTPConnection] = deque()
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Response:
         """Send a JSON body. Raises OSError or HTTPException if no answer comes."""
@@ -51,6 +51,9 @@ class Server:
         """Close what is idle. The server can be used again afterwards."""
         while connection := self._take():
             connection.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _take(self) -> http.client.HTTPConnection | None:
         try:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Episode:
 
     def record(self) -> dict[str, Any]:
         """The episode as JSON data; `Episode(**record)` gives it back."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Episode:

@@ -20,7 +20,7 @@ from vsp_envs.simulate import simulate, state_cell
 from vsp_envs.task import Action, pick_name
 
 __all__ = [
-    "GOALS", "ROUTE", "STYLES", "acting_turn", "acting_words", "fact_names", "normal",
+    "GOALS", "LEGENDS", "ROUTE", "STYLES", "acting_turn", "acting_words", "fact_names", "normal",
     "perception_target", "planning_target", "position_words", "read_facts", "refusal_words",
     "route_line", "state_names", "text_prompt", "unread_words", "visual_prompt", "visual_words",
 ]  # fmt: skip
@@ -28,18 +28,23 @@ __all__ = [
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
 """What a prompt asks for: a plan that opens with the state, or the perception facts."""
+LEGENDS = {
+    "vsp": "The elf is the player, the wrapped gift is the goal, blue openings in the ice are "
+    "holes, everything else is safe ice.",
+}
+"""What is what in pictures of public sets, by the set's name. VSP's are Gymnasium's old sprites."""
 ROUTE = "route"
 """First word of the line between the state of the board and the answer."""
 
 
-def visual_prompt(task: str, image: np.ndarray, goal: str, view: View, legend: str = "") -> Prompt:
+def visual_prompt(task: str, image: np.ndarray, goal: str, view: View, art: str = "") -> Prompt:
     """The student's prompt: the image, and words that depend on the task alone.
 
-    `legend` says what is what in a picture that is not ours, in place of the theme's legend.
+    `art` names whose picture it is if it is not ours (see `LEGENDS`).
     """
     words = visual_words(task, goal, view.style, view.theme)
-    if legend:
-        words = words.replace(get_task(task).legend[view.theme], legend)
+    if art:
+        words = words.replace(get_task(task).legend[view.theme], LEGENDS[art])
     return Prompt(_user([{"type": "image"}, {"type": "text", "text": words}]), (image,))
 
 

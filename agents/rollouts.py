@@ -40,8 +40,8 @@ class Case:
     """The file of a public test set that it is from."""
     picture: str = ""
     """A PNG file to show in place of our own drawing."""
-    legend: str = ""
-    """What is what in `picture`."""
+    art: str = ""
+    """Whose drawing `picture` is; see `agents.prompts.LEGENDS`."""
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +73,7 @@ def prompt_of(case: Case, view: View) -> Prompt:
     if pick_name("input", case.input, INPUTS) == "text":
         return text_prompt(case.layout, case.goal, view.style)
     image = read_picture(case.picture) if case.picture else observe(case.layout, view)
-    return visual_prompt(case.layout.task, image, case.goal, view, case.legend)
+    return visual_prompt(case.layout.task, image, case.goal, view, case.art)
 
 
 def read_picture(path: str) -> np.ndarray:

@@ -83,7 +83,7 @@ def _drawn(options: GapOptions) -> Given:
 def _shown(boards: Given, **how: Any) -> Given:
     # The text run shows no picture, so a file's picture stays behind.
     if how.get("input") == "text":
-        how |= {"picture": "", "legend": ""}
+        how |= {"picture": "", "art": ""}
     cases: list[Case] = [replace(case, **how) for case in boards.cases]
     return Given(boards.source, cases)
 

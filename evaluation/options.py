@@ -26,11 +26,6 @@ NEEDS = {
     "openai": "the model's name at the endpoint: --model NAME",
     "human": "a file of episodes: --model PATH",
 }
-VSP_LEGEND = (
-    "The elf is the player, the wrapped gift is the goal, round blue openings in the ice are "
-    "holes, everything else is safe ice."
-)
-"""What is what in VSP's own pictures, which are Gymnasium's older sprites."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +192,7 @@ def public_cases(options: Options, kinds: list[Kind], goal: str) -> list[Case]:
                 raise ValueError(
                     f"{board.source} has no picture beside it; use --pictures rendered"
                 )
-            shown = {"picture": str(board.picture), "legend": VSP_LEGEND}
+            shown = {"picture": str(board.picture), "art": name}
         cases.append(Case(layout, options.input, goal, f"{name}:{board.source}", **shown))
     if not cases:
         raise ValueError(f"{options.benchmark} has no board of {', '.join(map(str, kinds))}")

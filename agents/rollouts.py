@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from threading import Lock
+from queue import SimpleQueue
 from typing import Any
 
 import gymnasium as gym
@@ -57,14 +57,10 @@ def live_env(task: str, level: int, view: View, split: str | None = None) -> gym
     )
 
 
-_one_at_a_time = Lock()  # the environments are shared, and agents may be asked from many threads
-
-
 def observe(layout: Layout, view: View) -> np.ndarray:
     """The board's first image, from a live environment."""
     env = live_env(layout.task, layout.level, view)
-    with _one_at_a_time:
-        image, _ = env.reset(options={"layout": layout})
+    image, _ = env.reset(options={"layout": layout})
     return image
 
 
@@ -159,28 +155,30 @@ def _in_batches(
 def _in_threads(
     agent: Agent, games: Iterator[tuple[int, Game]], threads: int
 ) -> Iterator[tuple[int, Episode]]:
-    """One thread to a game, so that none waits for another."""
-    pool = ThreadPoolExecutor(threads)
+    """A request to a thread, so that none waits for another; the games are played in this one."""
+    pool, answered = ThreadPoolExecutor(threads), SimpleQueue[Future[list[Reply]]]()
+    under_way: dict[Future[list[Reply]], tuple[int, Game]] = {}
+
+    def ask(number: int, played: Game, request: Request) -> None:
+        future = pool.submit(agent.reply, [request])
+        under_way[future] = number, played
+        future.add_done_callback(answered.put)
+
     try:
-        under_way = {pool.submit(_to_its_end, agent, *each) for each in islice(games, 2 * threads)}
-        while under_way:
-            finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            more = islice(games, len(finished))
-            under_way |= {pool.submit(_to_its_end, agent, *each) for each in more}
-            for each in finished:
-                yield each.result()
+        while True:
+            for number, each in islice(games, 2 * threads - len(under_way)):
+                ask(number, each, next(each))
+            if not under_way:
+                return
+            future = answered.get()
+            number, each = under_way.pop(future)
+            [reply] = future.result()
+            try:
+                ask(number, each, each.send(reply))
+            except StopIteration as end:
+                yield number, end.value
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _to_its_end(agent: Agent, number: int, played: Game) -> tuple[int, Episode]:
-    request = next(played)
-    while True:
-        [reply] = agent.reply([request])
-        try:
-            request = played.send(reply)
-        except StopIteration as end:
-            return number, end.value
 
 
 def episode(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) -> Episode:

@@ -46,9 +46,10 @@ def collect(
         held = {key: record for key, record in held.items() if not record["error"]}
         _keep_only(out, list(held.values()))
     left = [case for case in cases if _key(case) not in held]
+    goal = cases[0].goal if cases else "plan"
     batch_size = getattr(agent, "batch_size", 64)  # so that the bar moves with each model call
     with (
-        watching(agent.name, len(cases), list(held.values()), progress) as show,
+        watching(agent.name, goal, len(cases), list(held.values()), progress) as show,
         _replies(out) as keep,
     ):
         for number, episode in play_unordered(agent, left, rules, batch_size, acting):

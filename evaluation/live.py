@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,18 +12,23 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from evaluation.facts import perceived
 from evaluation.metrics import Record, wilson
+from evaluation.tables import rate_text
 
 
 @contextmanager
 def watching(
-    name: str, total: int, done: Sequence[Record], shown: bool
+    name: str, goal: str, total: int, done: Sequence[Record], shown: bool
 ) -> Iterator[Callable[[Record], object]]:
-    """Yields what to call with each new record; nothing is written unless `shown`."""
+    """Yields what to call with each new record; nothing is written unless `shown`.
+
+    `goal` is what the run asks for, `plan` or `perceive`.
+    """
     if not shown:
         yield lambda record: None
         return
-    tally = Tally()
+    tally = Tally(goal)
     for record in done:
         tally.add(record)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -44,32 +50,34 @@ def watching(
 
 
 class Tally:
-    """Episodes so far, counted by task and level."""
+    """Episodes so far, counted by task and level: plans that succeed, or boards seen right."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, dict[str, int]] = {}
+    def __init__(self, goal: str) -> None:
+        """`goal` is `plan` or `perceive`."""
+        self.goal = goal
+        self._counts: dict[str, Counter[str]] = {}
 
     def add(self, record: Record) -> None:
         """Count an episode."""
-        counts = self._counts.setdefault(f"{record['task']} {record['level']}", {})
-        unread = not record["error"] and record["status"] != "ok"
-        for name, holds in (
-            ("n", True),
-            ("success", record["success"]),
-            ("unreadable", unread),
-            ("no reply", bool(record["error"])),
-        ):
-            counts[name] = counts.get(name, 0) + holds
+        counts = self._counts.setdefault(f"{record['task']} {record['level']}", Counter())
+        came = not record["error"]
+        counts.update(n=1, right=came and self._right(record), no_reply=not came)
+        counts["unreadable"] += came and self.goal == "plan" and record["status"] != "ok"
+
+    def _right(self, record: Record) -> bool:
+        if self.goal == "plan":
+            return bool(record["success"])
+        return all(perceived(record).values())
 
     def table(self) -> Table:
         """The counts, success with its interval."""
+        columns = {"unreadable": "unreadable"} if self.goal == "plan" else {}
+        columns |= {"no_reply": "no reply", "n": "n"}
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("task, level")
-        for column in ("success", "unreadable", "no reply", "n"):
-            table.add_column(column, justify="right")
+        for title in ("success" if self.goal == "plan" else "exact", *columns.values()):
+            table.add_column(title, justify="right")
         for kind, counts in self._counts.items():
-            rate = wilson(counts["success"], counts["n"])
-            shown = f"{100 * rate.value:.1f} ({100 * rate.low:.1f}–{100 * rate.high:.1f})"
-            rest = [str(counts[name]) for name in ("unreadable", "no reply", "n")]
-            table.add_row(kind, shown, *rest)
+            shown = rate_text(wilson(counts["right"], counts["n"]))
+            table.add_row(kind, shown, *(str(counts[name]) for name in columns))
         return table

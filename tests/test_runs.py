@@ -14,6 +14,7 @@ from agents.scripted import Blind, Oracle
 from evaluation import perception, planning
 from evaluation.cli import main
 from evaluation.folder import read_replies
+from evaluation.live import Tally
 from evaluation.options import draw_cases
 from tests.test_benchmarks import LAKE_ROW, ROOM_ROW, TABLE, rows
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
@@ -258,3 +259,26 @@ def test_episodes_of_many_threads_are_those_of_one(task):
     layouts = draw_distinct(LayoutSpec(task, 5), 40, seed=0)
     cases = [Case(layout) for layout in layouts]
     assert list(play(Threaded(), cases)) == list(play(Blind(), cases))
+
+
+def test_what_is_shown_while_a_run_goes_on_counts_what_came():
+    cases = draw_cases(LAKE, "test", 4, "image", "plan", 0)
+    texts = iter(["<answer>L</answer>", "no idea", "x"])
+
+    class Mixed(Oracle):
+        def answer(self, layout):
+            return next(texts, None) or super().answer(layout)
+
+    records = [episode.record() for episode in play(Mixed(), cases)]
+    records[2]["error"] = "timeout"
+    shown = {}
+    for goal in ("plan", "perceive"):
+        tally = Tally(goal)
+        for record in records:
+            tally.add(record)
+        table = tally.table()
+        cells = [next(iter(column.cells)) for column in table.columns]
+        shown[goal] = dict(zip([column.header for column in table.columns], cells, strict=True))
+    assert shown["plan"]["n"] == "4" and shown["plan"]["unreadable"] == "1"
+    assert shown["plan"]["no reply"] == shown["perceive"]["no reply"] == "1"
+    assert shown["perceive"]["exact"].startswith("25.0 (")

@@ -10,11 +10,11 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test test-vllm lint clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST)
 	@echo "PYTHON=$(PYTHON) is the interpreter that .venv is made with."
 
 install: $(INSTALLED) ## make .venv and install into it; the other goals do this by themselves
@@ -26,6 +26,23 @@ demo: $(INSTALLED) ## train a tiny model by the whole method and report; LEVEL=4
 test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-n 0 -k maze"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# A real vLLM on CPUs, in an environment of its own: one person's build of it, so no dependency of
+# the project (see tests/engine/requirements.txt). Where it cannot be installed there is nothing to
+# test. Two CUDA builds go again: their import fails without CUDA, and vLLM's start with it.
+test-vllm: ## run the tests that need a real vLLM, in .venv-vllm; they are for Linux on x86
+	@$(MAKE) --no-print-directory .venv-vllm/installed || \
+		{ rm -rf .venv-vllm; echo "test-vllm: vLLM cannot be installed here; skipped"; exit 0; }; \
+	test ! -e .venv-vllm/installed || \
+	PYTHONPATH=tests/engine:. OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest \
+		-p no:cacheprovider -o filterwarnings=default tests/engine
+
+.venv-vllm/installed: tests/engine/requirements.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --requirement $<
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	@touch $@
+
 lint: $(INSTALLED) ## check style, formatting, types and import layers
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
@@ -33,7 +50,7 @@ lint: $(INSTALLED) ## check style, formatting, types and import layers
 	$(BIN)/lint-imports
 
 clean: ## remove .venv, caches and build output; results under runs/ stay
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip 25.1 is the first to know dependency groups (--group).

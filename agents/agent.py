@@ -47,6 +47,8 @@ class Request(NamedTuple):
 
     prompt: Prompt
     layout: Layout
+    played: int = 0
+    """Actions played so far, in a game of several turns."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,23 @@ class Reply:
     """Tokens generated; 0 for agents without a tokenizer."""
     error: str = ""
     """Why no answer came. Counted as a failure, never left out of a rate."""
+    prompt_tokens: int = 0
+    """Tokens of the prompt, images included."""
+    cost: float = 0.0
+    """What an endpoint charges for it, in dollars, at the prices it was given."""
+    ids: tuple[int, ...] = ()
+    """The sampled tokens, the end token included, from backends that run in this process."""
+    logprobs: tuple[float, ...] = ()
+    """The log-probability of each of `ids`, at the sampling temperature."""
 
 
 class Agent(Protocol):
-    """Answers requests in the order given; never raises for a single bad one."""
+    """Answers requests in the order given; never raises for a single bad one.
+
+    An agent with an attribute `concurrency` is asked from that many threads, one request each; any
+    other gets its requests in batches. `settings()`, if there is one, says what its replies depend
+    on; `close()` is called after play.
+    """
 
     name: str
     view: View

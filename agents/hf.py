@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from inspect import signature
 from typing import Any
 
 import torch
@@ -12,18 +13,9 @@ import torch
 from agents.agent import Prompt, Reply, Request
 from agents.encoding import Batch, encode_prompts, until_end
 from agents.loading import Loaded, end_token_ids, load_checkpoint, vision_token_ids
+from agents.sampling import Sampling
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token; training samples at 1."""
-    max_new_tokens: int = 256
-    """Longest completion, its end token included."""
-    seed: int = 0
-    """Seed of the draw."""
+__all__ = ["HFAgent", "Sampling", "sample", "weights_id"]
 
 
 @torch.no_grad()
@@ -31,6 +23,9 @@ def sample(model: Any, prompts: Batch, sampling: Sampling, pad_id: int) -> list[
     """Completions as token ids, each up to its end token. Vision tokens are never drawn."""
     drawn = sampling.temperature > 0
     options = {"temperature": sampling.temperature, "top_k": 0, "top_p": 1.0} if drawn else {}
+    # Qwen's family needs it, see `encode_prompts`; others refuse what they do not know.
+    if "mm_token_type_ids" not in signature(model.forward).parameters:
+        prompts = {name: each for name, each in prompts.items() if name != "mm_token_type_ids"}
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(sampling.seed)
@@ -62,9 +57,18 @@ class HFAgent:
         self.batch_size, self.name = batch_size, name
 
     @classmethod
-    def load(cls, path: str, device: str = "cpu", dtype: str = "auto", **options: Any) -> HFAgent:
-        """The agent of a checkpoint folder. Raises CheckpointError."""
-        return cls(load_checkpoint(path, dtype, device), name=f"hf:{path}", **options)
+    def load(
+        cls,
+        path: str,
+        device: str = "cpu",
+        dtype: str = "auto",
+        adapter: str = "",
+        **options: Any,
+    ) -> HFAgent:
+        """The agent of a checkpoint, see `load_checkpoint`. Raises CheckpointError."""
+        loaded = load_checkpoint(path, dtype, device, adapter)
+        name = f"hf:{path}+{adapter}" if adapter else f"hf:{path}"
+        return cls(loaded, name=name, **options)
 
     def settings(self) -> dict[str, Any]:
         """What its replies depend on beside the prompts: the draw and the weights themselves.
@@ -92,9 +96,12 @@ class HFAgent:
         completions = sample(self.model, inputs, self.sampling, tokenizer.pad_token_id)
         texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
         openings = openings or [""] * len(texts)
+        lengths = inputs["attention_mask"].sum(1).tolist()
         return [
-            Reply(opening + text, len(ids))
-            for opening, text, ids in zip(openings, texts, completions, strict=True)
+            Reply(opening + text, len(ids), prompt_tokens=length, ids=tuple(ids))
+            for opening, text, ids, length in zip(
+                openings, texts, completions, lengths, strict=True
+            )
         ]
 
 

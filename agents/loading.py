@@ -7,11 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils import logging
 
 from agents.agent import View
 from agents.processor import ImageTextProcessor
+from vsp_envs.task import pick_name
+
+DTYPES = ("auto", "float32", "bfloat16")
 
 # A bar for every file of weights that is read or written would bury the bar of the run itself.
 logging.disable_progress_bar()
@@ -29,27 +33,53 @@ class Loaded(NamedTuple):
     view: View
 
 
-def load_checkpoint(path: str | Path, dtype: str = "auto", device: str = "cpu") -> Loaded:
-    """Load a Qwen3-VL checkpoint, safetensors only and without remote code.
+def load_checkpoint(
+    path: str | Path, dtype: str = "auto", device: str = "cpu", adapter: str = ""
+) -> Loaded:
+    """Load a checkpoint of an image-text family, safetensors only and without remote code.
 
-    A folder is read as it is; any other name is looked up on the model hub. Raises
-    CheckpointError if nothing is there or a file is broken.
+    A folder is read as it is; any other name is looked up on the model hub. `dtype` is `auto` (as
+    stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU where there is one, or
+    `map` to spread the layers over all of them. `adapter` is the folder of a LoRA adapter, which
+    is merged into the weights. Raises CheckpointError if nothing is there or a file is broken.
     """
+    pick_name("dtype", dtype, DTYPES)
     path = str(path)
     if not Path(path).is_dir() and not is_hub_name(path):
         raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
     try:
         config = AutoConfig.from_pretrained(path)
         model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            path,
+            dtype=dtype,
+            device_map="auto" if device == "map" else None,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
+        if adapter:
+            model = merge_adapter(model, adapter)
         processor = load_processor(path, config)
+    except CheckpointError:
+        raise
     except Exception as error:  # every library below has its own exceptions for a broken file
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"cannot load a checkpoint from {path}: {type(error).__name__}: {line}"
+            f"cannot load a checkpoint from {path}{f' with {adapter}' if adapter else ''}: "
+            f"{type(error).__name__}: {line}"
         ) from error
-    return Loaded(model.to(device).eval(), processor, view_of(config))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    placed = model if device == "map" else model.to(device)
+    return Loaded(placed.eval(), processor, view_of(config))
+
+
+def merge_adapter(model: Any, adapter: str) -> Any:
+    """The model with a LoRA adapter added into its weights. Raises what peft raises."""
+    from peft import PeftModel
+
+    if not Path(adapter, "adapter_config.json").is_file():
+        raise CheckpointError(f"no adapter at {adapter!r}: there is no adapter_config.json in it")
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
 def is_hub_name(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from transformers import Qwen3VLProcessor
@@ -18,6 +20,20 @@ class ImageTextProcessor(Qwen3VLProcessor):
     ) -> None:
         """Same parts as the parent, less the video processor."""
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> Any:
+        """Save with a word on videos too, without which vLLM and the stock processor do not load.
+
+        The stock video processor knows the rest; it has to cut patches as the images are cut.
+        """
+        saved = super().save_pretrained(save_directory, **options)
+        video = {"video_processor_type": "Qwen3VLVideoProcessor"} | {
+            name: getattr(self.image_processor, name)
+            for name in ("patch_size", "temporal_patch_size", "merge_size")
+        }
+        file = Path(save_directory, "video_preprocessor_config.json")
+        file.write_text(json.dumps(video, indent=2) + "\n")
+        return saved
 
     @classmethod
     def load(cls, path: str) -> ImageTextProcessor:

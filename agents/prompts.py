@@ -20,20 +20,31 @@ from vsp_envs.simulate import simulate, state_cell
 from vsp_envs.task import Action, pick_name
 
 __all__ = [
-    "GOALS", "ROUTE", "STYLES", "fact_names", "normal", "perception_target", "planning_target",
-    "read_facts", "route_line", "state_names", "text_prompt", "visual_prompt", "visual_words",
+    "GOALS", "LEGENDS", "ROUTE", "STYLES", "acting_turn", "acting_words", "fact_names", "normal",
+    "perception_target", "planning_target", "position_words", "read_facts", "refusal_words",
+    "route_line", "state_names", "text_prompt", "unread_words", "visual_prompt", "visual_words",
 ]  # fmt: skip
 
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
 """What a prompt asks for: a plan that opens with the state, or the perception facts."""
+LEGENDS = {
+    "vsp": "The elf is the player, the wrapped gift is the goal, blue openings in the ice are "
+    "holes, everything else is safe ice.",
+}
+"""What is what in pictures of public sets, by the set's name. VSP's are Gymnasium's old sprites."""
 ROUTE = "route"
 """First word of the line between the state of the board and the answer."""
 
 
-def visual_prompt(task: str, image: np.ndarray, goal: str, view: View) -> Prompt:
-    """The student's prompt: the image, and words that depend on the task alone."""
+def visual_prompt(task: str, image: np.ndarray, goal: str, view: View, art: str = "") -> Prompt:
+    """The student's prompt: the image, and words that depend on the task alone.
+
+    `art` names whose picture it is if it is not ours (see `LEGENDS`).
+    """
     words = visual_words(task, goal, view.style, view.theme)
+    if art:
+        words = words.replace(get_task(task).legend[view.theme], LEGENDS[art])
     return Prompt(_user([{"type": "image"}, {"type": "text", "text": words}]), (image,))
 
 
@@ -63,6 +74,50 @@ def text_prompt(
         given = f"A plan that solves it: {_moves(layout, plan)}. Do not mention this plan.\n"
     text = f"{task.rules_text}\n{task.notation}\n{state}\n{given}{ask}"
     return Prompt(_user([{"type": "text", "text": text}]))
+
+
+def acting_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
+    """What opens a game of several turns: the task, and to ask for the next `chunk` actions.
+
+    `seen` boards are in the picture beside it; the others are given as text, as they were at the
+    start. A `chunk` of 0 asks for a whole plan, in the words of `visual_prompt` and `text_prompt`.
+    """
+    ask = _ask_next(layout.task, view.style, chunk)
+    if seen and _brief(view.style):
+        return ask
+    task = get_task(layout.task)
+    if seen:
+        return f"{task.rules_text}\n{task.legend[view.theme]}\n{ask}"
+    rules = "" if _brief(view.style) else f"{task.rules_text}\n{task.notation}\n"
+    return f"{rules}{task.state_text(layout)}\n{ask}"
+
+
+def acting_turn(layout: Layout, view: View, chunk: int, seen: bool) -> str:
+    """What a later turn says: to go on."""
+    if _brief(view.style):
+        return _ask_next(layout.task, view.style, chunk)
+    where = "This is the board now." if seen else ""
+    return f"{where} Go on with {_how_many(chunk)} in the same format.".strip()
+
+
+def position_words(layout: Layout, played: Sequence[Action], state: int, told: str) -> str:
+    """Where play stands on a board that is given as text, after what the agent is told."""
+    if not played:
+        return told
+    moves, cell = _moves(layout, played), state_cell(layout, state)
+    carrying = ", the printer in hand" if state >= layout.level**2 else ""
+    return f"{told}\nPlayed so far: {moves}. The player is now at {cell}{carrying}.".strip()
+
+
+def unread_words(status: str, task: str) -> str:
+    """The feedback on a reply without a readable answer."""
+    return f"Your answer could not be read: it is {status}. {format_instruction(task)}"
+
+
+def refusal_words(action: Action, reason: str) -> str:
+    """The feedback on an action that the rules refuse."""
+    why = reason.replace("_", " ")
+    return f"{action_name(action)} is not possible there ({why}) and was not played."
 
 
 def planning_target(layout: Layout) -> str:
@@ -110,6 +165,22 @@ def _ask(task: str, goal: str, style: str) -> str:
         f"{opening}\nThen find a shortest plan: a line that opens with {ROUTE} and lists the cells "
         f"it passes, then the answer. {format_instruction(task)}"
     )
+
+
+@lru_cache(maxsize=64)
+def _ask_next(task: str, style: str, chunk: int) -> str:
+    if chunk == 0 or _brief(style):
+        return _ask(task, "plan", style)
+    return (
+        f"Give {_how_many(chunk)} on a shortest way to the end of the task; you will then see the "
+        f"board again. {format_instruction(task)}"
+    )
+
+
+def _how_many(chunk: int) -> str:
+    if chunk == 0:
+        return "the rest of the plan"
+    return "the next action alone" if chunk == 1 else f"the next actions, at most {chunk},"
 
 
 def _moves(layout: Layout, plan: Sequence[Action]) -> str:

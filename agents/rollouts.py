@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
+from queue import SimpleQueue
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from PIL import Image
 
+from agents.acting import Acting, game
 from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.prompts import text_prompt, visual_prompt
 from vsp_envs import Layout, get_task
@@ -19,6 +24,7 @@ from vsp_envs.task import pick_name
 __all__ = ["INPUTS", "Case", "Episode", "episode", "live_env", "observe", "play", "prompt_of"]
 
 INPUTS = ("image", "text")
+Game = Generator[Request, Reply, Episode]
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,12 @@ class Case:
     """`image` or `text`."""
     goal: str = "plan"
     """`plan` or `perceive`."""
+    name: str = ""
+    """The file of a public test set that it is from."""
+    picture: str = ""
+    """A PNG file to show in place of our own drawing."""
+    art: str = ""
+    """Whose drawing `picture` is; see `agents.prompts.LEGENDS`."""
 
 
 @lru_cache(maxsize=64)
@@ -56,19 +68,117 @@ def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the wording and drawing of `view`."""
     if pick_name("input", case.input, INPUTS) == "text":
         return text_prompt(case.layout, case.goal, view.style)
-    return visual_prompt(case.layout.task, observe(case.layout, view), case.goal, view)
+    image = read_picture(case.picture) if case.picture else observe(case.layout, view)
+    return visual_prompt(case.layout.task, image, case.goal, view, case.art)
+
+
+def read_picture(path: str) -> np.ndarray:
+    """A picture file as uint8[height, width, 3]."""
+    with Image.open(path) as picture:
+        return np.array(picture.convert("RGB"))
 
 
 def play(
-    agent: Agent, cases: Sequence[Case], rules: str = "env", batch_size: int = 64
+    agent: Agent,
+    cases: Sequence[Case],
+    rules: str = "env",
+    batch_size: int = 64,
+    acting: Acting | None = None,
 ) -> Iterator[Episode]:
-    """Ask the agent for a whole plan per board and score it; episodes come batch by batch."""
-    for first in range(0, len(cases), batch_size):
-        batch = cases[first : first + batch_size]
-        requests = [Request(prompt_of(case, agent.view), case.layout) for case in batch]
-        replies = agent.reply(requests)
-        for case, request, reply in zip(batch, requests, replies, strict=True):
-            yield episode(case, request.prompt, reply, agent.view, rules)
+    """Have the agent act on every board and score it; episodes come in the order of the cases."""
+    waiting: dict[int, Episode] = {}
+    place = 0
+    for number, finished in play_unordered(agent, cases, rules, batch_size, acting):
+        waiting[number] = finished
+        while place in waiting:
+            yield waiting.pop(place)
+            place += 1
+
+
+def play_unordered(
+    agent: Agent,
+    cases: Sequence[Case],
+    rules: str = "env",
+    batch_size: int = 64,
+    acting: Acting | None = None,
+) -> Iterator[tuple[int, Episode]]:
+    """Like `play`, each episode with the number of its case and as soon as it is finished."""
+    games = (
+        (number, start(case, agent.view, acting or Acting(), rules))
+        for number, case in enumerate(cases)
+    )
+    threads = getattr(agent, "concurrency", 0)
+    try:
+        yield from (
+            _in_threads(agent, games, threads) if threads else _in_batches(agent, games, batch_size)
+        )
+    finally:
+        getattr(agent, "close", lambda: None)()
+
+
+def start(case: Case, view: View, acting: Acting, rules: str) -> Game:
+    """The game of a case: yields requests, is sent replies, returns the episode."""
+    if case.goal == "plan" and not acting.one_reply:
+        if case.picture:
+            raise ValueError("a picture from a file shows the start alone; use --act plan")
+        return game(case.layout, case.input, view, acting, rules, case.name)
+    return _one_reply(case, view, rules)
+
+
+def _one_reply(case: Case, view: View, rules: str) -> Game:
+    prompt = prompt_of(case, view)
+    reply = yield Request(prompt, case.layout)
+    return episode(case, prompt, reply, view, rules)
+
+
+def _in_batches(
+    agent: Agent, games: Iterator[tuple[int, Game]], batch_size: int
+) -> Iterator[tuple[int, Episode]]:
+    """A batch of games side by side; a game that ends makes room for the next."""
+    table: list[tuple[int, Game, Request]] = []
+    while True:
+        table += [
+            (number, each, next(each)) for number, each in islice(games, batch_size - len(table))
+        ]
+        if not table:
+            return
+        replies = agent.reply([request for _, _, request in table])
+        going = []
+        for (number, each, _), reply in zip(table, replies, strict=True):
+            try:
+                going.append((number, each, each.send(reply)))
+            except StopIteration as end:
+                yield number, end.value
+        table = going
+
+
+def _in_threads(
+    agent: Agent, games: Iterator[tuple[int, Game]], threads: int
+) -> Iterator[tuple[int, Episode]]:
+    """A request to a thread, so that none waits for another; the games are played in this one."""
+    pool, answered = ThreadPoolExecutor(threads), SimpleQueue[Future[list[Reply]]]()
+    under_way: dict[Future[list[Reply]], tuple[int, Game]] = {}
+
+    def ask(number: int, played: Game, request: Request) -> None:
+        future = pool.submit(agent.reply, [request])
+        under_way[future] = number, played
+        future.add_done_callback(answered.put)
+
+    try:
+        while True:
+            for number, each in islice(games, 2 * threads - len(under_way)):
+                ask(number, each, next(each))
+            if not under_way:
+                return
+            future = answered.get()
+            number, each = under_way.pop(future)
+            [reply] = future.result()
+            try:
+                ask(number, each, each.send(reply))
+            except StopIteration as end:
+                yield number, end.value
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def episode(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) -> Episode:
@@ -82,4 +192,7 @@ def episode(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) ->
         prompt=prompt.text,
         tokens=reply.tokens,
         error=reply.error,
+        prompt_tokens=reply.prompt_tokens,
+        cost=reply.cost,
+        case=case.name,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.agent import Reply, Request, View
 from agents.prompts import perception_target, planning_target
-from vsp_envs import Action, Layout, format_answer, get_task, shortest_plan
+from vsp_envs import Action, Layout, format_answer, get_task, parse_plan, shortest_plan
 from vsp_envs.task import Cell
 
 
@@ -26,8 +26,14 @@ class Scripted:
         self.seed = seed
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, from its layout alone."""
-        return [Reply(self.answer(request.layout)) for request in requests]
+        """One reply per request, from its layout alone; in a later turn, the rest of the plan."""
+        return [Reply(self._rest(request)) for request in requests]
+
+    def _rest(self, request: Request) -> str:
+        answer, task = self.answer(request.layout), request.layout.task
+        if not request.played:
+            return answer
+        return format_answer(parse_plan(answer, task).plan[request.played :], task)
 
     def answer(self, layout: Layout) -> str:
         """The text of the reply."""

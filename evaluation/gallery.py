@@ -6,12 +6,13 @@ import base64
 import io
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from PIL import Image
 
+from evaluation.compare import Key, key_of
 from evaluation.facts import Fact, facts_of
 from evaluation.metrics import Record
 from vsp_envs import Action, Cell, Layout, Outcome, load_layout, render
@@ -74,11 +75,25 @@ class Board(NamedTuple):
     """What the reply says of the board that is not so."""
 
 
-def gallery(records: Sequence[Record], goal: str = "plan") -> list[Board]:
-    """Failures first, then a few successes, both spread over tasks and levels."""
+def gallery(
+    records: Sequence[Record], goal: str = "plan", solved: Collection[Key] = ()
+) -> list[Board]:
+    """Failures first, then a few successes, both spread over tasks and levels.
+
+    The failures that tell most come first: on boards that another run has `solved`, of answers
+    that could be read, and with a short way that was missed all the same.
+    """
     right = [_is_right(record, goal) for record in records]
     failures = [record for record, fine in zip(records, right, strict=True) if not fine]
     successes = [record for record, fine in zip(records, right, strict=True) if fine]
+    failures.sort(
+        key=lambda each: (
+            key_of(each) not in solved,
+            bool(each["error"]),
+            each["status"] != "ok",
+            each["optimal_length"],
+        )
+    )
     chosen = [*_spread(failures)[:FAILURES], *_spread(successes)[:SUCCESSES]]
     return [board(record, goal) for record in chosen]
 

@@ -101,4 +101,4 @@ def as_json(rates: Mapping[str, Rate]) -> dict[str, dict[str, float]]:
 
 def as_rate(cell: Rate | Mapping[str, Any]) -> Rate:
     """A rate from its JSON data."""
-    return cell if isinstance(cell, Rate) else Rate(**cell)
+    return cell if isinstance(cell, Rate) else Rate(*(cell[name] for name in Rate._fields))

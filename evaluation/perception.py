@@ -9,10 +9,13 @@ from typing import Any
 
 from agents.agent import Agent
 from evaluation.cli import main
-from evaluation.collect import Options, collect, draw_cases, make_agent, settings_of
+from evaluation.collect import collect, settings_of
 from evaluation.facts import perceived
 from evaluation.metrics import INTERVAL, Record, tabulate
+from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
+from evaluation.replies import usage_of
 from evaluation.report import print_results, store
+from evaluation.where import where, where_json
 from vsp_envs.select import Kind, select_kinds
 
 
@@ -23,19 +26,24 @@ class PerceptionOptions(Options):
 
 def evaluate(
     agent: Agent,
-    kinds: Sequence[Kind],
+    kinds: Sequence[Kind] = (),
     split: str | None = "test",
     episodes: int = 200,
     input: str = "image",
     seed: int = 0,
     out: Path | None = None,
     progress: bool = False,
+    given: Given | None = None,
+    ask_errors: bool = False,
 ) -> dict[str, Any]:
     """The content of `results.json`; otherwise as `evaluation.planning.evaluate`."""
-    cases = draw_cases(kinds, split, episodes, input, "perceive", seed)
-    asked = {"split": split, "episodes": episodes, "input": input, "seed": seed}
-    settings = settings_of(agent, kinds, goal="perceive", **asked)
-    records = collect(agent, cases, "env", settings, out, progress)
+    if given is None:
+        cases = draw_cases(kinds, split, episodes, input, "perceive", seed)
+    else:
+        cases = given.cases
+    asked = boards_asked(given, split, episodes) | {"input": input, "seed": seed}
+    settings = settings_of(agent, cases, goal="perceive", **asked)
+    records = collect(agent, cases, "env", settings, out, progress, ask_errors=ask_errors)
     results = results_of(records)
     if out:
         store(out, results, records)
@@ -43,7 +51,8 @@ def evaluate(
 
 
 def results_of(records: Sequence[Record]) -> dict[str, Any]:
-    """`exact`, every question of a board answered right, and under `questions` each by itself."""
+    """`exact`, every question of a board answered right; under `questions` each by itself, and
+    under `where` the cells and kinds of tiles that were misread (see `evaluation.where`)."""
     answers = [perceived(record) for record in records]
     results = tabulate(records, [{"exact": all(right.values())} for right in answers])
     questions = tabulate(records, answers)
@@ -51,19 +60,29 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
         single = questions["tasks"][task]
         for level, rates in found["levels"].items():
             rates["questions"] = single["levels"][level]
+            same = [each for each in records if (each["task"], str(each["level"])) == (task, level)]
+            rates["where"] = where_json(where(same))
         found["questions"] = {name: rate for name, rate in single.items() if name != "levels"}
         errors = sum(bool(record["error"]) for record in records if record["task"] == task)
         found["replies"] = {"error": errors}
-    return {"goal": "perceive", "interval": INTERVAL, **results}
+    return {"goal": "perceive", "interval": INTERVAL, **results, "usage": usage_of(records)}
 
 
 def run(options: PerceptionOptions) -> None:
     """The command."""
-    kinds = select_kinds(options.tasks, options.levels)
+    kinds, agent = select_kinds(options.tasks, options.levels), make_agent(options)
     results = evaluate(
-        make_agent(options), kinds, options.split, options.episodes, options.input,
-        options.seed, options.out, progress=True,
-    )  # fmt: skip
+        agent,
+        kinds,
+        options.split,
+        options.episodes,
+        options.input,
+        options.seed,
+        options.out,
+        progress=not options.quiet,
+        given=given_boards(options, agent, "perceive"),
+        ask_errors=options.ask_errors,
+    )
     print_results(results, options.out)
 
 

@@ -1,18 +1,22 @@
-"""Planning: an agent answers each board with a whole plan. `python -m evaluation.planning`."""
+"""Planning: an agent acts on boards, its plans are scored. `python -m evaluation.planning`."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tyro
+
+from agents.acting import Acting
 from agents.agent import Agent
 from evaluation.cli import main
-from evaluation.collect import Options, collect, draw_cases, make_agent, settings_of
+from evaluation.collect import collect, settings_of
 from evaluation.facts import state_exact
 from evaluation.metrics import INTERVAL, Record, tabulate
+from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
+from evaluation.replies import count_replies, reply_rates, usage_of
 from evaluation.report import print_results, store
 from vsp_envs.select import Kind, select_kinds
 from vsp_envs.simulate import rule_set
@@ -25,11 +29,12 @@ class PlanningOptions(Options):
     rules: str = "env"
     """What an illegal action costs and what success needs: `env`, `mgsd-train`, `mgsd-eval` or
     `visualplanning`."""
+    acting: tyro.conf.OmitArgPrefixes[Acting] = field(default_factory=Acting)
 
 
 def evaluate(
     agent: Agent,
-    kinds: Sequence[Kind],
+    kinds: Sequence[Kind] = (),
     split: str | None = "test",
     episodes: int = 200,
     input: str = "image",
@@ -37,17 +42,25 @@ def evaluate(
     seed: int = 0,
     out: Path | None = None,
     progress: bool = False,
+    acting: Acting | None = None,
+    given: Given | None = None,
+    ask_errors: bool = False,
 ) -> dict[str, Any]:
-    """The content of `results.json`: `episodes` different boards of each kind, one reply each.
+    """The content of `results.json`: `episodes` different boards of each kind, or those `given`.
 
     With `out` the run is kept in that folder, and goes on there if it was stopped. Raises
     ValueError for what cannot be played, or if `out` holds a run of other settings.
     """
     rule_set(rules)
-    cases = draw_cases(kinds, split, episodes, input, "plan", seed)
-    asked = {"split": split, "episodes": episodes, "input": input, "rules": rules, "seed": seed}
-    settings = settings_of(agent, kinds, goal="plan", **asked)
-    records = collect(agent, cases, rules, settings, out, progress)
+    acting = acting or Acting()
+    if given is None:
+        cases = draw_cases(kinds, split, episodes, input, "plan", seed)
+    else:
+        cases = given.cases
+    asked = boards_asked(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
+    asked["acting"] = asdict(acting)
+    settings = settings_of(agent, cases, goal="plan", **asked)
+    records = collect(agent, cases, rules, settings, out, progress, acting, ask_errors)
     results = results_of(records)
     if out:
         store(out, results, records)
@@ -66,24 +79,33 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
     results = tabulate(records, marks)
     for task, found in results["tasks"].items():
         found["replies"] = count_replies([each for each in records if each["task"] == task])
-    return {"goal": "plan", "interval": INTERVAL, **results}
-
-
-def count_replies(records: Sequence[Record]) -> dict[str, int]:
-    """Replies by parse status, with illegal actions, and how many never came."""
-    counts = Counter(record["status"] for record in records if not record["error"])
-    illegal = sum(record["illegal"] > 0 for record in records)
-    return {**counts, "illegal": illegal, "error": sum(bool(each["error"]) for each in records)}
+    return {
+        "goal": "plan",
+        "interval": INTERVAL,
+        **results,
+        "replies": reply_rates(records),
+        "usage": usage_of(records),
+    }
 
 
 def run(options: PlanningOptions) -> None:
     """The command."""
-    kinds = select_kinds(options.tasks, options.levels)
     rule_set(options.rules)
+    kinds, agent = select_kinds(options.tasks, options.levels), make_agent(options)
     results = evaluate(
-        make_agent(options), kinds, options.split, options.episodes, options.input,
-        options.rules, options.seed, options.out, progress=True,
-    )  # fmt: skip
+        agent,
+        kinds,
+        options.split,
+        options.episodes,
+        options.input,
+        options.rules,
+        options.seed,
+        options.out,
+        progress=not options.quiet,
+        acting=options.acting,
+        given=given_boards(options, agent, "plan"),
+        ask_errors=options.ask_errors,
+    )
     print_results(results, options.out)
 
 

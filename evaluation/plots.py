@@ -71,9 +71,12 @@ def curves_svg(chart: Chart) -> str:
 
 
 def levels_svg(
-    rates: Mapping[str, Mapping[int, Rate]], title: str, names: Sequence[str] = ()
+    rates: Mapping[str, Mapping[int, Rate]],
+    title: str,
+    names: Sequence[str] = (),
+    unit: str = "level",
 ) -> str:
-    """Rates by level with their intervals as error bars; one line per name.
+    """Rates by level, or another `unit`, with intervals as error bars; one line per name.
 
     A name has the colour of its place in `names`, so that it is the same in every chart of a page.
     """
@@ -92,8 +95,12 @@ def levels_svg(
                 [level + beside for level in levels], values, (below, above), marker="o",
                 markersize=4, capsize=3, color=SERIES[place % len(SERIES)], label=name,
             )  # fmt: skip
-        axes.set(title=title, xlabel="level")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set(title=title, xlabel=unit)
+        ticks = sorted({level for levels in rates.values() for level in levels})
+        if len(ticks) <= 12:
+            axes.set_xticks(ticks)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.12)
         _finish(figure, axes, len(rates), share=True)
         return svg(figure)

@@ -10,46 +10,36 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table as ConsoleTable
 
 from evaluation.cli import main
+from evaluation.compare import NOTE, comparison, judged
 from evaluation.folder import Run, read_run, write_json, write_text
 from evaluation.gallery import Board, gallery
+from evaluation.heat import Confusion, Heat, confusions, heats
 from evaluation.metrics import Rate, Record, as_rate
 from evaluation.plots import Chart, curves_svg, levels_svg
+from evaluation.published import PUBLISHED
+from evaluation.slices import sliced
+from evaluation.tables import (
+    Row,
+    Table,
+    comma_separated,
+    latex,
+    markdown,
+    p_text,
+    per_cent,
+    print_table,
+    signed,
+)
+
+__all__ = [
+    "ReportOptions", "Row", "Table", "breakdown", "by_question", "markdown", "print_results",
+    "print_table", "rates_by_level", "store", "summary", "write_report",
+]  # fmt: skip
 
 HEADLINE = {"plan": ("success", "optimal", "state_exact"), "perceive": ("exact",)}
 """The rates of a run's row in a summary, by what was asked for."""
 TITLES = {"state_exact": "state exact"}
-
-
-class Row(NamedTuple):
-    """A line of a table: a cell is a rate, its JSON data, or None where there is nothing to say."""
-
-    name: str
-    cells: Sequence[Rate | Mapping[str, Any] | None]
-    note: str = ""
-
-    @property
-    def rates(self) -> list[Rate | None]:
-        """The cells."""
-        return [None if cell is None else as_rate(cell) for cell in self.cells]
-
-    @property
-    def episodes(self) -> str:
-        """The n of the cells, each number once."""
-        return ", ".join(dict.fromkeys(str(rate.n) for rate in self.rates if rate))
-
-
-class Table(NamedTuple):
-    """Rates by row and column, each shown with n and its interval."""
-
-    columns: Sequence[str]
-    rows: Sequence[Row]
-    corner: str = "run"
-    """What the rows are."""
 
 
 class Section(NamedTuple):
@@ -58,6 +48,8 @@ class Section(NamedTuple):
     run: Run
     tables: list[Table]
     boards: list[Board]
+    heats: list[Heat]
+    confusions: list[Confusion]
 
 
 def write_report(
@@ -67,21 +59,26 @@ def write_report(
     table: Table | None = None,
     charts: Sequence[Chart] = (),
     lead: str = "",
+    published: bool = False,
 ) -> None:
     """Write a page that opens offline: summary, charts, then each run with its boards.
 
     `table` is the summary; without it there is one row per run. `charts` are training curves.
-    `lead` says in a sentence or two what the page is about.
+    `lead` says in a sentence or two what the page is about; `published` adds numbers of papers.
     """
     names = [run.name for run in runs]
     levels = [levels_svg(found, name, names) for name, found in rates_by_level(runs).items()]
+    levels += [levels_svg(found, name, names, unit) for (name, unit), found in sliced(runs).items()]
     page = _template().render(
         title=title,
         lead=lead,
         table=table or (summary(runs) if len(runs) > 1 else None),
         charts=[curves_svg(chart) for chart in charts],
         levels=levels,
-        sections=[_section(run) for run in runs],
+        compared=comparison(runs) if len(runs) > 1 else None,
+        compared_note=NOTE,
+        published=PUBLISHED if published else (),
+        sections=[_section(run, [other for other in runs if other is not run]) for run in runs],
     )
     write_text(path, page)
 
@@ -129,6 +126,16 @@ def by_question(results: Mapping[str, Any]) -> Table | None:
     return Table(["exact"], rows, "question") if rows else None
 
 
+def by_status(results: Mapping[str, Any]) -> Table | None:
+    """How a planning run's replies came, could be read and were obeyed, by task."""
+    if "replies" not in results:
+        return None
+    found = results["replies"]
+    columns = list(found["macro"])
+    rows = [Row(task, [rates[name] for name in columns]) for task, rates in found["tasks"].items()]
+    return Table(columns, rows, "replies")
+
+
 def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]:
     """Task → run → level → headline rate, for tasks of which some run has two levels."""
     found: dict[str, dict[str, dict[int, Rate]]] = {}
@@ -153,39 +160,14 @@ def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
         print(f"report: {out / 'report.html'}")
 
 
-def print_table(table: Table, title: str | None = None) -> None:
-    """A table on the terminal: per cent with the interval, and the episodes of a row under n."""
-    shown = ConsoleTable(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column(table.corner)
-    for column in [*table.columns, "n"]:
-        shown.add_column(column, justify="right")
-    for row in table.rows:
-        shown.add_row(row.name, *map(rate_text, row.rates), row.episodes)
-    Console().print(shown)
-
-
-def markdown(table: Table) -> str:
-    """A table as Markdown: per cent with the interval, and the episodes of a row under n."""
-    lines = [[table.corner, *table.columns, "n"], ["---", *["---:"] * (len(table.columns) + 1)]]
-    lines += [[row.name, *map(rate_text, row.rates), row.episodes] for row in table.rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def rate_text(rate: Rate | None) -> str:
-    """`94.5 (90.4–96.9)`, in per cent; `–` for None."""
-    if rate is None:
-        return "–"
-    return f"{per_cent(rate.value)} ({per_cent(rate.low)}–{per_cent(rate.high)})"
-
-
-def per_cent(share: float) -> str:
-    """`94.5`; `100` is exact and `100.0` is rounded."""
-    return "100" if share == 1 else f"{100 * share:.1f}"
-
-
-def _section(run: Run) -> Section:
-    tables = [table for table in (breakdown(run.results), by_question(run.results)) if table]
-    return Section(run, tables, gallery(run.records, run.results["goal"]))
+def _section(run: Run, others: Sequence[Run] = ()) -> Section:
+    results, goal = run.results, run.results["goal"]
+    parts = (breakdown(results), by_question(results), by_status(results))
+    comparable = [other for other in others if other.results["goal"] == goal]
+    solved = {key for other in comparable for key, right in judged(other).items() if right}
+    boards = gallery(run.records, goal, solved)
+    tables = [table for table in parts if table]
+    return Section(run, tables, boards, heats(results), confusions(results))
 
 
 @lru_cache(maxsize=1)
@@ -197,7 +179,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["per_cent"] = per_cent
+    environment.filters.update(per_cent=per_cent, signed=signed, p_text=p_text)
     return environment.get_template("report.html")
 
 
@@ -212,6 +194,8 @@ class ReportOptions:
     """The page."""
     title: str = "Visual spatial planning"
     """Its heading."""
+    published: bool = True
+    """Show the numbers of papers, each with what a run must be like to compare."""
 
 
 def run(options: ReportOptions) -> None:
@@ -227,8 +211,21 @@ def run(options: ReportOptions) -> None:
         read_recording(path) if path.is_file() else read_run(path, name)
         for path, name in zip(options.runs, names, strict=True)
     ]
-    write_report(options.out, options.title, runs)
+    write_report(options.out, options.title, runs, published=options.published)
+    for file in write_tables(options.out, runs):
+        print(f"tables: {file}")
     print(f"report: {options.out}")
+
+
+def write_tables(page: Path, runs: Sequence[Run]) -> list[Path]:
+    """The tables of a page beside it, as Markdown, LaTeX and CSV."""
+    tables = [summary(runs), *filter(None, [comparison(runs)] if len(runs) > 1 else [])]
+    tables += [breakdown(run.results)._replace(corner=run.name) for run in runs]
+    files = []
+    for suffix, write in ((".md", markdown), (".tex", latex), (".csv", comma_separated)):
+        files.append(page.with_suffix(suffix))
+        write_text(files[-1], "\n".join(map(write, tables)))
+    return files
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def test_a_visual_prompt_never_contains_symbolic_state(task: str, style: str, go
 
 def test_a_visual_prompt_is_made_from_names_alone_and_cannot_see_a_layout() -> None:
     assert list(inspect.signature(visual_words).parameters) == ["task", "goal", "style", "theme"]
-    assert list(inspect.signature(visual_prompt).parameters) == ["task", "image", "goal", "view"]
+    names = ["task", "image", "goal", "view", "art"]
+    assert list(inspect.signature(visual_prompt).parameters) == names
 
 
 @every_task

@@ -1,7 +1,8 @@
 """Public test sets in their own formats → layouts, each checked by the solver. Nothing is shipped.
 
-VSP's FrozenLake (UCSB, MIT) is a folder of text tables; VisualPlanning (arXiv 2505.11409, MIT) has
-a `test_dataset.jsonl` per task.
+VSP's FrozenLake (UCSB, MIT) is a folder of text tables with pictures beside them; VisualPlanning
+(arXiv 2505.11409, MIT) has a `test_dataset.jsonl` per task; DiffThinker (arXiv 2512.24165) has
+tables like VSP's and mazes as rows of wall masks, up to a side of 32.
 """
 
 from __future__ import annotations
@@ -10,14 +11,30 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vsp_envs.solve import shortest_plan
-from vsp_envs.task import Layout, LayoutError, load_layout
+from vsp_envs.splits import canonical_ids
+from vsp_envs.task import Boards, Layout, LayoutError, load_layout, pick_name
 
 _VSP_LETTERS = {"@": "S", "*": "G", "#": "H", "_": "F"}
 _WALLS = {"north": 1, "south": 2, "west": 4, "east": 8}
 _TABLE, _ROWS = "table/*.txt", "test_dataset.jsonl"
+
+
+_MAZES = "Maze/*_test/*.txt"
+FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE, _MAZES)}
+"""Name of a public set → its files, below whatever folder it was unpacked to."""
+
+
+class PublicBoard(NamedTuple):
+    """A board of a public set."""
+
+    layout: Layout
+    source: str
+    """Its file, seen from the folder that was read, and in a `.jsonl` its line."""
+    picture: Path | None = None
+    """The set's own PNG of it, where there is one."""
 
 
 def read_benchmark(path: Path) -> list[Layout]:
@@ -25,14 +42,31 @@ def read_benchmark(path: Path) -> list[Layout]:
 
     Raises ValueError that names the file and, in a `.jsonl`, the line of a bad board.
     """
-    files = [path] if path.is_file() else [*path.rglob(_TABLE), *path.rglob(_ROWS)]
-    layouts = [layout for file in sorted(files, key=_in_order) for layout in _read(file)]
-    if not layouts:
+    return [board.layout for board in read_boards(path)]
+
+
+def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
+    """Like `read_benchmark`, with where each board is from; `name` is one of FORMATS, or any."""
+    patterns = FORMATS[pick_name("benchmark", name, FORMATS)] if name else (_TABLE, _ROWS, _MAZES)
+    found = [path] if path.is_file() else [file for each in patterns for file in path.rglob(each)]
+    boards = [board for file in sorted(found, key=_in_order) for board in _read(file, path)]
+    if not boards:
         raise ValueError(
-            f"no boards at {path}; a benchmark is a folder with VSP's {_TABLE} or VisualPlanning's "
-            f"{_ROWS} below it, or one such file"
+            f"no boards at {path}; a benchmark is a folder with {' or '.join(patterns)} below it, "
+            "or one such file"
         )
-    return layouts
+    return boards
+
+
+def benchmark_ids(path: Path) -> frozenset[str]:
+    """Canonical hashes of a public set's boards, which their rotations and reflections share.
+
+    A training stream that draws none of them (`splits.canonical_ids`) has not seen the test.
+    """
+    kinds: dict[tuple[str, int], list[Layout]] = {}
+    for layout in read_benchmark(path):
+        kinds.setdefault((layout.task, layout.level), []).append(layout)
+    return frozenset(each for kind in kinds.values() for each in canonical_ids(Boards.stack(kind)))
 
 
 def read_vsp_table(text: str) -> Layout:
@@ -75,16 +109,34 @@ def _cells(meta: Mapping[str, Any]) -> Layout:
     return load_layout("maze", {"walls": walls, **ends}, level)
 
 
-def _read(file: Path) -> Iterator[Layout]:
+def read_diffthinker_maze(text: str) -> Layout:
+    """A DiffThinker maze: the side, `row col` of start and goal, then rows of wall masks.
+
+    Raises LayoutError.
+    """
+    try:
+        [[level], start, goal, *walls] = [
+            [int(each) for each in line.split()] for line in text.splitlines() if line.strip()
+        ]
+    except ValueError as error:
+        raise LayoutError(f"not a DiffThinker maze ({error})") from None
+    return load_layout("maze", {"walls": walls, "start": start, "goal": goal}, level)
+
+
+def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
+    source = str(file.relative_to(root)) if file != root else file.name
     if file.suffix != ".jsonl":
         try:
-            yield read_vsp_table(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            read = read_vsp_table if text.lstrip().startswith("|") else read_diffthinker_maze
+            picture = file.parent.with_name("img") / f"{file.stem}.png"
+            yield PublicBoard(read(text), source, picture if picture.is_file() else None)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
         return
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
-            yield read_visualplanning_row(json.loads(line))
+            yield PublicBoard(read_visualplanning_row(json.loads(line)), f"{source}:{number}")
         except ValueError as error:
             raise ValueError(f"{file}, line {number}: {error}") from None
 

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from vsp_envs.reward import Score, score_reply
+from vsp_envs.plan import Parsed, parse_plan
+from vsp_envs.reward import Score, score_parsed
 from vsp_envs.task import Layout, get_task, load_layout
 
 
@@ -47,10 +48,19 @@ class Episode:
     """What helped a person: `hint`, `undo`, `symbolic` (the state beside the picture)."""
     seconds: float = 0.0
     """How long a person took; 0 for models."""
+    case: str = ""
+    """The file of a public test set that the board is from; empty for a board that was drawn."""
+    prompt_tokens: int = 0
+    cost: float = 0.0
+    """Dollars, at the prices given for the endpoint."""
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    """Replies of a game in several turns: `reply`, its `status`, how many actions were `played`."""
+    refused: int = 0
+    """Illegal actions that were left out under a policy of retrying or skipping."""
 
     def record(self) -> dict[str, Any]:
         """The episode as JSON data; `Episode(**record)` gives it back."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Episode:
@@ -79,13 +89,15 @@ def score_episode(
     image: Mapping[str, Any],
     prompt: str,
     error: str = "",
+    parsed: Parsed | None = None,
     **others: Any,
 ) -> Episode:
     """Score a reply and keep all that is needed to look at it again.
 
-    A reply with an `error` never came: it has failed. `others` are further fields of the episode.
+    A reply with an `error` never came: it has failed. `parsed` is the plan of a game in several
+    turns, in place of the one in `reply`. `others` are further fields of the episode.
     """
-    score: Score = score_reply(layout, reply, rules)
+    score: Score = score_parsed(layout, parsed or parse_plan(reply, layout.task), rules)
     return Episode(
         task=layout.task,
         level=layout.level,

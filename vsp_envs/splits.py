@@ -15,6 +15,7 @@ SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
 """Share of all layout classes in each split."""
 
 
+@lru_cache(maxsize=65536)
 def layout_id(layout: Layout) -> str:
     """Content hash of a layout: 16 hexadecimal digits of SHA-256."""
     return layout_ids(Boards.stack([layout]))[0]

@@ -1,0 +1,235 @@
+"""The `openai` backend: any endpoint that speaks OpenAI's chat completions, vLLM's server included.
+
+Many requests are under way at once, over several base URLs if there are several. What fails in
+passing is asked again, later and later, and never before the endpoint's `Retry-After`; what fails
+for good is a reply with an `error`, which counts as a failure. The key comes from the environment,
+goes into the request's header and nowhere else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import threading
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from agents.agent import Prompt, Reply, Request, View
+from agents.http import Response, Server, asked_wait, backoff, read_url
+from agents.png import data_url
+from agents.sampling import Sampling
+
+AGAIN = (408, 409, 425, 429)
+"""Statuses that may pass, beside all from 500 on."""
+FATAL = (401, 403, 404)
+"""Statuses that every request would get: a wrong key, model or path."""
+
+
+class EndpointError(ValueError):
+    """The endpoint refuses this key, model or path; the message says what it said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a model is served, and how it is asked. For the `openai` agent alone."""
+
+    base_urls: tuple[str, ...] = ("https://api.openai.com/v1",)
+    """One or several servers of the same model; requests go to the one with the fewest."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; unset, requests carry none."""
+    concurrency: int = 32
+    """Requests under way at once, over all servers."""
+    timeout: float = 300.0
+    """Longest silence of a server in seconds before the request counts as failed."""
+    retries: int = 6
+    """How often a request that failed in passing is sent again."""
+    patience: float = 900.0
+    """Seconds after which a request that is held off by a rate limit has failed."""
+    prices: tuple[float, float] = (0.0, 0.0)
+    """Dollars per million tokens of prompt and of reply, to count the cost."""
+    request: str = "{}"
+    """More fields of the request, as JSON; null takes one out, for models that want another:
+    `{"max_tokens": null, "max_completion_tokens": 512}`."""
+
+    def __post_init__(self) -> None:
+        for url in self.base_urls:
+            read_url(url)
+        try:
+            dict(json.loads(self.request))
+        except (ValueError, TypeError):
+            raise ValueError(f"the request fields are a JSON object, got {self.request}") from None
+        if not self.base_urls or self.concurrency < 1 or self.retries < 0:
+            raise ValueError(
+                "an endpoint needs a base URL, concurrency ≥ 1 and retries ≥ 0, got "
+                f"{self.base_urls}, {self.concurrency} and {self.retries}"
+            )
+
+
+class OpenAIAgent:
+    """A model behind an endpoint."""
+
+    def __init__(
+        self,
+        model: str,
+        endpoint: Endpoint | None = None,
+        sampling: Sampling | None = None,
+        view: View | None = None,
+    ) -> None:
+        """`model` is its name at the endpoint. Nothing is sent yet."""
+        self.model, self.name = model, f"openai:{model}"
+        self.endpoint = endpoint = endpoint or Endpoint()
+        self.sampling, self.view = sampling or Sampling(), view or View()
+        self.concurrency = endpoint.concurrency
+        self._lanes = [_Lane(url, endpoint.timeout) for url in endpoint.base_urls]
+        self._choosing = threading.Lock()
+
+    def settings(self) -> dict[str, Any]:
+        """What its replies depend on: the model, the request and the draw; never the key."""
+        return {"request": self.endpoint.request, "sampling": asdict(self.sampling)}
+
+    def close(self) -> None:
+        """Close the connections that are kept alive. The agent can be asked again."""
+        for lane in self._lanes:
+            lane.server.close()
+
+    def reply(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request. Raises EndpointError where no request can succeed."""
+        if len(requests) == 1:
+            return [self._ask(requests[0])]
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            return list(pool.map(self._ask, requests))
+
+    def _ask(self, request: Request) -> Reply:
+        body = json.dumps(self.body(request)).encode()
+        give_up = time.monotonic() + self.endpoint.patience
+        failures = attempt = 0
+        while True:
+            lane = self._enter()
+            try:
+                outcome = self._send(lane, body)
+            finally:
+                self._leave(lane)
+            if isinstance(outcome, Reply):
+                return outcome
+            failures += not outcome.limited
+            wait = backoff(attempt) if outcome.wait is None else outcome.wait
+            late = time.monotonic() + wait > give_up
+            if outcome.final or failures > self.endpoint.retries or late:
+                return Reply(error=outcome.text)
+            if outcome.closed:
+                lane.open_at = max(lane.open_at, time.monotonic() + wait)
+            else:
+                time.sleep(wait)
+            attempt += 1
+
+    def _send(self, lane: _Lane, body: bytes) -> Reply | _Failure:
+        try:
+            response = lane.server.post("/chat/completions", body, self._headers())
+        except (OSError, http.client.HTTPException) as error:
+            return _Failure(f"{type(error).__name__}: {error}", closed=True)
+        if response.status == 200:
+            return self._read(response)
+        said = f"HTTP {response.status}: {self._excerpt(response)}"
+        if response.status in FATAL:
+            raise EndpointError(f"{lane.url} answers {said}")
+        limited = response.status == 429
+        passing = response.status in AGAIN or response.status >= 500
+        return _Failure(
+            said,
+            wait=asked_wait(response),
+            final=not passing or "insufficient_quota" in said,
+            limited=limited,
+            closed=limited or response.status == 503,
+        )
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as JSON data. The seed is the board's own, whenever it is asked."""
+        seen = f"{self.sampling.seed} {request.layout.layout_id} {len(request.prompt.messages)}"
+        whole = {
+            "model": self.model,
+            "messages": chat_messages(request.prompt, request.layout.level),
+            "temperature": self.sampling.temperature,
+            "max_tokens": self.sampling.max_new_tokens,
+            "seed": zlib.crc32(seen.encode()) >> 1,
+            **json.loads(self.endpoint.request),
+        }
+        return {name: value for name, value in whole.items() if value is not None}
+
+    def _headers(self) -> dict[str, str]:
+        key = os.environ.get(self.endpoint.key_variable, "")
+        return {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {key}"} if key else {}
+        )
+
+    def _enter(self) -> _Lane:
+        """The lane with the fewest requests among those that are open, or that open first."""
+        with self._choosing:
+            now = time.monotonic()
+            lane = min(self._lanes, key=lambda each: (max(each.open_at, now), each.under_way))
+            lane.under_way += 1
+        while (wait := lane.open_at - time.monotonic()) > 0:
+            time.sleep(wait)
+        return lane
+
+    def _leave(self, lane: _Lane) -> None:
+        with self._choosing:
+            lane.under_way -= 1
+
+    def _read(self, response: Response) -> Reply:
+        try:
+            answer = json.loads(response.body)
+            text = answer["choices"][0]["message"]["content"] or ""
+            usage = answer.get("usage") or {}
+            prompt, new = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return Reply(error=f"no chat completion: {self._excerpt(response)}")
+        per_prompt, per_new = self.endpoint.prices
+        cost = (prompt * per_prompt + new * per_new) / 1e6
+        return Reply(text, new, prompt_tokens=prompt, cost=cost)
+
+    def _excerpt(self, response: Response) -> str:
+        text = " ".join(response.body.decode(errors="replace").split())
+        key = os.environ.get(self.endpoint.key_variable, "")
+        return (text.replace(key, "[key]") if key else text)[:300]
+
+
+class _Failure(NamedTuple):
+    """Why an attempt brought no reply, and what to make of it."""
+
+    text: str
+    wait: float | None = None
+    """Seconds the server asks to wait; None if it says nothing."""
+    final: bool = False
+    """Asking again would bring the same."""
+    limited: bool = False
+    """A rate limit: no fault, and none of the retries."""
+    closed: bool = False
+    """Nobody should ask this server meanwhile."""
+
+
+class _Lane:
+    """One server of several: how busy it is, and until when it wants no more requests."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url, self.server = url, Server(url, timeout)
+        self.under_way, self.open_at = 0, 0.0
+
+
+def chat_messages(prompt: Prompt, level: int) -> list[dict[str, Any]]:
+    """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
+    urls = iter([data_url(image, level) for image in prompt.images])
+    return [
+        {"role": message["role"], "content": [_part(item, urls) for item in message["content"]]}
+        for message in prompt.messages
+    ]
+
+
+def _part(item: Mapping[str, Any], urls: Any) -> dict[str, Any]:
+    if item["type"] == "image":
+        return {"type": "image_url", "image_url": {"url": next(urls)}}
+    return {"type": "text", "text": item["text"]}

@@ -1,0 +1,136 @@
+"""The `vllm` backend: a checkpoint in vLLM's own engine, in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from agents.agent import Prompt, Reply, Request, View
+from agents.encoding import chat_text
+from agents.loading import (
+    DTYPES,
+    CheckpointError,
+    is_hub_name,
+    load_processor,
+    view_of,
+    vision_token_ids,
+)
+from agents.sampling import Sampling
+from vsp_envs.task import pick_name
+
+
+class VLLMAgent:
+    """A checkpoint in an engine that batches by itself."""
+
+    def __init__(
+        self, engine: Any, processor: Any, view: View, sampling: Sampling | None = None,
+        batch_size: int = 256, name: str = "vllm", adapter: str = "",
+    ) -> None:  # fmt: skip
+        """Take over an engine; see `VLLMAgent.load` for a path."""
+        self.engine, self.processor, self.view = engine, processor, view
+        self.sampling, self.batch_size, self.name = sampling or Sampling(), batch_size, name
+        self._adapter = adapter
+
+    @classmethod
+    def load(
+        cls,
+        path: str,
+        sampling: Sampling | None = None,
+        batch_size: int = 256,
+        dtype: str = "auto",
+        adapter: str = "",
+        **engine_options: Any,
+    ) -> VLLMAgent:
+        """The agent of a checkpoint folder or hub name. Raises CheckpointError.
+
+        `engine_options` go to `vllm.LLM`.
+        """
+        pick_name("dtype", dtype, DTYPES)
+        if not Path(path).is_dir() and not is_hub_name(path):
+            raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
+        # In one process: what the engine logs and raises is seen here, and weights can be renewed.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            raise CheckpointError(
+                f"the vllm agent needs vLLM ({error}); install '.[vllm]' on a GPU machine, or use "
+                "--agent openai with a vLLM server"
+            ) from error
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(path)
+        engine = LLM(
+            path,
+            dtype=dtype,
+            enable_lora=bool(adapter),
+            # The log-probabilities of the distribution that was sampled from, temperature included.
+            logprobs_mode="processed_logprobs",
+            limit_mm_per_prompt={"image": 16, "video": 0},
+            **engine_options,
+        )
+        processor, name = (
+            load_processor(path, config),
+            f"vllm:{path}" + f"+{adapter}" * bool(adapter),
+        )
+        return cls(engine, processor, view_of(config), sampling, batch_size, name, adapter)
+
+    def settings(self) -> dict[str, Any]:
+        """What its replies depend on beside the prompts and the checkpoint's name."""
+        return {"sampling": asdict(self.sampling)}
+
+    def reply(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, with its sampled ids and their log-probabilities."""
+        return self.answer([request.prompt for request in requests])
+
+    def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        """One reply per prompt, in one go."""
+        outputs = self.engine.generate(
+            [self._input(prompt) for prompt in prompts],
+            self._parameters(),
+            use_tqdm=False,
+            lora_request=self._lora(),
+        )
+        return [self._reply(output) for output in outputs]
+
+    def _input(self, prompt: Prompt) -> dict[str, Any]:
+        # Unexpanded ids: the engine itself puts an image's tokens in the place of its one pad.
+        text = chat_text(self.processor, prompt)
+        ids = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        images = [Image.fromarray(image) for image in prompt.images]
+        return {"prompt_token_ids": ids} | (
+            {"multi_modal_data": {"image": images}} if images else {}
+        )
+
+    def _parameters(self) -> Any:
+        from vllm import SamplingParams
+
+        config = self.engine.llm_engine.model_config.hf_config
+        return SamplingParams(
+            temperature=self.sampling.temperature,
+            max_tokens=self.sampling.max_new_tokens,
+            seed=self.sampling.seed,
+            logprobs=0,  # of the sampled token alone
+            logit_bias=dict.fromkeys(vision_token_ids(config), -100.0),
+        )
+
+    def _lora(self) -> Any:
+        if not self._adapter:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest("adapter", 1, self._adapter)
+
+    def _reply(self, output: Any) -> Reply:
+        [best] = output.outputs
+        ids = tuple(best.token_ids)
+        chances = tuple(each[token].logprob for each, token in zip(best.logprobs, ids, strict=True))
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+        return Reply(
+            text, len(ids), prompt_tokens=len(output.prompt_token_ids), ids=ids, logprobs=chances
+        )

@@ -1,0 +1,201 @@
+"""Speed of evaluation: `python -m benchmarks.evaluation [--quick] [--json FILE] [--model PATH]`.
+
+The client is measured against an endpoint that answers at once, on boards that come once each;
+models on the tiny Qwen3-VL, with random weights unless a checkpoint is given. For vLLM run it in
+the environment that `make test-vllm` makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import importlib.util
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+
+from openai import OpenAI
+from PIL import Image
+
+from agents.agent import Request, View
+from agents.hf import HFAgent, Sampling
+from agents.openai import Endpoint, OpenAIAgent
+from agents.prompts import visual_prompt, visual_words
+from agents.rollouts import Case, prompt_of
+from benchmarks.measure import Race, Row, Work, run, save, table
+from evaluation.collect import collect, settings_of
+from training.tiny import build_tiny
+from vsp_envs import Layout, LayoutSpec, draw_distinct, render
+
+THREADS = 32
+PASS = 300
+"""Boards of one pass."""
+
+
+def boards(fresh: bool = True) -> Iterator[Layout]:
+    """Boards of all three tasks in turn, each once before any returns; or one pass again and again.
+
+    The latter is what several samples, several models or a closed loop ask of the client.
+    """
+    kinds = [("frozenlake", level) for level in (4, 5, 6, 7, 8)]
+    kinds += [("maze", level) for level in (4, 5, 6)] + [("minibehaviour", 5), ("minibehaviour", 6)]
+    drawn = [draw_distinct(LayoutSpec(*kind), 400, seed=0) for kind in kinds]
+    mixed = (layout for together in zip(*drawn, strict=True) for layout in together)
+    return cycle(mixed if fresh else list(islice(mixed, PASS)))
+
+
+@contextmanager
+def instant_endpoint() -> Iterator[str]:
+    """The base URL of an endpoint that answers at once, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.endpoint"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        finally:
+            process.terminate()
+
+
+def our_client(url: str, fresh: bool) -> Work:
+    """Render, encode, ask, read."""
+    layouts, agent, view = boards(fresh), OpenAIAgent("instant", Endpoint(base_urls=(url,))), View()
+
+    def work() -> int:
+        requests = [
+            Request(visual_prompt(layout.task, render(layout), "plan", view), layout)
+            for layout in islice(layouts, PASS)
+        ]
+        return sum(not reply.error for reply in agent.reply(requests))
+
+    return work
+
+
+def plain_client(url: str, fresh: bool) -> Work:
+    """What one writes first: a pool of threads, Pillow, and the openai SDK."""
+    layouts, view = boards(fresh), View()
+    client = OpenAI(base_url=url, api_key="none")
+
+    def ask(layout: Layout) -> str:
+        file = io.BytesIO()
+        Image.fromarray(render(layout)).save(file, "PNG")
+        image = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        words = visual_words(layout.task, "plan", view.style, view.theme)
+        answer = client.chat.completions.create(
+            model="instant",
+            temperature=0,
+            max_tokens=256,
+            messages=[
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": image}},
+                        {"type": "text", "text": words},
+                    ],
+                }
+            ],
+        )
+        return answer.choices[0].message.content or ""
+
+    def work() -> int:
+        with ThreadPoolExecutor(THREADS) as pool:
+            return len(list(pool.map(ask, list(islice(layouts, PASS)))))
+
+    return work
+
+
+def harness_cpu(url: str, seconds: float) -> Row:
+    """CPU of this process a case, all threads, in a run that is kept in a folder.
+
+    Everything counts: drawing, encoding, HTTP, solving, scoring and writing each episode.
+    """
+    layouts, agent = boards(), OpenAIAgent("instant", Endpoint(base_urls=(url,)))
+    cases, spent, began = 0, 0.0, time.perf_counter()
+    while not cases or time.perf_counter() - began < seconds:
+        asked = [Case(layout) for layout in islice(layouts, PASS)]
+        with tempfile.TemporaryDirectory() as folder:
+            before = time.process_time()
+            collect(agent, asked, "env", settings_of(agent, asked), Path(folder))
+        spent, cases = spent + time.process_time() - before, cases + PASS
+    speed = cases / spent
+    return Row("cases per CPU second", "2 ms a case", speed, 500, "case", speed / 500, 1)
+
+
+def replies(agent: object, count: int) -> Work:
+    """Whole replies of a model to pictures of small lakes."""
+    layouts = draw_distinct(LayoutSpec("frozenlake", 4), count, seed=0)
+    prompts = [prompt_of(Case(layout), agent.view) for layout in layouts]  # type: ignore[attr-defined]
+    size = agent.batch_size  # type: ignore[attr-defined]
+
+    def work() -> int:
+        for first in range(0, count, size):
+            agent.answer(prompts[first : first + size])  # type: ignore[attr-defined]
+        return count
+
+    return work
+
+
+def model_races(path: str) -> Iterator[Race]:
+    """Batched against one by one; vLLM against transformers where vLLM is installed."""
+    sampling = Sampling(max_new_tokens=48)
+
+    def hf(batch_size: int) -> HFAgent:
+        return HFAgent.load(path, dtype="float32", sampling=sampling, batch_size=batch_size)
+
+    batched = replies(hf(64), 64)
+    yield Race("hf in batches of 64", "one by one", "reply", batched, replies(hf(1), 8), 4)
+    if importlib.util.find_spec("vllm") is None:
+        print("vLLM is not installed here: not measured", file=sys.stderr)
+        return
+    from agents.vllm import VLLMAgent
+
+    engine = VLLMAgent.load(
+        path, sampling, 64, "float32", enforce_eager=True, max_model_len=1024, max_num_seqs=64
+    )
+    yield Race("vllm, 64 at once", "hf in batches of 64", "reply", replies(engine, 64), batched)
+
+
+def checkpoint(path: str, folder: str) -> str:
+    """The checkpoint that is asked for, or a tiny one with random weights."""
+    if path:
+        return path
+    model, processor, _ = build_tiny("M")
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    """Race, print the table, and keep what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few rounds, within a minute")
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    parser.add_argument("--model", default="", help="checkpoint folder; default a tiny random one")
+    options = parser.parse_args()
+    seconds, rows = 2.0 if options.quick else 15.0, []
+    with instant_endpoint() as url:
+        for work, fresh, floor in (
+            ("boards asked before", False, 10),
+            ("fresh boards", True, None),
+        ):
+            race = Race(
+                f"client, {work}", "thread pool, Pillow, openai SDK", "request",
+                our_client(url, fresh), plain_client(url, fresh), floor,
+            )  # fmt: skip
+            rows.append(run(race, seconds))
+        rows.append(harness_cpu(url, seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        rows += [run(race, seconds) for race in model_races(checkpoint(options.model, folder))]
+    print(table(rows))
+    if options.json:
+        save(rows, options.json)
+
+
+if __name__ == "__main__":
+    main()

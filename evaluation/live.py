@@ -1,0 +1,83 @@
+"""What a run shows while it runs: a bar, and the rates so far by task and level."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from evaluation.facts import perceived
+from evaluation.metrics import Record, wilson
+from evaluation.tables import rate_text
+
+
+@contextmanager
+def watching(
+    name: str, goal: str, total: int, done: Sequence[Record], shown: bool
+) -> Iterator[Callable[[Record], object]]:
+    """Yields what to call with each new record; nothing is written unless `shown`.
+
+    `goal` is what the run asks for, `plan` or `perceive`.
+    """
+    if not shown:
+        yield lambda record: None
+        return
+    tally = Tally(goal)
+    for record in done:
+        tally.add(record)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeRemainingColumn())
+    task = bar.add_task(name, total=total, completed=len(done))
+
+    def add(record: Record) -> None:
+        tally.add(record)
+        bar.advance(task)
+
+    # Only as much as stays readable: the table is drawn anew four times a second, not per record.
+    with Live(
+        get_renderable=lambda: Group(tally.table(), bar),
+        console=Console(stderr=True),
+        refresh_per_second=4,
+        transient=True,
+    ):
+        yield add
+
+
+class Tally:
+    """Episodes so far, counted by task and level: plans that succeed, or boards seen right."""
+
+    def __init__(self, goal: str) -> None:
+        """`goal` is `plan` or `perceive`."""
+        self.goal = goal
+        self._counts: dict[str, Counter[str]] = {}
+
+    def add(self, record: Record) -> None:
+        """Count an episode."""
+        counts = self._counts.setdefault(f"{record['task']} {record['level']}", Counter())
+        came = not record["error"]
+        counts.update(n=1, right=came and self._right(record), no_reply=not came)
+        counts["unreadable"] += came and self.goal == "plan" and record["status"] != "ok"
+
+    def _right(self, record: Record) -> bool:
+        if self.goal == "plan":
+            return bool(record["success"])
+        return all(perceived(record).values())
+
+    def table(self) -> Table:
+        """The counts, success with its interval."""
+        columns = {"unreadable": "unreadable"} if self.goal == "plan" else {}
+        columns |= {"no_reply": "no reply", "n": "n"}
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("task, level")
+        for title in ("success" if self.goal == "plan" else "exact", *columns.values()):
+            table.add_column(title, justify="right")
+        for kind, counts in self._counts.items():
+            shown = rate_text(wilson(counts["right"], counts["n"]))
+            table.add_row(kind, shown, *(str(counts[name]) for name in columns))
+        return table

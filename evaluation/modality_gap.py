@@ -1,0 +1,201 @@
+"""The same boards by image and by text: what seeing costs. `python -m evaluation.modality_gap`.
+
+The gap is success by text − success by image on the same boards, with a paired interval. It is
+taken apart as MGSD (arXiv 2606.06076) argues: how often the image was read right, success where it
+was, success where it was not, and success given the true state, which is the run by text. If
+success given a state that was read right stays below success given the true state, what lacks is
+not sight but planning from what is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import tyro
+
+from agents.acting import Acting
+from agents.agent import Agent
+from agents.rollouts import Case
+from evaluation import perception, planning
+from evaluation.cli import main
+from evaluation.facts import facts_of, state_exact
+from evaluation.folder import read_run, write_json
+from evaluation.metrics import INTERVAL, Rate, Record, mean_rate, wilson
+from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
+from evaluation.paired import Gap, mean_gap, paired_gap
+from evaluation.report import Row, Table, print_table, write_report
+from vsp_envs.select import select_kinds
+from vsp_envs.simulate import rule_set
+from vsp_envs.task import pick_name
+
+COLUMNS = {
+    "image": "by image",
+    "text": "by text",
+    "gap": "text − image",
+    "read": "image read right",
+    "given_read": "success, read right",
+    "given_misread": "success, misread",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapOptions(Options):
+    """Have an agent plan on the same boards by image and by text; `--input` plays no part."""
+
+    rules: str = "env"
+    """What an illegal action costs and what success needs; see `evaluation.planning`."""
+    state: str = "stated"
+    """Where to read what the agent saw: `stated` at the head of its planning answer, or `asked`,
+    which puts the perception questions to it as well."""
+    acting: tyro.conf.OmitArgPrefixes[Acting] = field(default_factory=Acting)
+
+
+def evaluate(agent: Agent, options: GapOptions) -> dict[str, Any]:
+    """The content of `gap.json`. The runs lie in `image`, `text` and, if asked, `perception`."""
+    rule_set(options.rules)
+    asked = pick_name("state", options.state, ("stated", "asked")) == "asked"
+    boards = given_boards(options, agent, "plan") or _drawn(options)
+    for input in ("image", "text"):
+        planning.evaluate(
+            agent, input=input, rules=options.rules, seed=options.seed, out=options.out / input,
+            progress=not options.quiet, acting=options.acting, given=_shown(boards, input=input),
+            ask_errors=options.ask_errors,
+        )  # fmt: skip
+    if asked:
+        perception.evaluate(
+            agent, seed=options.seed, out=options.out / "perception", progress=not options.quiet,
+            given=_shown(boards, goal="perceive"), ask_errors=options.ask_errors,
+        )  # fmt: skip
+    image, text = (read_run(options.out / input).records for input in ("image", "text"))
+    seen = read_run(options.out / "perception").records if asked else image
+    return results_of(image, text, seen)
+
+
+def _drawn(options: GapOptions) -> Given:
+    kinds = select_kinds(options.tasks, options.levels)
+    cases = draw_cases(kinds, options.split, options.episodes, "image", "plan", options.seed)
+    asked = boards_asked(None, options.split, options.episodes)
+    return Given(", ".join(f"{name} {value}" for name, value in asked.items()), cases)
+
+
+def _shown(boards: Given, **how: Any) -> Given:
+    # The text run shows no picture, so a file's picture stays behind.
+    if how.get("input") == "text":
+        how |= {"picture": "", "art": ""}
+    cases: list[Case] = [replace(case, **how) for case in boards.cases]
+    return Given(boards.source, cases)
+
+
+def results_of(
+    image: Sequence[Record], text: Sequence[Record], seen: Sequence[Record]
+) -> dict[str, Any]:
+    """Gap and parts by task and level, their means over levels, and the macro means over tasks.
+
+    The three lists hold the same boards in the same order; `seen` says what the agent saw.
+    """
+    groups: dict[str, dict[int, list[tuple[Record, Record, bool]]]] = {}
+    for one, other, look in zip(in_order(image), in_order(text), in_order(seen), strict=True):
+        group = groups.setdefault(one["task"], {}).setdefault(one["level"], [])
+        group.append((one, other, read_right(look)))
+    found = {
+        task: {level: parts(group) for level, group in sorted(levels.items())}
+        for task, levels in groups.items()
+    }
+    means = {task: mean_parts(list(levels.values())) for task, levels in found.items()}
+    tasks = {
+        task: {
+            **as_json(means[task]),
+            "levels": {str(level): as_json(each) for level, each in levels.items()},
+        }
+        for task, levels in found.items()
+    }
+    macro = as_json(mean_parts(list(means.values())))
+    interval = f"{INTERVAL}; Newcombe's paired for the gap"
+    return {"goal": "gap", "interval": interval, "tasks": tasks, "macro": macro}
+
+
+def in_order(records: Sequence[Record]) -> list[Record]:
+    """Records by board: a run keeps them as they came."""
+    key = ("task", "level", "layout_id", "case")
+    return sorted(records, key=lambda record: tuple(record.get(name, "") for name in key))
+
+
+def read_right(record: Record) -> bool:
+    """Whether a reply, to a planning or to a perception prompt, states the board as it is."""
+    return bool(state_exact(record)) and not record["error"]
+
+
+def parts(group: Sequence[tuple[Record, Record, bool]]) -> dict[str, Rate | Gap | None]:
+    """The columns of one task and level; None where no board counts."""
+    image = [bool(one["success"]) for one, _, _ in group]
+    text = [bool(other["success"]) for _, other, _ in group]
+    right = [read for _, _, read in group]
+    given = [success for success, read in zip(image, right, strict=True) if read]
+    misread = [success for success, read in zip(image, right, strict=True) if not read]
+    said = any(fact.said for one, _, _ in group for fact in facts_of(one)) or any(right)
+    return {
+        "image": wilson(sum(image), len(image)),
+        "text": wilson(sum(text), len(text)),
+        "gap": paired_gap(text, image),
+        "read": wilson(sum(right), len(right)) if said else None,
+        "given_read": wilson(sum(given), len(given)) if given else None,
+        "given_misread": wilson(sum(misread), len(misread)) if misread and said else None,
+    }
+
+
+def mean_parts(groups: Sequence[Mapping[str, Rate | Gap | None]]) -> dict[str, Rate | Gap | None]:
+    """The mean of each column over the groups that have it."""
+    means: dict[str, Rate | Gap | None] = {}
+    for name in COLUMNS:
+        held = [group[name] for group in groups if group[name] is not None]
+        gaps = [each for each in held if isinstance(each, Gap)]
+        rates = [each for each in held if isinstance(each, Rate)]
+        means[name] = mean_gap(gaps) if gaps else mean_rate(rates) if rates else None
+    return means
+
+
+def as_json(found: Mapping[str, Rate | Gap | None]) -> dict[str, dict[str, Any] | None]:
+    """The columns as JSON data."""
+    return {name: None if each is None else each._asdict() for name, each in found.items()}
+
+
+def table(results: Mapping[str, Any]) -> Table:
+    """The gap and its parts, one row per task and level and their means."""
+    rows = []
+    for task, found in results["tasks"].items():
+        rows += [Row(f"{task} {level}", _cells(each)) for level, each in found["levels"].items()]
+        if len(found["levels"]) > 1:
+            rows.append(Row(f"{task}, mean", _cells(found)))
+    if len(results["tasks"]) > 1:
+        rows.append(Row("macro mean", _cells(results["macro"])))
+    return Table(list(COLUMNS.values()), rows, "task, level")
+
+
+def _cells(found: Mapping[str, Any]) -> list[Any]:
+    return [found[name] for name in COLUMNS]
+
+
+LEAD = (
+    "The same boards by image and by text. The gap is success by text less success by image, with "
+    "Newcombe's paired interval and the exact McNemar test. Success by text is success given the "
+    "true state; beside it stands success where the image was read right."
+)
+
+
+def run(options: GapOptions) -> None:
+    """The command."""
+    agent = make_agent(options)
+    results = evaluate(agent, options)
+    write_json(options.out / "gap.json", results)
+    shown = table(results)
+    runs = [read_run(options.out / input) for input in ("image", "text")]
+    title = f"Modality gap: {agent.name}"
+    write_report(options.out / "report.html", title, runs, shown, lead=LEAD)
+    print_table(shown, title)
+    print(f"report: {options.out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main(run, GapOptions)

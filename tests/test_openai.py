@@ -1,0 +1,255 @@
+"""The `openai` backend against a real endpoint: what it sends, and what it bears."""
+
+import io
+import json
+import re
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import numpy as np
+import pytest
+from endpoint import Answer, completion, serving, shown_images
+from PIL import Image
+
+from agents import http as transport
+from agents.acting import Acting
+from agents.agent import View
+from agents.openai import Endpoint, EndpointError, OpenAIAgent
+from agents.png import png_bytes
+from agents.rollouts import Case, play
+from agents.sampling import Sampling
+from vsp_envs import LayoutSpec, draw_distinct, format_answer, render, shortest_plan
+
+LAKES = draw_distinct(LayoutSpec("frozenlake", 4), 12, seed=0)
+CASES = [Case(layout) for layout in LAKES]
+BUSY = Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.05"})
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Back-off counts as in life, a hundred times faster."""
+    real = transport.backoff
+    monkeypatch.setattr("agents.openai.backoff", lambda attempt: real(attempt) / 100)
+
+
+def agent(*urls, sampling=None, **settings):
+    view = View(image_size=128)
+    return OpenAIAgent("m", Endpoint(base_urls=urls, **settings), sampling, view)
+
+
+def solved(body):
+    """The right answer to a picture of one of LAKES."""
+    [image] = shown_images(body)
+    [layout] = [each for each in LAKES if np.array_equal(render(each, 128), image)]
+    return completion(format_answer(shortest_plan(layout), "frozenlake"))
+
+
+def test_every_board_gets_its_own_answer_whatever_the_order():
+    with serving(solved) as endpoint:
+        episodes = list(play(agent(endpoint.url), CASES))
+    assert [each.layout_id for each in episodes] == [each.layout_id for each in LAKES]
+    assert all(each.optimal for each in episodes)
+
+
+def test_a_request_holds_the_words_the_image_and_the_sampling():
+    with serving(solved) as endpoint:
+        [episode] = play(agent(endpoint.url, sampling=Sampling(0.7, 50, seed=3)), CASES[:1])
+    [body] = endpoint.bodies
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0.7, 50)
+    image, text = body["messages"][0]["content"]
+    assert image["type"] == "image_url" and text == {"type": "text", "text": episode.prompt}
+    assert endpoint.headers[0]["Authorization"] == "Bearer sk-very-secret"
+
+
+def test_a_board_keeps_its_seed_in_any_order_and_seeds_differ():
+    def seeds(cases, seed):
+        with serving(solved) as endpoint:
+            list(play(agent(endpoint.url, sampling=Sampling(seed=seed)), cases))
+        return sorted(body["seed"] for body in endpoint.bodies)
+
+    assert seeds(CASES, 1) == seeds(CASES[::-1], 1) != seeds(CASES, 2)
+    assert len(set(seeds(CASES, 1))) == len(CASES)
+
+
+def test_fields_can_be_added_to_a_request_and_taken_out():
+    changed = '{"max_tokens": null, "max_completion_tokens": 99}'
+    with serving(solved) as endpoint:
+        list(play(agent(endpoint.url, request=changed), CASES[:1]))
+    assert endpoint.bodies[0]["max_completion_tokens"] == 99
+    assert "max_tokens" not in endpoint.bodies[0]
+
+
+def test_requests_run_side_by_side_and_never_more_than_allowed():
+    most, under_way, lock = 0, 0, threading.Lock()
+
+    def slow(body):
+        nonlocal most, under_way
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+        return solved(body)
+
+    with serving(slow) as endpoint:
+        list(play(agent(endpoint.url, concurrency=3), CASES))
+    assert most == 3
+
+
+def test_several_servers_share_the_work():
+    with serving(solved) as one, serving(solved) as other:
+        list(play(agent(one.url, other.url, concurrency=2), CASES))
+    assert len(one.bodies) + len(other.bodies) == 12 and len(one.bodies) >= 3 <= len(other.bodies)
+
+
+def test_a_dead_server_leaves_the_work_to_the_others():
+    with serving(solved) as gone:
+        pass
+    with serving(solved) as alive:
+        episodes = list(play(agent(gone.url, alive.url), CASES))
+    assert all(each.success for each in episodes)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 408])
+def test_what_fails_in_passing_is_asked_again(status):
+    answers = iter([Answer({}, status), Answer({}, status)])
+    with serving(lambda body: next(answers, None) or solved(body)) as endpoint:
+        [episode] = play(agent(endpoint.url), CASES[:1])
+    assert episode.success and len(endpoint.bodies) == 3
+    assert endpoint.bodies[0] == endpoint.bodies[2]
+
+
+def test_an_endpoint_is_left_alone_for_as_long_as_it_asks_and_by_everybody():
+    times, told = [], threading.Event()
+
+    def limited(body):
+        times.append(time.monotonic())
+        if not told.is_set():
+            told.set()
+            return Answer({}, 429, {"Retry-After": "0.4"})
+        return solved(body)
+
+    with serving(limited) as endpoint:
+        one = agent(endpoint.url, concurrency=1)
+        assert all(each.success for each in play(one, CASES[:3]))
+    assert times[1] - times[0] >= 0.4
+
+
+def test_rate_limits_use_up_no_retries_but_patience():
+    busy = iter([BUSY] * 5)
+    with serving(lambda body: next(busy, None) or solved(body)) as endpoint:
+        [episode] = play(agent(endpoint.url, retries=0), CASES[:1])
+        assert episode.success and len(endpoint.bodies) == 6
+    with serving(lambda body: BUSY) as endpoint:
+        [episode] = play(agent(endpoint.url, patience=0.2), CASES[:1])
+    assert episode.error.startswith("HTTP 429") and len(endpoint.bodies) < 8
+
+
+def test_retry_after_may_be_a_date():
+    def header(text):
+        message = transport.http.client.HTTPMessage()
+        message["Retry-After"] = text
+        return transport.asked_wait(transport.Response(429, message, b""))
+
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    assert 28 <= header(format_datetime(soon)) <= 30
+    assert (header("7"), header("whenever")) == (7, None)
+
+
+def test_back_off_grows_and_is_scattered():
+    waits = [[transport.backoff(attempt) for _ in range(50)] for attempt in range(4)]
+    assert all(0.25 * 2**i <= min(each) < max(each) <= 0.5 * 2**i for i, each in enumerate(waits))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer({"error": {"message": "image too large"}}, 400), "HTTP 400: .*image too large"),
+        (Answer(b"<html>", 200), "no chat completion: <html>"),
+        (Answer({"choices": []}), "no chat completion"),
+        (Answer({"error": {"code": "insufficient_quota"}}, 429), "insufficient_quota"),
+    ],
+)
+def test_what_fails_for_good_is_a_failure_that_counts(answer, said):
+    with serving(lambda body: answer) as endpoint:
+        [episode] = play(agent(endpoint.url), CASES[:1])
+    assert not episode.success and len(endpoint.bodies) == 1
+    assert re.search(said, episode.error)
+
+
+def test_a_server_that_never_answers_is_given_up():
+    silent = threading.Event()
+    with serving(lambda body: silent.wait(2) or completion("late")) as endpoint:
+        [episode] = play(agent(endpoint.url, timeout=0.1, retries=1), CASES[:1])
+        silent.set()
+    assert episode.error.startswith("TimeoutError") and len(endpoint.bodies) == 2
+
+
+def test_a_connection_that_the_server_closed_is_opened_anew():
+    closing = {"Connection": "close"}
+    with serving(lambda body: solved(body)._replace(headers=closing)) as endpoint:
+        one = agent(endpoint.url, concurrency=1, retries=0)
+        assert all(each.success for each in play(one, CASES))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_wrong_key_or_model_stops_the_run_with_what_the_endpoint_said(status):
+    refusal = Answer({"error": {"message": "bad key sk-very-secret"}}, status)
+    with (
+        serving(lambda body: refusal) as endpoint,
+        pytest.raises(EndpointError, match=rf"HTTP {status}: .*bad key \[key\]"),
+    ):
+        list(play(agent(endpoint.url, concurrency=1), CASES))
+
+
+def test_tokens_and_cost_are_counted():
+    with serving(solved) as endpoint:
+        [episode] = play(agent(endpoint.url, prices=(2.0, 10.0)), CASES[:1])
+    assert (episode.prompt_tokens, episode.tokens) == (100, 7)
+    assert episode.cost == pytest.approx((100 * 2 + 7 * 10) / 1e6)
+
+
+def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():
+    assert "secret" not in json.dumps(agent("http://127.0.0.1/v1").settings())
+    with pytest.raises(ValueError, match="keys come from the environment alone") as told:
+        agent("http://user:sk-very-secret@host/v1")
+    assert "secret" not in str(told.value)
+    with pytest.raises(ValueError, match="'localhost:8000' is no base URL"):
+        agent("localhost:8000")
+    with pytest.raises(ValueError, match="are a JSON object, got 7"):
+        agent("http://127.0.0.1/v1", request="7")
+
+
+def test_it_acts_in_closed_loop_with_a_fresh_image_after_every_action():
+    def first_step(body):
+        *_, now = shown_images(body)
+        for layout in LAKES:
+            plan, state = shortest_plan(layout), layout.cells[0]
+            for action in plan:
+                if np.array_equal(render(layout, 128, state=state), now):
+                    return completion(format_answer([action], "frozenlake"))
+                state += {0: -1, 1: layout.level, 2: 1, 3: -layout.level}[action]
+        raise AssertionError("a picture of no board on its shortest way")
+
+    with serving(first_step) as endpoint:
+        episodes = list(play(agent(endpoint.url), CASES, acting=Acting(act="step", history=2)))
+    assert all(each.optimal and len(each.turns) == each.steps for each in episodes)
+    assert max(len(shown_images(body)) for body in endpoint.bodies) == 3
+
+
+@pytest.mark.parametrize("task", ["frozenlake", "maze", "minibehaviour"])
+@pytest.mark.parametrize("bands", [1, 5, 6, 300])
+def test_a_png_holds_every_pixel_however_it_is_cut(task, bands):
+    for layout in draw_distinct(LayoutSpec(task, 5), 3, seed=1):
+        image = render(layout, 200)
+        with Image.open(io.BytesIO(png_bytes(image, bands))) as picture:
+            picture.verify()
+        assert np.array_equal(np.array(Image.open(io.BytesIO(png_bytes(image, bands)))), image)

@@ -101,7 +101,7 @@ class Play:
             outcome = Outcome(machine.outcome[self.state][action])
             if outcome is Outcome.ILLEGAL and self.acting.illegal in ("retry", "skip"):
                 self.refused += 1
-                self.reason = task.illegal_reason(self.layout, self.state, action)
+                self.reason = task.reasons[machine.reason[self.state, action]]
                 if self.acting.illegal == "retry":
                     return refusal_words(action, self.reason)
                 continue

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from agents.agent import Prompt, Reply, Request, View
 from agents.http import Response, Server, asked_wait, backoff, read_url
-from agents.png import data_url
 from agents.sampling import Sampling
+from vsp_envs.png import data_url
 
 AGAIN = (408, 409, 425, 429)
 """Statuses that may pass, beside all from 500 on."""

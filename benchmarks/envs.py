@@ -18,8 +18,9 @@ from benchmarks import plain
 from benchmarks.measure import Race, Work, run, save, table
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, render
 from vsp_envs.generate import passing
-from vsp_envs.png import board_png
+from vsp_envs.png import png_bytes
 from vsp_envs.solve import compile_layout
+from vsp_envs.task import UInt8
 from vsp_envs.vector import PlanningVectorEnv
 
 SIDE = 256
@@ -157,7 +158,7 @@ def board_races() -> Iterator[Race]:
         name = f"generate and solve 1024 boards, {task} {level}"
         yield Race(name, "plain Python generator and search", "boards", ours, theirs, 5)
     for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):
-        ours, theirs = filing(task, level, board_png), filing(task, level, pillow_png)
+        ours, theirs = filing(task, level, png_bytes), filing(task, level, pillow_png)
         name = f"PNG along episodes, {SIDE} px, {task} {level}"
         yield Race(name, "Pillow's default encoder", "files", ours, theirs, 10)
 
@@ -197,16 +198,16 @@ def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
         layout, states = episodes[turn % len(episodes)]
         turn += 1
         for state in states:
-            encode(layout, SIDE, "classic", state)
+            encode(render(layout, SIDE, "classic", state), level)
         return len(states)
 
     return work
 
 
-def pillow_png(layout: Any, size: int, theme: str, state: int) -> bytes:
-    """Our picture through Pillow."""
+def pillow_png(image: UInt8, level: int) -> bytes:
+    """The same picture through Pillow."""
     file = io.BytesIO()
-    Image.fromarray(render(layout, size, theme, state)).save(file, "PNG")
+    Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
 
 

@@ -1,6 +1,5 @@
 """The `openai` backend against a real endpoint: what it sends, and what it bears."""
 
-import io
 import json
 import re
 import threading
@@ -11,13 +10,11 @@ from email.utils import format_datetime
 import numpy as np
 import pytest
 from endpoint import Answer, completion, serving, shown_images
-from PIL import Image
 
 from agents import http as transport
 from agents.acting import Acting
 from agents.agent import View
 from agents.openai import Endpoint, EndpointError, OpenAIAgent
-from agents.png import png_bytes
 from agents.rollouts import Case, play
 from agents.sampling import Sampling
 from vsp_envs import LayoutSpec, draw_distinct, format_answer, render, shortest_plan
@@ -243,13 +240,3 @@ def test_it_acts_in_closed_loop_with_a_fresh_image_after_every_action():
         episodes = list(play(agent(endpoint.url), CASES, acting=Acting(act="step", history=2)))
     assert all(each.optimal and len(each.turns) == each.steps for each in episodes)
     assert max(len(shown_images(body)) for body in endpoint.bodies) == 3
-
-
-@pytest.mark.parametrize("task", ["frozenlake", "maze", "minibehaviour"])
-@pytest.mark.parametrize("bands", [1, 5, 6, 300])
-def test_a_png_holds_every_pixel_however_it_is_cut(task, bands):
-    for layout in draw_distinct(LayoutSpec(task, 5), 3, seed=1):
-        image = render(layout, 200)
-        with Image.open(io.BytesIO(png_bytes(image, bands))) as picture:
-            picture.verify()
-        assert np.array_equal(np.array(Image.open(io.BytesIO(png_bytes(image, bands)))), image)

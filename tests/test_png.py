@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, render
-from vsp_envs.png import board_png
+from vsp_envs.png import png_bytes
 from vsp_envs.solve import compile_layout
 
 THEMES = [(task.name, theme) for task in TASKS.values() for theme in task.themes]
@@ -21,11 +21,7 @@ def test_a_file_holds_the_pixels_of_render(task: str, theme: str, size: int) -> 
     for layout in draw_distinct(LayoutSpec(task, 5), 3, seed=0):
         machine = compile_layout(layout)
         for state in (machine.start, max(machine.next_state[machine.start])):
-            file = Image.open(io.BytesIO(board_png(layout, size, theme, state)))
-            assert np.array_equal(np.array(file), render(layout, size, theme, state))
-    assert board_png(layout) == board_png(layout, 256, "classic", layout.cells[0])
-
-
-def test_a_size_out_of_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="image_size 32 is out of range"):
-        board_png(draw_distinct(LayoutSpec("maze", 3), 1, 0)[0], 32)
+            image = render(layout, size, theme, state)
+            for bands in (1, 5, 7):
+                file = Image.open(io.BytesIO(png_bytes(image, bands)))
+                assert file.mode == "RGB" and np.array_equal(np.array(file), image)

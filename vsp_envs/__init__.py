@@ -6,7 +6,6 @@ from vsp_envs.describe import describe
 from vsp_envs.env import PlanningEnv
 from vsp_envs.generate import LayoutSpec, draw_distinct, draw_layouts
 from vsp_envs.plan import Parsed, ParseStatus, format_answer, parse_plan
-from vsp_envs.png import board_png
 from vsp_envs.render import render
 from vsp_envs.reward import Score, score_reply
 from vsp_envs.simulate import Trace, simulate
@@ -31,7 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "TASKS", "Action", "Cell", "Layout", "LayoutError", "LayoutSpec", "NoLayoutError", "Outcome",
     "ParseStatus", "Parsed", "PlanningEnv", "PlanningVectorEnv", "Question", "Score", "Task",
-    "Trace", "board_png", "canonical_id", "describe", "draw_distinct", "draw_layouts",
+    "Trace", "canonical_id", "describe", "draw_distinct", "draw_layouts",
     "format_answer", "get_task", "layout_id", "load_layout", "parse_plan", "render", "score_reply",
     "shortest_plan", "simulate", "split_of",
 ]  # fmt: skip

@@ -31,4 +31,4 @@ def symbolic_state(
     batch = get_task(layout.task).symbolic(
         Boards.stack([layout]), np.array([at]), max_level or layout.level
     )
-    return {name: part[0] for name, part in batch.items()}
+    return {name: part[0] if part.ndim > 1 else int(part[0]) for name, part in batch.items()}

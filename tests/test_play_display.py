@@ -57,15 +57,19 @@ class Player:
             env=self.env, cwd=folder, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def wait(self) -> Player:
-        """Until the window is open; the display has no other to give the keys to."""
-        wait_for(lambda: "vsp_envs" in self.tool("getwindowfocus", "getwindowname"))
+    def wait(self) -> bool:
+        """Until the window is open and takes keys; False if it does not get the focus."""
+        if not wait_for(self.focused, seconds=12, needed=False):
+            return False
         self.window = int(self.tool("getwindowfocus"))
         # It has the focus a little before it takes keys: knock until it answers.
         wait_for(lambda: self.press("F12") or self.pictures())
         for path in self.pictures():
             path.unlink()
-        return self
+        return True
+
+    def focused(self) -> bool:
+        return "vsp_envs" in self.tool("getwindowfocus", "getwindowname")
 
     def pictures(self) -> set[Path]:
         return set(self.folder.glob("vsp-*.png"))
@@ -101,11 +105,14 @@ class Player:
         return self.process.returncode
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+def wait_for(what: Callable[[], object], seconds: float = 30, needed: bool = True) -> bool:
+    deadline = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < deadline, "nothing happened for 30 s"
+        if time.monotonic() > deadline:
+            assert not needed, f"nothing happened for {seconds} s"
+            return False
         time.sleep(0.2)
+    return True
 
 
 class ClientMessage(ctypes.Structure):
@@ -144,8 +151,13 @@ def player(display: str, tmp_path: Path) -> Iterator[Callable[..., Player]]:
     players: list[Player] = []
 
     def start(*arguments: str) -> Player:
-        players.append(Player(display, tmp_path, list(arguments)))
-        return players[-1].wait()
+        # Without a window manager X drops the focus of a window that asks before it is mapped.
+        for _ in range(3):
+            players.append(Player(display, tmp_path, list(arguments)))
+            if players[-1].wait():
+                return players[-1]
+            players[-1].process.kill()
+        raise AssertionError("no window got the focus of the virtual display")
 
     yield start
     for each in players:

@@ -128,6 +128,7 @@ def histories(out: Path) -> dict[str, list[dict[str, Any]]]:
 class Line(NamedTuple):
     """A row of the table: who plays, by image or text, and how its perception is measured."""
 
+    folder: str
     name: str
     agent: Callable[[], Agent]
     input: str = "image"
@@ -144,14 +145,14 @@ def lines(out: Path, seed: int) -> list[Line]:
         )
 
     return [
-        Line("base", lambda: model("base"), perception="asked"),
-        Line("SFT", lambda: model("sft"), perception="asked"),
-        Line("SFT, made to go on with a route", lambda: ForcedRoute(model("sft"))),
-        Line("OPCD", lambda: model("opcd"), perception="stated"),
-        Line("symbolic-input bound (base, text)", lambda: model("base"), "text"),
-        Line("blind", lambda: SCRIPTED["blind"](seed)),
-        Line("random", lambda: SCRIPTED["random"](seed)),
-        Line("oracle", lambda: SCRIPTED["oracle"](seed), perception="asked"),
+        Line("base", "base", lambda: model("base"), perception="asked"),
+        Line("sft", "SFT", lambda: model("sft"), perception="asked"),
+        Line("control", "SFT, made to go on with a route", lambda: ForcedRoute(model("sft"))),
+        Line("opcd", "OPCD", lambda: model("opcd"), perception="stated"),
+        Line("bound", "symbolic-input bound (base, text)", lambda: model("base"), "text"),
+        Line("blind", "blind", lambda: SCRIPTED["blind"](seed)),
+        Line("random", "random", lambda: SCRIPTED["random"](seed)),
+        Line("oracle", "oracle", lambda: SCRIPTED["oracle"](seed), perception="asked"),
     ]
 
 
@@ -160,27 +161,35 @@ def evaluate(config: DemoConfig) -> tuple[Table, list[Path]]:
     kinds, folder = recipe_of(config).kinds, config.out / "evaluation"
     rows, folders = [], []
     for line in lines(config.out, config.seed):
-        name = line.name.split(",")[0].split(" (")[0].replace(" ", "-")
-        place = folder / (f"{name}-route" if "route" in line.name else name)
-        rates = _rates(line, kinds, config, place)
-        rows.append(Row(line.name, rates))
-        folders.append(place)
-    columns = ("plan success", "optimal success", "perception exact")
+        folders.append(folder / line.folder)
+        rows.append(Row(line.name, _rates(line, kinds, config, folders[-1])))
+    columns = ("plan success", *task_columns(kinds), "optimal success", "perception exact")
     return Table(columns, rows, "test boards"), folders
 
 
 def _rates(line: Line, kinds: Sequence[Kind], config: DemoConfig, place: Path) -> list[Any]:
     agent, episodes, seed = line.agent(), config.episodes, config.seed
-    found = planning.evaluate(
+    played = planning.evaluate(
         agent, kinds, "test", episodes, line.input, seed=seed, out=place, progress=True
-    )["macro"]
-    seen = found.get("state_exact") if line.perception == "stated" else None
+    )
+    tasks = played["tasks"]
+    seen = played["macro"].get("state_exact") if line.perception == "stated" else None
     if line.perception == "asked":
         asked = place.with_name(f"{place.name}-perception")
         seen = perception.evaluate(
             agent, kinds, "test", episodes, seed=seed, out=asked, progress=True
         )["macro"]["exact"]
-    return [found["success"], found["optimal"], seen]
+    success = [
+        played["macro"]["success"],
+        *(tasks[task]["success"] for task in task_columns(kinds)),
+    ]
+    return [*success, played["macro"]["optimal"], seen]
+
+
+def task_columns(kinds: Sequence[Kind]) -> list[str]:
+    """The tasks whose success has a column of its own: all, where there are several."""
+    tasks = list(dict.fromkeys(kind.task for kind in kinds))
+    return tasks if len(tasks) > 1 else []
 
 
 def curves(out: Path) -> list[Chart]:

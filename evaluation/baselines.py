@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from agents.scripted import SCRIPTED
 from evaluation import planning
-from evaluation.cli import main
 from evaluation.folder import write_text
 from evaluation.metrics import Rate, as_rate
 from evaluation.options import Options, given_boards
 from evaluation.planning import PlanningOptions
 from evaluation.tables import Row, Table, markdown, print_table
 from vsp_envs import TASKS
+from vsp_envs.cli import main
 from vsp_envs.select import select_kinds
 
 AGENTS = ("oracle", "blind", "random")

@@ -19,13 +19,13 @@ from agents.acting import Acting
 from agents.agent import Agent
 from agents.rollouts import Case
 from evaluation import perception, planning
-from evaluation.cli import main
 from evaluation.facts import facts_of, state_exact
 from evaluation.folder import read_run, write_json
 from evaluation.metrics import INTERVAL, Rate, Record, mean_rate, wilson
 from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
 from evaluation.paired import Gap, mean_gap, paired_gap
 from evaluation.report import Row, Table, print_table, write_report
+from vsp_envs.cli import main
 from vsp_envs.select import select_kinds
 from vsp_envs.simulate import rule_set
 from vsp_envs.task import pick_name

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent
-from evaluation.cli import main
 from evaluation.collect import collect, settings_of
 from evaluation.facts import perceived
 from evaluation.metrics import INTERVAL, Record, tabulate
@@ -16,6 +15,7 @@ from evaluation.options import Given, Options, boards_asked, draw_cases, given_b
 from evaluation.replies import usage_of
 from evaluation.report import print_results, store
 from evaluation.where import where, where_json
+from vsp_envs.cli import main
 from vsp_envs.select import Kind, select_kinds
 
 

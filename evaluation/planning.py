@@ -11,13 +11,13 @@ import tyro
 
 from agents.acting import Acting
 from agents.agent import Agent
-from evaluation.cli import main
 from evaluation.collect import collect, settings_of
 from evaluation.facts import state_exact
 from evaluation.metrics import INTERVAL, Record, tabulate
 from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
 from evaluation.replies import count_replies, reply_rates, usage_of
 from evaluation.report import print_results, store
+from vsp_envs.cli import main
 from vsp_envs.select import Kind, select_kinds
 from vsp_envs.simulate import rule_set
 

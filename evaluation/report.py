@@ -11,7 +11,6 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from evaluation.cli import main
 from evaluation.compare import NOTE, comparison, judged
 from evaluation.folder import Run, read_run, write_json, write_text
 from evaluation.gallery import Board, gallery
@@ -31,6 +30,7 @@ from evaluation.tables import (
     print_table,
     signed,
 )
+from vsp_envs.cli import main
 
 __all__ = [
     "ReportOptions", "Row", "Table", "breakdown", "by_question", "markdown", "print_results",

@@ -3,8 +3,8 @@
 from benchmarks.evaluation import PASS, instant_endpoint, our_client, plain_client
 from evaluation import baselines
 from evaluation.baselines import BaselineOptions
-from evaluation.cli import main
 from tests.test_benchmarks import LAKE_ROW, ROOM_ROW, rows
+from vsp_envs.cli import main
 
 
 def test_the_table_has_every_task_and_the_public_sets_that_are_there(tmp_path, capsys):

@@ -8,10 +8,10 @@ from agents.agent import Reply, View
 from agents.prompts import planning_target
 from agents.scripted import Blind, Oracle, Random
 from evaluation import perception, planning
-from evaluation.cli import main
 from evaluation.facts import same_fact, state_exact
 from evaluation.folder import read_replies
 from vsp_envs import TASKS, describe
+from vsp_envs.cli import main
 from vsp_envs.select import Kind, select_kinds
 
 ALL = [Kind(task.name, task.paper_levels[0]) for task in TASKS.values()]

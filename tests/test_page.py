@@ -9,7 +9,6 @@ import pytest
 
 from agents.scripted import Blind, Oracle, Random
 from evaluation import perception, planning
-from evaluation.cli import main
 from evaluation.compare import comparison
 from evaluation.folder import read_run
 from evaluation.gallery import gallery
@@ -19,6 +18,7 @@ from evaluation.paired import paired_gap
 from evaluation.report import ReportOptions, run
 from evaluation.slices import obstacles, plan_length, rates_by, sliced
 from evaluation.tables import Row, Table, comma_separated, latex, markdown
+from vsp_envs.cli import main
 from vsp_envs.select import select_kinds
 
 KINDS = select_kinds(["frozenlake:3-5", "maze:4", "minibehaviour:5"])

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from evaluation import planning
-from evaluation.cli import main
 from evaluation.recording import read_recording
 from evaluation.report import ReportOptions, run
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import Action, LayoutSpec, draw_distinct, score_reply, shortest_plan
+from vsp_envs.cli import main
 from vsp_envs.episode import Episode, first_attempts, read_episodes
 from vsp_envs.play.boards import Drawn, Listed
 from vsp_envs.play.game import Game

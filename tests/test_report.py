@@ -8,13 +8,13 @@ import pytest
 from agents.agent import Reply, View
 from agents.scripted import Blind, Oracle
 from evaluation import perception, planning
-from evaluation.cli import main
 from evaluation.folder import read_run
 from evaluation.gallery import FAILURES, SUCCESSES, gallery, reading, strokes
 from evaluation.metrics import wilson
 from evaluation.plots import Chart, curves_svg, history_points
 from evaluation.report import ReportOptions, Row, Table, run, write_report
 from vsp_envs import Action, load_layout, simulate
+from vsp_envs.cli import main
 from vsp_envs.select import select_kinds
 
 KINDS = select_kinds(["frozenlake:3-4", "maze:3", "minibehaviour:5"])

@@ -41,6 +41,6 @@ def train(config: BaseConfig) -> Path:
 
 
 if __name__ == "__main__":
-    from evaluation.cli import main
+    from vsp_envs.cli import main
 
     main(train, BaseConfig)

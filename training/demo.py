@@ -18,7 +18,6 @@ from agents.forced import ForcedRoute
 from agents.hf import HFAgent, Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
-from evaluation.cli import main
 from evaluation.folder import read_json, read_run, write_text
 from evaluation.plots import Chart, history_points
 from evaluation.report import Row, Table, markdown, print_table, write_report
@@ -26,6 +25,7 @@ from training import base, opcd, sft
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
 from training.sft import SFTConfig
+from vsp_envs.cli import main
 from vsp_envs.select import Kind
 
 

@@ -169,6 +169,6 @@ def check_same_vocabulary(student: Any, teacher: Any) -> None:
 
 
 if __name__ == "__main__":
-    from evaluation.cli import main
+    from vsp_envs.cli import main
 
     main(train, OPCDConfig)

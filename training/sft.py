@@ -90,6 +90,6 @@ def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    from evaluation.cli import main
+    from vsp_envs.cli import main
 
     main(train, SFTConfig)

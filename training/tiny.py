@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
@@ -191,8 +190,3 @@ def _corpus() -> list[str]:
             texts += [text_prompt(layout, goal, "brief", plan=[]).text for goal in GOALS]
             texts += [planning_target(layout), perception_target(layout)]
     return [_SYMBOLS.sub("\n", text) for text in texts]
-
-
-def parameter_count(model: torch.nn.Module) -> int:
-    """Parameters, shared ones once."""
-    return sum(int(np.prod(parameter.shape)) for parameter in model.parameters())

@@ -5,12 +5,13 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 LEVEL =
 TASKS =
 OUT = runs/demo
+DOCS = build --quiet
 
 BIN = .venv/bin
 INSTALLED = .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-vllm lint clean
+.PHONY: help install demo test test-vllm lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -49,8 +50,18 @@ lint: $(INSTALLED) ## check style, formatting, types and import layers
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
+# In an environment of its own: the site is read from the sources, nothing of them is imported.
+docs: .venv-docs/installed ## build the site into site/; open site/index.html, or DOCS=serve
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(DOCS)
+
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt --group docs
+	@touch $@
+
 clean: ## remove .venv, caches and build output; results under runs/ stay
-	rm -rf .venv .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-vllm .venv-docs site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip 25.1 is the first to know dependency groups (--group).

@@ -1,0 +1,103 @@
+"""The settings that every stage has, and what the Trainer makes of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from vsp_envs.select import Kind, select_kinds
+from vsp_envs.task import pick_name
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings that every stage has."""
+
+    out: Path
+    """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
+    tasks: tuple[str, ...] = ("frozenlake:3",)
+    """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels."""
+    split: str = "train"
+    """Split the boards are drawn from."""
+    seed: int = 0
+    """Seed of the boards and of all that is drawn in training."""
+    steps: int = 300
+    """Optimizer steps."""
+    batch_size: int = 64
+    """Boards per optimizer step over all processes, divided evenly among the kinds of boards."""
+    learning_rate: float = 1e-4
+    """Peak learning rate of the language model."""
+    vision_learning_rate: float | None = None
+    """Peak learning rate of the vision tower; None: the same."""
+    schedule: str = "cosine"
+    """`cosine` (the paper's), or `half-linear`: constant, then linear over the second half."""
+    warmup: float = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+    adam_beta2: float = 0.98
+    """AdamW's second momentum."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    save_every: int = 100
+    """Steps between checkpoints to resume from; the last two are kept."""
+    eval_every: int = 50
+    """Steps between measurements on validation boards; 0: none."""
+    eval_episodes: int = 64
+    """Validation boards per task and level."""
+    workers: int = 0
+    """Processes that reset environments beside the training one."""
+    on_nan: str = "stop"
+    """A step whose gradient is not finite: `stop`, or `skip` it and go on."""
+
+    def kinds(self) -> list[Kind]:
+        """The kinds of boards that `tasks` selects."""
+        return select_kinds(self.tasks)
+
+
+SCHEDULES = ("cosine", "half-linear")
+
+
+def training_arguments(config: TrainingConfig) -> TrainingArguments:
+    """The Trainer's arguments: one micro-batch per kind of board."""
+    micro_batches = len(config.kinds())
+    schedule: dict[str, Any] = {"lr_scheduler_type": "cosine"}
+    if pick_name("schedule", config.schedule, SCHEDULES) == "half-linear":
+        decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
+        schedule = {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": decay}
+    return TrainingArguments(
+        output_dir=str(config.out / "checkpoints"),
+        max_steps=config.steps,
+        per_device_train_batch_size=micro_batch_size(config),
+        gradient_accumulation_steps=micro_batches,
+        learning_rate=config.learning_rate,
+        warmup_steps=int(config.warmup * config.steps),
+        max_grad_norm=config.clip,
+        save_steps=config.save_every,
+        save_total_limit=2,
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        dataloader_num_workers=config.workers,
+        remove_unused_columns=False,
+        report_to="none",
+        seed=config.seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=torch.cuda.is_available(),
+        **schedule,
+    )
+
+
+def micro_batch_size(config: TrainingConfig) -> int:
+    """Boards per micro-batch and process. Raises ValueError if the batch cannot be divided."""
+    parts = len(config.kinds()) * int(os.environ.get("WORLD_SIZE", 1))
+    if config.batch_size % parts:
+        raise ValueError(
+            f"batch_size {config.batch_size} cannot be divided evenly among {parts} "
+            f"(kinds of boards × processes); take a multiple of {parts}"
+        )
+    return config.batch_size // parts

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from vsp_envs.select import Kind, select_kinds
+from vsp_envs.select import Kind, select_mixture
 from vsp_envs.task import pick_name
 
 
@@ -21,15 +21,35 @@ class TrainingConfig:
     out: Path
     """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
     tasks: tuple[str, ...] = ("frozenlake:3",)
-    """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels."""
+    """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels.
+    `frozenlake:3-5@2` draws each of these levels twice as often as a level without a weight."""
     split: str = "train"
     """Split the boards are drawn from."""
+    exclude: tuple[str, ...] = ()
+    """Boards that are never drawn, nor their rotations and reflections: files of canonical hashes,
+    or public test sets such as `vsp:ROOT`."""
+    curriculum: float = 0.0
+    """Share of the steps over which each task goes from its first level to all; 0: all at once."""
+    theme: str = ""
+    """The drawing, or `random` for another one each time; empty: what the model was trained on."""
+    perturb: tuple[str, ...] = ()
+    """Changes to the pictures, drawn for each board: `colour noise blur jpeg scale rotate`."""
     seed: int = 0
     """Seed of the boards and of all that is drawn in training."""
     steps: int = 300
     """Optimizer steps."""
     batch_size: int = 64
     """Boards per optimizer step over all processes, divided evenly among the kinds of boards."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters on all linear layers of the language model; 0: all weights are
+    trained."""
+    lora_alpha: int = 0
+    """Scale of the adapters; 0: twice the rank."""
+    lora_vision: bool = False
+    """Adapters on the linear layers of the vision tower too."""
+    freeze: tuple[str, ...] = ()
+    """Parts that stay as they are: `vision`, or of it `patch_embedding`, `position_embedding`,
+    `blocks`, `merger`, `deepstack_mergers`; `language`, or of it `embeddings`, `layers`, `head`."""
     learning_rate: float = 1e-4
     """Peak learning rate of the language model."""
     vision_learning_rate: float | None = None
@@ -52,12 +72,24 @@ class TrainingConfig:
     """Validation boards per task and level."""
     workers: int = 0
     """Processes that reset environments beside the training one."""
+    dtype: str = "float32"
+    """Weights in memory: `float32`, or `bfloat16` to halve them where only adapters are trained."""
+    min_pixels: int = 0
+    """Smaller pictures are enlarged to so many pixels; 0: as the processor has it."""
+    max_pixels: int = 0
+    """Larger pictures are reduced to so many pixels; 0: as the processor has it."""
+    report_to: tuple[str, ...] = ()
+    """Where curves go beside `run.json`: `tensorboard`, `wandb`, `trackio`, `swanlab`."""
     on_nan: str = "stop"
     """A step whose gradient is not finite: `stop`, or `skip` it and go on."""
 
     def kinds(self) -> list[Kind]:
         """The kinds of boards that `tasks` selects."""
-        return select_kinds(self.tasks)
+        return list(self.mixture())
+
+    def mixture(self) -> dict[Kind, int]:
+        """The kinds with their weights."""
+        return select_mixture(self.tasks)
 
 
 SCHEDULES = ("cosine", "half-linear")

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
+from transformers import PrinterCallback, ProgressCallback
 
 from agents.loading import Loaded
 from evaluation.folder import read_json, versions, write_json
 from training.checkpoints import last_checkpoint, writing
+from training.progress import ProgressBar
+from training.reporting import draw_curves
 
 if TYPE_CHECKING:
     from training.trainer import CompletionTrainer
@@ -46,15 +49,30 @@ def run(trainer: CompletionTrainer, loaded: Loaded) -> Path:
                 write_json(out / "run.json", {**facts, "done": False})
         # One process decides for all: it reads every byte of the checkpoints.
         [last] = broadcast_object_list([str(last_checkpoint(checkpoints) or "") if first else ""])
-        trainer.train(resume_from_checkpoint=last or None)
+        with shown(trainer):
+            trainer.train(resume_from_checkpoint=last or None)
         # Every process: where the weights are sharded, all have to hand over theirs.
         with writing(out / "run.json.part", checkpoints):
             trainer.save_model(str(out))
             if first:
                 loaded.model.generation_config.save_pretrained(out)
                 history = trainer.state.log_history
+                draw_curves(history, out / "curves.png")
                 write_json(out / "run.json", {**facts, "done": True, "history": history})
     return out
+
+
+@contextmanager
+def shown(trainer: CompletionTrainer) -> Iterator[None]:
+    """Our progress bar in place of the Trainer's bar and its printed dictionaries."""
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    bar = ProgressBar(trainer.config.out.name)
+    trainer.add_callback(bar)
+    try:
+        yield
+    finally:
+        bar.stop()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from training.reporting import trackers
 from vsp_envs.select import Kind, select_mixture
 from vsp_envs.task import pick_name
 
@@ -116,7 +117,8 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
         logging_nan_inf_filter=False,
         dataloader_num_workers=config.workers,
         remove_unused_columns=False,
-        report_to="none",
+        report_to=trackers(config.report_to),
+        run_name=config.out.name,
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),
         bf16=torch.cuda.is_available(),

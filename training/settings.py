@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainingArguments
 
+from training.batches import count_micro_batches
 from training.reporting import trackers
 from vsp_envs.select import Kind, select_mixture
 from vsp_envs.task import pick_name
@@ -40,7 +42,7 @@ class TrainingConfig:
     steps: int = 300
     """Optimizer steps."""
     batch_size: int = 64
-    """Boards per optimizer step over all processes, divided evenly among the kinds of boards."""
+    """Boards per optimizer step over all processes, shared among the kinds by their weights."""
     lora_rank: int = 0
     """Rank of LoRA adapters on all linear layers of the language model; 0: all weights are
     trained."""
@@ -51,6 +53,11 @@ class TrainingConfig:
     freeze: tuple[str, ...] = ()
     """Parts that stay as they are: `vision`, or of it `patch_embedding`, `position_embedding`,
     `blocks`, `merger`, `deepstack_mergers`; `language`, or of it `embeddings`, `layers`, `head`."""
+    micro_batch_size: int | None = None
+    """Most boards that a process takes through the model at once; None: its share of one kind.
+    Lower it when memory runs out: the step's boards and its gradient stay the same."""
+    gradient_checkpointing: bool = False
+    """Keep no activations for the backward pass and compute them again: less memory, slower."""
     learning_rate: float = 1e-4
     """Peak learning rate of the language model."""
     vision_learning_rate: float | None = None
@@ -92,13 +99,17 @@ class TrainingConfig:
         """The kinds with their weights."""
         return select_mixture(self.tasks)
 
+    def parts(self) -> int:
+        """Micro-batches that a step falls into by itself: boards of one kind, without padding."""
+        return sum(self.mixture().values())
+
 
 SCHEDULES = ("cosine", "half-linear")
 
 
 def training_arguments(config: TrainingConfig) -> TrainingArguments:
-    """The Trainer's arguments: one micro-batch per kind of board."""
-    micro_batches = len(config.kinds())
+    """The Trainer's arguments. What a launcher has set for the processes is kept."""
+    accumulation = micro_batches(config)
     schedule: dict[str, Any] = {"lr_scheduler_type": "cosine"}
     if pick_name("schedule", config.schedule, SCHEDULES) == "half-linear":
         decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
@@ -106,8 +117,11 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(config.out / "checkpoints"),
         max_steps=config.steps,
-        per_device_train_batch_size=micro_batch_size(config),
-        gradient_accumulation_steps=micro_batches,
+        per_device_train_batch_size=ceil(config.batch_size / (processes() * accumulation)),
+        gradient_accumulation_steps=accumulation,
+        gradient_checkpointing=config.gradient_checkpointing,
+        # A step may show the vision tower nothing, and then leaves it alone.
+        ddp_find_unused_parameters=True,
         learning_rate=config.learning_rate,
         warmup_steps=int(config.warmup * config.steps),
         max_grad_norm=config.clip,
@@ -126,12 +140,23 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
     )
 
 
-def micro_batch_size(config: TrainingConfig) -> int:
-    """Boards per micro-batch and process. Raises ValueError if the batch cannot be divided."""
-    parts = len(config.kinds()) * int(os.environ.get("WORLD_SIZE", 1))
-    if config.batch_size % parts:
+def processes() -> int:
+    """Processes that train together, as the launcher has it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def micro_batches(config: TrainingConfig) -> int:
+    """Micro-batches of each process in a step."""
+    parts = config.parts()
+    return count_micro_batches(config.batch_size, config.micro_batch_size, parts, processes())
+
+
+def block_size(config: TrainingConfig) -> int:
+    """Boards of each kind in a step. Raises ValueError if the batch cannot be divided."""
+    kinds = len(config.kinds())
+    if config.batch_size % kinds:
         raise ValueError(
-            f"batch_size {config.batch_size} cannot be divided evenly among {parts} "
-            f"(kinds of boards × processes); take a multiple of {parts}"
+            f"batch_size {config.batch_size} cannot be divided evenly among {kinds} kinds of "
+            f"boards; take a multiple of {kinds}"
         )
-    return config.batch_size // parts
+    return config.batch_size // kinds

@@ -42,6 +42,10 @@ class SFTConfig(TrainingConfig):
     """What it learns to answer: `perception`, `plan` (state, route and answer), or `both`, half of
     the boards each."""
 
+    def parts(self) -> int:
+        """Micro-batches that a step falls into by itself."""
+        return super().parts() * len(TARGETS[pick_name("target", self.target, TARGETS)])
+
 
 class SFTTrainer(CompletionTrainer):
     """Cross-entropy of the reference answer."""

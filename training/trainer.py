@@ -11,20 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from agents.encoding import Completed
 from agents.loading import Loaded
+from training.batches import StepBatches
 from training.boards import LiveBoards
 from training.checkpoints import TrainingStopped, last_checkpoint, seal, writing
 from training.parameters import parameter_groups
 from training.run import run
-from training.settings import TrainingConfig, micro_batch_size, training_arguments
+from training.settings import (
+    TrainingConfig,
+    block_size,
+    micro_batches,
+    processes,
+    training_arguments,
+)
 from vsp_envs.task import pick_name
 
 __all__ = [
-    "CompletionTrainer", "Measure", "TrainingConfig", "last_checkpoint", "micro_batch_size",
+    "CompletionTrainer", "Measure", "TrainingConfig", "block_size", "last_checkpoint",
     "parameter_groups", "run", "training_arguments",
 ]  # fmt: skip
 
@@ -54,9 +61,18 @@ class CompletionTrainer(Trainer):
             **options,
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        # The stream is random already; in order, a resumed run goes on where it stopped.
-        return SequentialSampler(self.train_dataset)
+    def get_train_dataloader(self) -> Any:
+        """The stream in its order: it is random already, and so a resumed run goes on in it."""
+        parts = processes() * micro_batches(self.config)
+        batches = StepBatches(self.config.steps, self.config.batch_size, parts)
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.device.type == "cuda",
+        )
+        return self.accelerator.prepare(loader)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -52,22 +53,47 @@ def history_points(
 
 def curves_svg(chart: Chart) -> str:
     """One line per name, in the order of their first points."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": chart.title}):
+        figure = Figure((5.2, 3.0), layout="constrained")
+        lines = _draw_curves(figure.subplots(), chart)
+        if lines > 1:
+            figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+        return svg(figure)
+
+
+def save_curves(charts: Sequence[Chart], file: Path) -> None:
+    """Write charts as one picture, two beside each other, in the format of the file's suffix."""
+    if not charts:
+        return
+    plain = {name: value for name, value in _STYLE.items() if value not in (_INK, _GRID)}
+    with matplotlib.rc_context({**plain, "grid.color": "#dddddd", "axes.edgecolor": "#999999"}):
+        rows = (len(charts) + 1) // 2
+        figure = Figure((10.4, 3.0 * rows), layout="constrained")
+        places = figure.subplots(rows, 2, squeeze=False).ravel()
+        for axes, chart in zip(places, charts, strict=False):
+            if _draw_curves(axes, chart) > 1:
+                axes.legend(fontsize=8)
+        for axes in places[len(charts) :]:
+            axes.set_axis_off()
+        figure.savefig(file, dpi=144)
+
+
+def _draw_curves(axes: Axes, chart: Chart) -> int:
+    """Draw the lines of a chart; returns how many there are."""
     lines: dict[str, list[Point]] = {}
     for each in chart.points:
         point = Point(**each) if isinstance(each, Mapping) else each
         lines.setdefault(point.name, []).append(point)
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": chart.title}):
-        figure = Figure((5.2, 3.0), layout="constrained")
-        axes = figure.subplots()
-        for place, (name, points) in enumerate(lines.items()):
-            points.sort(key=lambda point: point.step)
-            steps, values = [p.step for p in points], [p.value for p in points]
-            marker = "o" if len(points) < 40 else ""
-            color = SERIES[place % len(SERIES)]
-            axes.plot(steps, values, color=color, marker=marker, markersize=3.5, label=name)
-        axes.set(title=chart.title, xlabel="step")
-        _finish(figure, axes, len(lines), chart.share)
-        return svg(figure)
+    for place, (name, points) in enumerate(lines.items()):
+        points.sort(key=lambda point: point.step)
+        steps, values = [p.step for p in points], [p.value for p in points]
+        marker = "o" if len(points) < 40 else ""
+        color = SERIES[place % len(SERIES)]
+        axes.plot(steps, values, color=color, marker=marker, markersize=3.5, label=name)
+    axes.set(title=chart.title, xlabel="step")
+    if chart.share:
+        _share_axis(axes)
+    return len(lines)
 
 
 def levels_svg(
@@ -102,16 +128,15 @@ def levels_svg(
         else:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.12)
-        _finish(figure, axes, len(rates), share=True)
+        _share_axis(axes)
+        if len(rates) > 1:
+            figure.legend(loc="outside lower center", ncols=4, fontsize=9)
         return svg(figure)
 
 
-def _finish(figure: Figure, axes: Axes, lines: int, share: bool) -> None:
-    if share:
-        axes.set_ylim(-0.02, 1.02)
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
-    if lines > 1:
-        figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+def _share_axis(axes: Axes) -> None:
+    axes.set_ylim(-0.02, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
 def svg(figure: Figure) -> str:

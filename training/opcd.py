@@ -27,7 +27,7 @@ from agents.prompts import text_prompt
 from training.boards import Board, LiveBoards
 from training.losses import DISTILLATION, entropy, log_probs, mean_over
 from training.measure import measure
-from training.trainer import CompletionTrainer, Measure, TrainingConfig, micro_batch_size, run
+from training.trainer import CompletionTrainer, Measure, TrainingConfig, block_size, run
 from vsp_envs import score_reply, shortest_plan
 from vsp_envs.task import pick_name
 
@@ -149,7 +149,7 @@ def train(config: OPCDConfig) -> Path:
     check_same_vocabulary(student.model, teacher)
     size = config.steps * config.batch_size
     boards = LiveBoards(
-        config.kinds(), student.view, config.split, config.seed, size, micro_batch_size(config)
+        config.kinds(), student.view, config.split, config.seed, size, block_size(config)
     )
     trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.add_callback(

@@ -14,17 +14,20 @@ from typing import Any
 
 from agents.agent import View
 from agents.encoding import Completed, complete, encode_prompts
-from agents.loading import Loaded, load_checkpoint
+from agents.loading import Loaded
 from agents.prompts import perception_target, planning_target
 from agents.rollouts import INPUTS
-from training.boards import Board, LiveBoards
+from training.boards import Board, live_boards
 from training.losses import cross_entropy
 from training.measure import measure
-from training.trainer import CompletionTrainer, Measure, TrainingConfig, micro_batch_size, run
+from training.student import load_student
+from training.trainer import CompletionTrainer, Measure, TrainingConfig, run
 from vsp_envs.task import pick_name
 
-TARGETS = {"perception": ("perceive", perception_target), "plan": ("plan", planning_target)}
-"""Target → what the prompt asks for, and the reference answer."""
+TARGETS = {"perception": ("perceive",), "plan": ("plan",), "both": ("perceive", "plan")}
+"""Target → what the prompts ask for."""
+ANSWERS = {"perceive": perception_target, "plan": planning_target}
+"""What a prompt asks for → the reference answer."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,12 @@ class SFTConfig(TrainingConfig):
     input: str = "image"
     """What the model sees: `image`, or `text` (the symbolic state)."""
     target: str = "perception"
-    """What it learns to answer: `perception`, or `plan` (state, route and answer)."""
+    """What it learns to answer: `perception`, `plan` (state, route and answer), or `both`, half of
+    the boards each."""
+
+    def parts(self) -> int:
+        """Micro-batches that a step falls into by itself."""
+        return super().parts() * len(TARGETS[pick_name("target", self.target, TARGETS)])
 
 
 class SFTTrainer(CompletionTrainer):
@@ -54,18 +62,21 @@ class SFTTrainer(CompletionTrainer):
 
 
 class Collate:
-    """Boards → prompts with their reference answers appended, ended by the end token."""
+    """Boards → prompts with their reference answers appended, ended by the end token.
 
-    def __init__(self, processor: Any, view: View, input: str, target: str) -> None:
-        """See `SFTConfig` for `input` and `target`."""
+    With workers it runs there: rendering, image preprocessing and tokenizing leave the process
+    that trains.
+    """
+
+    def __init__(self, processor: Any, view: View, input: str) -> None:
+        """See `SFTConfig` for `input`."""
         self.processor, self.view, self.input = processor, view, input
-        self.goal, self.answer = TARGETS[pick_name("target", target, TARGETS)]
 
     def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
         """One micro-batch, the fields of `Completed`."""
         tokenizer = self.processor.tokenizer
-        prompts = [board.prompt(self.input, self.goal, self.view) for board in boards]
-        answers = tokenizer([self.answer(board.layout) for board in boards]).input_ids
+        prompts = [board.prompt(self.input, board.goal, self.view) for board in boards]
+        answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
         inputs = encode_prompts(self.processor, prompts)
         return complete(inputs, answers, tokenizer.pad_token_id)._asdict()
@@ -73,20 +84,22 @@ class Collate:
 
 def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
-    pick_name("target", config.target, TARGETS)
+    goals = TARGETS[pick_name("target", config.target, TARGETS)]
     pick_name("input", config.input, INPUTS)
-    loaded = loaded or load_checkpoint(config.model, dtype="float32")
-    size = config.steps * config.batch_size
-    boards = LiveBoards(
-        config.kinds(), loaded.view, config.split, config.seed, size, micro_batch_size(config)
-    )
-    collate = Collate(loaded.processor, loaded.view, config.input, config.target)
-    trainer = SFTTrainer(config, loaded, boards, data_collator=collate)
-    goal = TARGETS[config.target][0]
-    trainer.add_callback(
-        Measure(trainer, config.eval_every, lambda: measure(loaded, config, config.input, goal))
-    )
-    return run(trainer, loaded)
+    student = load_student(config, config.model, loaded)
+    boards = live_boards(config, student.view, goals)
+    collate = Collate(student.processor, student.view, config.input)
+    trainer = SFTTrainer(config, student, boards, data_collator=collate)
+
+    def validate() -> dict[str, float]:
+        return {
+            name: rate
+            for goal in goals
+            for name, rate in measure(student, config, config.input, goal).items()
+        }
+
+    trainer.add_callback(Measure(trainer, config.eval_every, validate))
+    return run(trainer, student)
 
 
 if __name__ == "__main__":

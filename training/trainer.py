@@ -2,71 +2,42 @@
 
 from __future__ import annotations
 
-import json
+import math
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
 
 from agents.encoding import Completed
 from agents.loading import Loaded
-from evaluation.folder import write_json
+from training.batches import StepBatches
 from training.boards import LiveBoards
-from vsp_envs.select import Kind, select_kinds
+from training.checkpoints import TrainingStopped, last_checkpoint, seal, writing
+from training.parameters import parameter_groups
+from training.run import run
+from training.settings import (
+    TrainingConfig,
+    block_size,
+    micro_batches,
+    processes,
+    training_arguments,
+)
 from vsp_envs.task import pick_name
 
+__all__ = [
+    "CompletionTrainer", "Measure", "TrainingConfig", "block_size", "last_checkpoint",
+    "parameter_groups", "run", "training_arguments",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings that every stage has."""
-
-    out: Path
-    """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
-    tasks: tuple[str, ...] = ("frozenlake:3",)
-    """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels."""
-    split: str = "train"
-    """Split the boards are drawn from."""
-    seed: int = 0
-    """Seed of the boards and of all that is drawn in training."""
-    steps: int = 300
-    """Optimizer steps."""
-    batch_size: int = 64
-    """Boards per optimizer step over all processes, divided evenly among the kinds of boards."""
-    learning_rate: float = 1e-4
-    """Peak learning rate of the language model."""
-    vision_learning_rate: float | None = None
-    """Peak learning rate of the vision tower; None: the same."""
-    schedule: str = "cosine"
-    """`cosine` (the paper's), or `half-linear`: constant, then linear over the second half."""
-    warmup: float = 0.1
-    """Share of the steps over which the learning rate rises."""
-    weight_decay: float = 0.01
-    """AdamW's weight decay."""
-    adam_beta2: float = 0.98
-    """AdamW's second momentum."""
-    clip: float = 1.0
-    """Largest gradient norm."""
-    save_every: int = 100
-    """Steps between checkpoints to resume from; the last two are kept."""
-    eval_every: int = 50
-    """Steps between measurements on validation boards; 0: none."""
-    eval_episodes: int = 64
-    """Validation boards per task and level."""
-    workers: int = 0
-    """Processes that reset environments beside the training one."""
-
-    def kinds(self) -> list[Kind]:
-        """The kinds of boards that `tasks` selects."""
-        return select_kinds(self.tasks)
-
-
-SCHEDULES = ("cosine", "half-linear")
+ON_NAN = ("stop", "skip")
+PATIENCE = 20
+"""Steps in a row without a finite gradient after which `skip` gives up."""
 
 
 class CompletionTrainer(Trainer):
@@ -78,8 +49,10 @@ class CompletionTrainer(Trainer):
 
     def __init__(self, config: TrainingConfig, loaded: Loaded, boards: LiveBoards, **options: Any):
         """`options` go to transformers' Trainer."""
+        pick_name("on_nan", config.on_nan, ON_NAN)
         self.config, self.processor, self.view = config, loaded.processor, loaded.view
         self.metrics: dict[str, list[float]] = defaultdict(list)
+        self.skipped = 0
         super().__init__(
             model=loaded.model,
             args=training_arguments(config),
@@ -88,9 +61,18 @@ class CompletionTrainer(Trainer):
             **options,
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        # The stream is random already; in order, a resumed run goes on where it stopped.
-        return SequentialSampler(self.train_dataset)
+    def get_train_dataloader(self) -> Any:
+        """The stream in its order: it is random already, and so a resumed run goes on in it."""
+        parts = processes() * micro_batches(self.config)
+        batches = StepBatches(self.config.steps, self.config.batch_size, parts)
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.device.type == "cuda",
+        )
+        return self.accelerator.prepare(loader)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -125,6 +107,42 @@ class CompletionTrainer(Trainer):
             )
         return self.optimizer
 
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self._check_finite(model, float(norm or 0))  # None: an engine that steps by itself
+        return norm
+
+    def _check_finite(self, model: Any, norm: float) -> None:
+        # A loss that is not finite shows in the gradient, whose norm is the same on every rank.
+        step = self.state.global_step + 1
+        self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
+        if not self.skipped:
+            return
+        if self.config.on_nan == "stop" or self.skipped >= PATIENCE:
+            last = last_checkpoint(Path(self.args.output_dir))
+            often = f" for {self.skipped} steps in a row" if self.skipped > 1 else ""
+            raise TrainingStopped(
+                f"the gradient of step {step} is {norm}{often}; {last or 'no checkpoint'} is kept. "
+                "Go on from there with --on-nan skip, or start anew in another --out with a lower "
+                "--learning-rate"
+            )
+        print(f"step {step} is left out: its gradient is {norm}", file=sys.stderr)
+        self.note(skipped_steps=1)
+        model.zero_grad(set_to_none=True)  # AdamW leaves alone what has no gradient
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        checkpoints = Path(self.args.output_dir)
+        folder = checkpoints / f"checkpoint-{self.state.global_step}"
+        if self.is_world_process_zero():
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that ended while it wrote
+        self.accelerator.wait_for_everyone()
+        with writing(folder, checkpoints):
+            super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            with writing(folder, checkpoints):
+                seal(folder)
+
     def note(self, **values: float) -> None:
         """Remember values until the next log, which writes their means."""
         for name, value in values.items():
@@ -134,59 +152,8 @@ class CompletionTrainer(Trainer):
         """Log with the means of what was noted."""
         means = {name: sum(values) / len(values) for name, values in self.metrics.items()}
         self.metrics.clear()
-        super().log({**logs, **means}, *args, **kwargs)
-
-
-def training_arguments(config: TrainingConfig) -> TrainingArguments:
-    """The Trainer's arguments: one micro-batch per kind of board."""
-    micro_batches = len(config.kinds())
-    schedule: dict[str, Any] = {"lr_scheduler_type": "cosine"}
-    if pick_name("schedule", config.schedule, SCHEDULES) == "half-linear":
-        decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
-        schedule = {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": decay}
-    return TrainingArguments(
-        output_dir=str(config.out / "checkpoints"),
-        max_steps=config.steps,
-        per_device_train_batch_size=micro_batch_size(config),
-        gradient_accumulation_steps=micro_batches,
-        learning_rate=config.learning_rate,
-        warmup_steps=int(config.warmup * config.steps),
-        max_grad_norm=config.clip,
-        save_steps=config.save_every,
-        save_total_limit=2,
-        logging_steps=10,
-        logging_nan_inf_filter=False,
-        dataloader_num_workers=config.workers,
-        remove_unused_columns=False,
-        report_to="none",
-        seed=config.seed,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=torch.cuda.is_available(),
-        **schedule,
-    )
-
-
-def micro_batch_size(config: TrainingConfig) -> int:
-    """Boards per micro-batch and process. Raises ValueError if the batch cannot be divided."""
-    import os
-
-    parts = len(config.kinds()) * int(os.environ.get("WORLD_SIZE", 1))
-    if config.batch_size % parts:
-        raise ValueError(
-            f"batch_size {config.batch_size} cannot be divided evenly among {parts} "
-            f"(kinds of boards × processes); take a multiple of {parts}"
-        )
-    return config.batch_size // parts
-
-
-def parameter_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Trainable parameters by learning rate: the vision tower's, and all others."""
-    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups[".visual." in f".{name}"].append(parameter)
-    rates = {True: config.vision_learning_rate or config.learning_rate, False: config.learning_rate}
-    return [{"params": groups[part], "lr": rates[part]} for part in (False, True) if groups[part]]
+        logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
+        super().log(logs, *args, **kwargs)
 
 
 class Measure(TrainerCallback):
@@ -202,49 +169,3 @@ class Measure(TrainerCallback):
         """Measure after every `every`-th step."""
         if self.every and state.global_step % self.every == 0:
             self.trainer.log(self.measure())
-
-
-def run(trainer: CompletionTrainer, loaded: Loaded) -> Path:
-    """Train, resuming from the last checkpoint in the run folder, and save the final one.
-
-    A finished run is left alone. Raises ValueError if the folder holds a run of other settings.
-    """
-    config, out = trainer.config, trainer.config.out
-    settings = json.loads(
-        json.dumps({"stage": type(trainer).__name__, **asdict(config)}, default=str)
-    )
-    if is_done(out, settings):
-        print(f"{out} is done; delete it to train again", file=sys.stderr)
-        return out
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "run.json", {"settings": settings, "done": False})
-    last = last_checkpoint(out / "checkpoints")
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    if trainer.is_world_process_zero():
-        trainer.save_model(str(out))
-        loaded.processor.save_pretrained(out)
-        loaded.model.generation_config.save_pretrained(out)
-        history = trainer.state.log_history
-        write_json(out / "run.json", {"settings": settings, "done": True, "history": history})
-    return out
-
-
-def is_done(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether the folder holds a finished run of these settings."""
-    file = out / "run.json"
-    if not file.exists():
-        return False
-    kept = json.loads(file.read_text())
-    changed = [name for name in settings if kept["settings"].get(name) != settings[name]]
-    if changed:
-        raise ValueError(
-            f"{out} holds a run with another {', '.join(changed)}; "
-            "choose another --out or delete the folder"
-        )
-    return bool(kept["done"])
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint, or None."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
-    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)

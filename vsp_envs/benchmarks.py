@@ -58,13 +58,15 @@ def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
     return boards
 
 
-def benchmark_ids(path: Path) -> frozenset[str]:
+def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
     """Canonical hashes of a public set's boards, which their rotations and reflections share.
+
+    `path` and `name` are those of `read_boards`.
 
     A training stream that draws none of them (`splits.canonical_ids`) has not seen the test.
     """
     kinds: dict[tuple[str, int], list[Layout]] = {}
-    for layout in read_benchmark(path):
+    for layout, *_ in read_boards(path, name):
         kinds.setdefault((layout.task, layout.level), []).append(layout)
     return frozenset(each for kind in kinds.values() for each in canonical_ids(Boards.stack(kind)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -58,3 +58,15 @@ def rotate(image: UInt8, rng: np.random.Generator) -> UInt8:
 PERTURBATIONS: dict[str, Perturbation] = {
     each.__name__: each for each in (colour, noise, blur, jpeg, scale, rotate)
 }
+
+
+def perturb(image: UInt8, kinds: Sequence[str], episode: int) -> UInt8:
+    """The picture after each of `kinds` in turn, as strongly as the number of the episode says."""
+    for number, kind in enumerate(kinds):
+        image = PERTURBATIONS[kind](image, np.random.default_rng([episode, number]))
+    return image
+
+
+def episode_of(rng: np.random.Generator) -> int:
+    """The number of an episode, drawn from the generator of its seed."""
+    return int(rng.integers(1 << 32))

@@ -1,4 +1,7 @@
-"""Task and level by name: `frozenlake:3-5`, `maze:3,6`, `minibehaviour` for the paper's levels."""
+"""Task and level by name: `frozenlake:3-5`, `maze:3,6`, `minibehaviour` for the paper's levels.
+
+A mixture has weights too: `frozenlake:3-5@2` is drawn twice as often as `maze:3`.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,26 @@ def select_kinds(tasks: Sequence[str], levels: Sequence[int] = ()) -> list[Kind]
     if not kinds:
         raise ValueError("no task given; name at least one, for example frozenlake:3")
     return list(kinds)
+
+
+def select_mixture(tasks: Sequence[str]) -> dict[Kind, int]:
+    """The kinds that names select, each with its weight: 1, or the whole number after an `@`.
+
+    A weight holds for every level of its name. Raises ValueError as `select_kinds`, for a weight
+    that is no whole number above 0, and for a kind that is named twice with different weights.
+    """
+    mixture: dict[Kind, int] = {}
+    for name in tasks:
+        selector, at, text = name.partition("@")
+        if at and not (text.isdecimal() and int(text)):
+            raise ValueError(
+                f"a weight is a whole number from 1, as in frozenlake:3@2; got {name!r}"
+            )
+        weight = int(text or 1)
+        for kind in select_kinds([selector]):
+            if mixture.setdefault(kind, weight) != weight:
+                raise ValueError(f"{kind} has the weights {mixture[kind]} and {weight}; give one")
+    return mixture or dict.fromkeys(select_kinds(tasks), 1)
 
 
 def _levels(text: str, name: str) -> list[int]:

@@ -13,7 +13,7 @@ from gymnasium.utils import RecordConstructorArgs
 from vsp_envs.describe import describe
 from vsp_envs.env import PlanningEnv
 from vsp_envs.minigrid_code import encode
-from vsp_envs.perturb import PERTURBATIONS
+from vsp_envs.perturb import PERTURBATIONS, episode_of, perturb
 from vsp_envs.task import Boards, Cell, UInt8, pick_name
 
 Env = gym.Env[Any, Any]
@@ -213,7 +213,7 @@ class Perturbed(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
         """As the environment; a seed fixes the perturbations too."""
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        self._episode = int(self._rng.integers(1 << 32))
+        self._episode = episode_of(self._rng)
         return super().reset(seed=seed, options=options)
 
     def observation(self, observation: Any) -> Any:
@@ -223,6 +223,4 @@ class Perturbed(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
         return self._changed(observation)
 
     def _changed(self, image: UInt8) -> UInt8:
-        for number, kind in enumerate(self.kinds):
-            image = PERTURBATIONS[kind](image, np.random.default_rng([self._episode, number]))
-        return image
+        return perturb(image, self.kinds, self._episode)

@@ -1,0 +1,56 @@
+"""How the boards of an optimizer step are dealt to processes and micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import ceil
+
+from torch.utils.data import Sampler
+
+
+class StepBatches(Sampler[list[int]]):
+    """Indices of the stream, one list a micro-batch; the processes take turns, list by list.
+
+    Step s holds boards s·`batch_size` to (s+1)·`batch_size` − 1 however many processes and
+    micro-batches share them, so neither number changes what is learned from. Neighbours, which are
+    boards of one kind, stay together. Sizes differ by at most one; none is 0, as a process without
+    a batch would leave the others waiting for its gradients.
+    """
+
+    def __init__(self, steps: int, batch_size: int, parts: int) -> None:
+        """`parts` is processes × micro-batches of each."""
+        self.steps, self.stride = steps, batch_size
+        self.cuts = [batch_size * part // parts for part in range(parts + 1)]
+
+    def __len__(self) -> int:
+        return self.steps * (len(self.cuts) - 1)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for first in range(0, self.steps * self.stride, self.stride):
+            for start, end in pairwise(self.cuts):
+                yield list(range(first + start, first + end))
+
+
+def count_micro_batches(batch_size: int, largest: int | None, kinds: int, processes: int) -> int:
+    """Micro-batches of each process in a step: one a kind of boards, or more to stay in `largest`.
+
+    A process's micro-batch is at most `largest` boards (None: any number). Raises ValueError if
+    the processes cannot all have the same number of them.
+    """
+    if batch_size < processes:
+        raise ValueError(
+            f"batch_size {batch_size} leaves some of the {processes} processes without a board; "
+            f"take at least {processes}"
+        )
+    largest = batch_size if largest is None else largest
+    if largest < 1:
+        raise ValueError(f"micro_batch_size must be at least 1, got {largest}")
+    count = kinds * ceil(batch_size / (kinds * processes * largest))
+    count = min(count, batch_size // processes)
+    if ceil(batch_size / (processes * count)) > largest:
+        raise ValueError(
+            f"batch_size {batch_size} cannot be dealt to {processes} processes in as many "
+            f"micro-batches of at most {largest} each; take a multiple of {processes}"
+        )
+    return count

@@ -1,0 +1,83 @@
+"""What a training run shows: a bar with the success rate on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+SHOWN = ("success", "perception", "rollout_success", "reward", "reverse_kl", "loss")
+"""What is shown, in this order, of what is logged."""
+RATES = ("success", "perception", "rollout_success")
+
+
+class ProgressBar(TrainerCallback):
+    """Shows steps, what is left of them, and the latest loss and rates, on stderr."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the run's."""
+        self.name, self.console = name, Console(stderr=True)
+        self.latest: dict[str, float] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Begin at the step that a resumed run goes on from."""
+        self.first, self.began, self.bar = state.global_step, time.perf_counter(), None
+        if not state.is_world_process_zero:
+            return
+        if state.global_step:
+            self._say(f"goes on from step {state.global_step}")
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            facts = TextColumn("{task.fields[facts]}")
+            self.bar = Progress(*columns, TimeRemainingColumn(), facts, console=self.console)
+            self.task = self.bar.add_task(
+                self.name, total=state.max_steps, completed=state.global_step, facts=""
+            )
+            self.bar.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Move the bar."""
+        if self.bar:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Show the latest values; a line of them where there is no terminal."""
+        fresh = {name: logs[name] for name in SHOWN if name in (logs or {})}
+        if not state.is_world_process_zero or not fresh:
+            return
+        self.latest |= fresh
+        if self.bar:
+            self.bar.update(self.task, facts=facts_text(self.latest))
+        else:
+            passed = time.perf_counter() - self.began
+            left = passed / max(1, state.global_step - self.first)
+            left *= state.max_steps - state.global_step
+            step = f"step {state.global_step}/{state.max_steps}"
+            self._say(f"{step}  {facts_text(fresh)}  {passed:.0f} s, {left:.0f} s left")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Leave the terminal as it was."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away, also after an error."""
+        if getattr(self, "bar", None):
+            self.bar.stop()
+            self.bar = None
+
+    def _say(self, text: str) -> None:
+        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+
+def facts_text(logs: Mapping[str, float]) -> str:
+    """For example `success 94.5 %  loss 0.0132`, in the order of `SHOWN`."""
+    return "  ".join(
+        f"{name} {100 * logs[name]:.1f} %" if name in RATES else f"{name} {logs[name]:.4g}"
+        for name in SHOWN
+        if name in logs
+    )

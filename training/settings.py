@@ -1,0 +1,162 @@
+"""The settings that every stage has, and what the Trainer makes of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from training.batches import count_micro_batches
+from training.reporting import trackers
+from vsp_envs.select import Kind, select_mixture
+from vsp_envs.task import pick_name
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings that every stage has."""
+
+    out: Path
+    """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
+    tasks: tuple[str, ...] = ("frozenlake:3",)
+    """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels.
+    `frozenlake:3-5@2` draws each of these levels twice as often as a level without a weight."""
+    split: str = "train"
+    """Split the boards are drawn from."""
+    exclude: tuple[str, ...] = ()
+    """Boards that are never drawn, nor their rotations and reflections: files of canonical hashes,
+    or public test sets such as `vsp:ROOT`."""
+    curriculum: float = 0.0
+    """Share of the steps over which each task goes from its first level to all; 0: all at once."""
+    theme: str = ""
+    """The drawing, or `random` for another one each time; empty: what the model was trained on."""
+    perturb: tuple[str, ...] = ()
+    """Changes to the pictures, drawn for each board: `colour noise blur jpeg scale rotate`."""
+    seed: int = 0
+    """Seed of the boards and of all that is drawn in training."""
+    steps: int = 300
+    """Optimizer steps."""
+    batch_size: int = 64
+    """Boards per optimizer step over all processes, shared among the kinds by their weights."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters on all linear layers of the language model; 0: all weights are
+    trained."""
+    lora_alpha: int = 0
+    """Scale of the adapters; 0: twice the rank."""
+    lora_vision: bool = False
+    """Adapters on the linear layers of the vision tower too."""
+    freeze: tuple[str, ...] = ()
+    """Parts that stay as they are: `vision`, or of it `patch_embedding`, `position_embedding`,
+    `blocks`, `merger`, `deepstack_mergers`; `language`, or of it `embeddings`, `layers`, `head`."""
+    micro_batch_size: int | None = None
+    """Most boards that a process takes through the model at once; None: its share of one kind.
+    Lower it when memory runs out: the step's boards and its gradient stay the same."""
+    gradient_checkpointing: bool = False
+    """Keep no activations for the backward pass and compute them again: less memory, slower."""
+    learning_rate: float = 1e-4
+    """Peak learning rate of the language model."""
+    vision_learning_rate: float | None = None
+    """Peak learning rate of the vision tower; None: the same."""
+    schedule: str = "cosine"
+    """`cosine` (the paper's), or `half-linear`: constant, then linear over the second half."""
+    warmup: float = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+    adam_beta2: float = 0.98
+    """AdamW's second momentum."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    save_every: int = 100
+    """Steps between checkpoints to resume from; the last two are kept."""
+    eval_every: int = 50
+    """Steps between measurements on validation boards; 0: none."""
+    eval_episodes: int = 64
+    """Validation boards per task and level."""
+    workers: int = 0
+    """Processes that reset environments beside the training one."""
+    dtype: str = "float32"
+    """Weights in memory: `float32`, or `bfloat16` to halve them where only adapters are trained."""
+    min_pixels: int = 0
+    """Smaller pictures are enlarged to so many pixels; 0: as the processor has it."""
+    max_pixels: int = 0
+    """Larger pictures are reduced to so many pixels; 0: as the processor has it."""
+    report_to: tuple[str, ...] = ()
+    """Where curves go beside `run.json`: `tensorboard`, `wandb`, `trackio`, `swanlab`."""
+    on_nan: str = "stop"
+    """A step whose gradient is not finite: `stop`, or `skip` it and go on."""
+
+    def kinds(self) -> list[Kind]:
+        """The kinds of boards that `tasks` selects."""
+        return list(self.mixture())
+
+    def mixture(self) -> dict[Kind, int]:
+        """The kinds with their weights."""
+        return select_mixture(self.tasks)
+
+    def parts(self) -> int:
+        """Micro-batches that a step falls into by itself: boards of one kind, without padding."""
+        return sum(self.mixture().values())
+
+
+SCHEDULES = ("cosine", "half-linear")
+
+
+def training_arguments(config: TrainingConfig) -> TrainingArguments:
+    """The Trainer's arguments. What a launcher has set for the processes is kept."""
+    accumulation = micro_batches(config)
+    schedule: dict[str, Any] = {"lr_scheduler_type": "cosine"}
+    if pick_name("schedule", config.schedule, SCHEDULES) == "half-linear":
+        decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
+        schedule = {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": decay}
+    return TrainingArguments(
+        output_dir=str(config.out / "checkpoints"),
+        max_steps=config.steps,
+        per_device_train_batch_size=ceil(config.batch_size / (processes() * accumulation)),
+        gradient_accumulation_steps=accumulation,
+        gradient_checkpointing=config.gradient_checkpointing,
+        # A step may show the vision tower nothing, and then leaves it alone.
+        ddp_find_unused_parameters=True,
+        learning_rate=config.learning_rate,
+        warmup_steps=int(config.warmup * config.steps),
+        max_grad_norm=config.clip,
+        save_steps=config.save_every,
+        save_total_limit=2,
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        dataloader_num_workers=config.workers,
+        remove_unused_columns=False,
+        report_to=trackers(config.report_to),
+        run_name=config.out.name,
+        seed=config.seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=torch.cuda.is_available(),
+        **schedule,
+    )
+
+
+def processes() -> int:
+    """Processes that train together, as the launcher has it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def micro_batches(config: TrainingConfig) -> int:
+    """Micro-batches of each process in a step."""
+    parts = config.parts()
+    return count_micro_batches(config.batch_size, config.micro_batch_size, parts, processes())
+
+
+def block_size(config: TrainingConfig) -> int:
+    """Boards of each kind in a step. Raises ValueError if the batch cannot be divided."""
+    kinds = len(config.kinds())
+    if config.batch_size % kinds:
+        raise ValueError(
+            f"batch_size {config.batch_size} cannot be divided evenly among {kinds} kinds of "
+            f"boards; take a multiple of {kinds}"
+        )
+    return config.batch_size // kinds

@@ -20,8 +20,19 @@ from agents.prompts import text_prompt, visual_prompt
 from vsp_envs import Layout, get_task
 from vsp_envs.episode import Episode, score_episode
 from vsp_envs.task import pick_name
+from vsp_envs.vector import PlanningVectorEnv
 
-__all__ = ["INPUTS", "Case", "Episode", "episode", "live_env", "observe", "play", "prompt_of"]
+__all__ = [
+    "INPUTS",
+    "Case",
+    "Episode",
+    "episode",
+    "live_env",
+    "live_envs",
+    "observe",
+    "play",
+    "prompt_of",
+]
 
 INPUTS = ("image", "text")
 Game = Generator[Request, Reply, Episode]
@@ -55,6 +66,17 @@ def live_env(task: str, level: int, view: View, split: str | None = None) -> gym
         split=split,
         observation="image",
     )
+
+
+@lru_cache(maxsize=64)
+def live_envs(
+    task: str, level: int, view: View, split: str | None, count: int
+) -> PlanningVectorEnv:
+    """`count` environments in one, each equal to a `live_env`. Shared: reset them before use."""
+    return PlanningVectorEnv(
+        count, task, infos=False, level=level, image_size=view.pixels(level), theme=view.theme,
+        split=split, observation="image",
+    )  # fmt: skip
 
 
 def observe(layout: Layout, view: View) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from agents.agent import Prompt
+from agents.processor import ImageTextProcessor
 
 Batch = dict[str, torch.Tensor]
 
@@ -20,10 +21,18 @@ def encode_prompts(
     `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
     `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
     """
-    texts = [chat_text(processor, prompt) for prompt in prompts]
+    # Visual prompts are alike but for their images: each different one is written out once.
+    keys = [repr(prompt.messages) for prompt in prompts]
+    chats = {
+        key: chat_text(processor, prompt)
+        for key, prompt in dict(zip(keys, prompts, strict=True)).items()
+    }
+    texts = [chats[key] for key in keys]
     if openings is not None:
         texts = [text + opening for text, opening in zip(texts, openings, strict=True)]
     images = [image for prompt in prompts for image in prompt.images]
+    if isinstance(processor, ImageTextProcessor):
+        return processor.encode(texts, images)
     inputs = processor(
         text=texts,
         images=images or None,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from transformers import Qwen3VLProcessor
 
 # Imported by module path: the class picker at the top of transformers wants torchvision.
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from agents.pixels import patches
 
 
 class ImageTextProcessor(Qwen3VLProcessor):
@@ -20,6 +25,33 @@ class ImageTextProcessor(Qwen3VLProcessor):
     ) -> None:
         """Same parts as the parent, less the video processor."""
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
+
+    def encode(self, texts: Sequence[str], images: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """What a call returns that pads on the left, sooner: equal texts are tokenised once.
+
+        The chats of visual prompts are equal but for their pictures.
+        """
+        pictures = patches(self.image_processor, images)._asdict() if images else {}
+        parts = [text.split(self.image_token) for text in texts]
+        if sum(map(len, parts)) - len(parts) != len(images):
+            raise ValueError(f"{len(images)} images for other than that many {self.image_token}")
+        areas = pictures["image_grid_thw"].prod(1) if images else np.zeros(0, int)
+        counts = iter((areas // self.image_processor.merge_size**2).tolist())
+        whole = [
+            first + "".join(self.image_token * next(counts) + part for part in rest)
+            for first, *rest in parts
+        ]
+        different = list(dict.fromkeys(whole))
+        rows = dict(zip(different, self.tokenizer(different).input_ids, strict=True))
+        longest = max(map(len, rows.values()))
+        ids = np.full((len(whole), longest), self.tokenizer.pad_token_id)
+        attended = np.zeros_like(ids)
+        for place, text in enumerate(whole):
+            begin = longest - len(rows[text])
+            ids[place, begin:], attended[place, begin:] = rows[text], 1
+        seen = (ids == self.image_token_id).astype(np.int64)
+        made = {"input_ids": ids, "attention_mask": attended, "mm_token_type_ids": seen, **pictures}
+        return {name: torch.from_numpy(each) for name, each in made.items()}
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> Any:
         """Save with a word on videos too, without which vLLM and the stock processor do not load.

@@ -1,0 +1,56 @@
+"""From an index to a model's inputs, many at a time: the same as one at a time, only sooner."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.agent import View
+from agents.encoding import chat_text, encode_prompts
+from agents.pixels import patches
+from agents.rollouts import live_env
+from training.boards import LiveBoards
+from training.tiny import build_tiny
+from vsp_envs.select import select_kinds
+
+
+@pytest.mark.parametrize("view", [View(cell_pixels=32), View(image_size=64, theme="random")])
+def test_a_batch_of_boards_holds_what_live_environments_show_one_by_one(view: View) -> None:
+    kinds = select_kinds(["frozenlake:3-4", "maze:3", "minibehaviour:5"])
+    boards = LiveBoards(kinds, view, "train", seed=3, size=24, block=3)
+    for index, board in enumerate(boards.__getitems__(range(24))):
+        kind = kinds[index // 3 % len(kinds)]
+        env = live_env(kind.task, kind.level, view, "train")
+        seed = np.random.SeedSequence([3, index]).generate_state(1)[0]
+        image, _ = env.reset(seed=int(seed))
+        assert board.layout == env.unwrapped.layout  # type: ignore[attr-defined]
+        assert np.array_equal(board.image, image)
+
+
+@pytest.mark.parametrize("sides", [[96, 96], [256], [64, 96, 128]])
+def test_pictures_become_the_patches_of_the_stock_processor(sides: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (side, side, 3), np.uint8) for side in sides]
+    stock = build_tiny("S").processor.image_processor
+    ours, theirs = patches(stock, images), stock(images, return_tensors="np")
+    for name, part in ours._asdict().items():
+        assert np.array_equal(part, theirs[name]) and part.dtype == theirs[name].dtype
+
+
+def test_prompts_become_the_inputs_of_the_stock_processor() -> None:
+    processor = build_tiny("S").processor
+    kinds = select_kinds(["frozenlake:3-4", "maze:3"])
+    small = View(style="brief", cell_pixels=32)
+    boards = LiveBoards(kinds, small, "train", 0, 9, 3).__getitems__(range(9))
+    for view in (small, View()):
+        for input in ("image", "text"):
+            prompts = [board.prompt(input, "plan", view) for board in boards]
+            ours = encode_prompts(processor, prompts)
+            theirs = processor(
+                text=[chat_text(processor, prompt) for prompt in prompts],
+                images=[image for prompt in prompts for image in prompt.images] or None,
+                padding=True, padding_side="left", return_tensors="pt",
+                return_mm_token_type_ids=True,
+            )  # fmt: skip
+            assert ours.keys() == theirs.keys()
+            for name, part in ours.items():
+                assert torch.equal(part, theirs[name]) and part.dtype == theirs[name].dtype

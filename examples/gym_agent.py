@@ -1,6 +1,6 @@
 """An agent of your own: plain `gym.make`, nothing but the picture.
 
-    python examples/gym_agent.py --task Maze --level 4 --episodes 50
+    python -m examples.gym_agent --task Maze --level 4 --episodes 50
 
 Put your agent in the place of `Curious`, which explores: it plays what it has played least often
 in front of the same picture.

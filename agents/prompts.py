@@ -105,7 +105,8 @@ def position_words(layout: Layout, played: Sequence[Action], state: int, told: s
     if not played:
         return told
     moves, cell = _moves(layout, played), state_cell(layout, state)
-    carrying = ", the printer in hand" if state >= layout.level**2 else ""
+    thing = get_task(layout.task).in_hand if state // layout.level**2 == 1 else ""
+    carrying = f", the {thing} in hand" if thing else ""
     return f"{told}\nPlayed so far: {moves}. The player is now at {cell}{carrying}.".strip()
 
 

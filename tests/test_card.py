@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from vsp_envs import TASKS
-from vsp_envs.card import FOLDER, MOTION, SHEET, card, field_docs, motion, sheet
+from vsp_envs.card import MOTION, SHEET, card, field_docs, folder, motion, sheet
 from vsp_envs.settings import Settings
 
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -21,7 +19,7 @@ HEADINGS = [
 
 @every_task
 def test_the_card_in_the_folder_is_what_the_code_makes(task: str) -> None:
-    written = (FOLDER / task / "README.md").read_text()
+    written = (folder(TASKS[task]) / "README.md").read_text()
     assert written == card(TASKS[task]), "run `python -m vsp_envs.card`"
 
 
@@ -38,7 +36,7 @@ def test_a_card_has_gymnasiums_headings_and_names_every_action_key_and_theme(tas
 @every_task
 def test_the_animated_picture_plays_a_shortest_plan(task: str) -> None:
     frames = motion(TASKS[task])
-    with Image.open(FOLDER / task / MOTION) as file:
+    with Image.open(folder(TASKS[task]) / MOTION) as file:
         assert file.n_frames == len(frames)
         for i in (0, len(frames) - 1):
             file.seek(i)
@@ -49,7 +47,7 @@ def test_the_animated_picture_plays_a_shortest_plan(task: str) -> None:
 @every_task
 def test_the_contact_sheet_has_a_row_per_theme(task: str) -> None:
     made = sheet(TASKS[task])
-    with Image.open(FOLDER / task / SHEET) as file:
+    with Image.open(folder(TASKS[task]) / SHEET) as file:
         assert (file.height, file.width) == made.shape[:2]
     assert made.shape[0] == len(TASKS[task].themes) * (256 + 12)
 
@@ -61,5 +59,6 @@ def test_every_argument_is_documented() -> None:
 
 
 def test_the_pictures_are_small() -> None:
-    files = [*Path(FOLDER).rglob("*.gif"), *Path(FOLDER).rglob("*.png")]
+    folders = [folder(task) for task in TASKS.values()]
+    files = [file for each in folders for file in (each / MOTION, each / SHEET)]
     assert files and all(file.stat().st_size < 250_000 for file in files)

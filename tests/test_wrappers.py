@@ -33,6 +33,7 @@ WRAPS: dict[str, Wrap] = {
     "image": ImageOnly,
     "symbolic": SymbolicOnly,
     "flat": FlatSymbolic,
+    "flat one-hot": lambda env: FlatSymbolic(env, one_hot=True),
     "text": TextObservation,
     "distance": DistanceReward,
     "history": History,
@@ -73,8 +74,9 @@ def test_image_only_and_symbolic_only_are_the_parts(task: str) -> None:
 
 
 @every_task
-def test_the_flat_vector_tells_all_states_of_a_board_apart(task: str) -> None:
-    env = FlatSymbolic(made(task, level=5, observation="symbolic"))
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_the_flat_vector_tells_all_states_of_a_board_apart(task: str, one_hot: bool) -> None:
+    env = FlatSymbolic(made(task, level=5, observation="symbolic"), one_hot)
     assert isinstance(env.observation_space, spaces.Box)
     assert len(env.observation_space.shape) == 1
     seen = {}
@@ -88,6 +90,14 @@ def test_the_flat_vector_tells_all_states_of_a_board_apart(task: str) -> None:
     assert len(seen) > 2
     assert all(len(vectors) == 1 for vectors in seen.values())
     assert len(set().union(*seen.values())) == len(seen)
+
+
+def test_a_one_hot_vector_has_a_one_for_every_number_of_the_state() -> None:
+    env = on(lake("SF HG"), lambda env: FlatSymbolic(env, one_hot=True), level=2)
+    flat = env.observation(env.unwrapped.observation_space.sample())  # type: ignore[attr-defined]
+    level, grid, places = 3, 2 * 2 * 5, 2 * 2
+    assert flat.shape == (level + grid + 2 * places,)
+    assert set(flat.tolist()) == {0.0, 1.0} and flat.sum() == 1 + 4 + 2 + 2
 
 
 def test_the_text_says_where_play_stands() -> None:

@@ -19,7 +19,6 @@ from vsp_envs.solve import compile_layout
 from vsp_envs.task import Layout, Outcome, Task, UInt8
 from vsp_envs.tasks import TASKS
 
-FOLDER = Path(__file__).parent / "tasks"
 MOTION, SHEET = "episode.gif", "themes.png"
 
 
@@ -55,7 +54,7 @@ def _head(task: Task, env: PlanningEnv) -> str:
 | Make | `gym.make("{task.id}")`, `gym.make_vec("{task.id}", 64)` |
 | Action space | `{env.action_space}` |
 | Observation space | `Dict` of `image` and `symbolic`, see below |
-| Levels | sides of {task.min_level} to 32 cells; the paper's are {levels} |
+| Levels | sides of {task.min_level} to 32 cells; {levels} unless others are asked for |
 
 *This page is made from the code by `python -m vsp_envs.card`.*"""
 
@@ -159,11 +158,15 @@ def field_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def write(folder: Path = FOLDER) -> None:
+def folder(task: Task) -> Path:
+    """Where the task's own files stand, in this package or another."""
+    return Path(inspect.getfile(task.load)).parent
+
+
+def write() -> None:
     """Card, animated picture and contact sheet of every task into the task's folder."""
     for task in TASKS.values():
-        place = folder / task.name
-        place.mkdir(parents=True, exist_ok=True)
+        place = folder(task)
         (place / "README.md").write_text(card(task))
         frames = [Image.fromarray(frame) for frame in motion(task)]
         frames = [frame.quantize(64, dither=Image.Dither.NONE) for frame in frames]

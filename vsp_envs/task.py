@@ -163,7 +163,8 @@ class Task:
     actions: tuple[Action, ...]
     """Legal actions; their values are 0, 1, 2, …"""
     paper_levels: tuple[int, ...]
-    """Side lengths that MGSD (arXiv 2606.06076) trains and tests on."""
+    """Side lengths played unless others are asked for; for the paper's tasks those that MGSD
+    (arXiv 2606.06076) trains and tests on."""
     min_level: int
     """Smallest side length on which the task has a board."""
     landmarks: tuple[str, ...]
@@ -221,6 +222,8 @@ class Task:
     """Kind of drawing → folder → painter: the theme is then called `kind:folder`."""
     difficulty: Callable[[int], tuple[int, int]] | None = None
     """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
+    in_hand: str = ""
+    """What the agent holds in the second phase; empty: nothing."""
 
     def __reduce__(self) -> tuple[Callable[[str], Task], tuple[str]]:
         return get_task, (self.name,)  # a copied or pickled task is the task

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
 
 from vsp_envs.describe import describe
 from vsp_envs.env import PlanningEnv
@@ -63,30 +65,43 @@ def _part(env: Env, name: str) -> spaces.Space[Any]:
 class FlatSymbolic(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     """The symbolic state as one float32 vector, numbers one-hot: for learners that refuse Dicts.
 
-    `env` observes `both` or `symbolic`. Grids and positions are scaled to [-1, 1] by their bounds.
+    `env` observes `both` or `symbolic`. Grids and positions are scaled to [-1, 1] by their bounds;
+    with `one_hot` they too are one-hot, entry by entry, which networks learn from much faster.
     """
 
-    def __init__(self, env: Env) -> None:
-        RecordConstructorArgs.__init__(self)
+    def __init__(self, env: Env, one_hot: bool = False) -> None:
+        RecordConstructorArgs.__init__(self, one_hot=one_hot)
         super().__init__(env)
         space = planning_env(env).settings.observation_space()
         if isinstance(space, spaces.Dict) and "symbolic" in space.spaces:
             space = space["symbolic"]
         if not isinstance(space, spaces.Dict):
             raise ValueError('FlatSymbolic needs observation="both" or "symbolic"')
-        self._parts = dict(space.spaces)
-        length = sum(spaces.flatdim(part) for part in self._parts.values())
+        self._parts, self._one_hot = dict(space.spaces), one_hot
+        zero = {name: np.zeros(part.shape, part.dtype) for name, part in self._parts.items()}
+        length = len(self.observation(zero))
         self.observation_space = spaces.Box(-1, 1, (length,), np.float32)
 
     def observation(self, observation: Any) -> Any:
         """All parts in the order of the space, one after another."""
         symbolic = observation.get("symbolic", observation)
-        flat = []
-        for name, part in self._parts.items():
-            values = np.asarray(spaces.flatten(part, symbolic[name]), np.float32)
-            scale = float(part.high.max()) if isinstance(part, spaces.Box) else 1.0
-            flat.append(values / max(1.0, scale))
-        return np.concatenate(flat)
+        return np.concatenate(
+            [_flat(part, symbolic[name], self._one_hot) for name, part in self._parts.items()]
+        )
+
+
+def _flat(part: spaces.Space[Any], value: Any, one_hot: bool) -> NDArray[np.float32]:
+    if not isinstance(part, spaces.Box):
+        return np.asarray(spaces.flatten(part, value), np.float32)
+    low, high = int(part.low.min()), int(part.high.max())
+    if one_hot:
+        return _eye(high - low + 1)[np.ravel(value).astype(np.int64) - low].ravel()
+    return np.ravel(value).astype(np.float32) / max(1.0, high)
+
+
+@lru_cache(maxsize=16)
+def _eye(size: int) -> NDArray[np.float32]:
+    return np.eye(size, dtype=np.float32)
 
 
 class TextObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):

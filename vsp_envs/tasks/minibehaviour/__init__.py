@@ -33,4 +33,5 @@ TASK = Task(
     questions=perceive.questions,
     notes=words.CARD,
     difficulty=generate.difficulty,
+    in_hand="printer",
 )

@@ -1,0 +1,24 @@
+"""What to ask about a picture of KeyDoor, and the true answers."""
+
+from vsp_envs.task import Cell, Layout, Question
+from vsp_envs.wording import actions_text, cells_text, legal_actions
+
+from .rules import WALL
+
+
+def questions(layout: Layout) -> list[Question]:
+    """Size, agent, key, door, goal and walls fix the board; the legal moves follow."""
+    level = layout.level
+    walls = [Cell(*divmod(i, level)) for i, code in enumerate(layout.grid) if code == WALL]
+    where = [
+        Question(name, f"In which cell is the {name}?", str(layout.cell(landmark)), True)
+        for name, landmark in (
+            ("agent", "start"), ("key", "key"), ("door", "door"), ("goal", "goal"),
+        )
+    ]  # fmt: skip
+    return [
+        Question("size", "How many cells long is a side of the room?", str(level), True),
+        *where,
+        Question("walls", "Which cells are walls, row by row?", cells_text(walls), True),
+        Question("moves", "What can the agent do now?", actions_text(legal_actions(layout)), False),
+    ]

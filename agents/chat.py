@@ -35,15 +35,12 @@ def read_completion(body: bytes) -> Completion:
         answer = json.loads(body)
         text = answer["choices"][0]["message"]["content"] or ""
         usage = answer.get("usage") or {}
+        if not isinstance(text, str):
+            raise TypeError
         prompt, new = (_count(usage.get(f"{each}_tokens")) for each in ("prompt", "completion"))
-        return Completion(whole(text), prompt, new, str(answer.get("model") or ""))
+        return Completion(text, prompt, new, str(answer.get("model") or ""))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise ValueError("no chat completion") from None
-
-
-def whole(text: str) -> str:
-    """Text that a file can hold: halves of surrogate pairs, which JSON may name, become `?`."""
-    return text.encode(errors="replace").decode()
 
 
 def _count(tokens: Any) -> int:

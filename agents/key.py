@@ -35,5 +35,4 @@ class Key(NamedTuple):
 
     def line(self, text: str) -> str:
         """What a server said, as a line for an error: without any part of a key, and not long."""
-        text = _BEARER.sub(r"\1[key]", self.hide(" ".join(text.split())))
-        return text.encode(errors="replace").decode()[:300]
+        return _BEARER.sub(r"\1[key]", self.hide(" ".join(text.split())))[:300]

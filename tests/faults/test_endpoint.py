@@ -68,7 +68,7 @@ def test_every_case_is_answered_or_has_failed_with_its_reason(long, tmp_path, re
     """30 % of the calls of an evaluation answered with 429, 500, 404, a hang, a drip, a dropped
     connection, cut JSON, a cut body, no choice, 10 MB, a body without end, two answers
     for one, or another model."""
-    episodes = 10_000 if long else 200
+    episodes = 3_000 if long else 200
     with bad_endpoint() as (url, counts):
         results = planning.evaluate(
             agent(url), [Kind("frozenlake", 8)], None, episodes, out=tmp_path / "run"

@@ -11,7 +11,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-vllm lint docs clean
+.PHONY: help install demo test test-vllm lint docs test-faults clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -26,6 +26,9 @@ demo: $(INSTALLED) ## train a tiny model by the whole method and report; LEVEL=4
 # One thread to a worker: two workers with a thread per core each would fight for the cores.
 test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-n 0 -k maze"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-faults: $(INSTALLED) ## run the fault tests in full and write docs/reliability.md; some ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --faults tests/faults
 
 # A real vLLM on CPUs, in an environment of its own: one person's build of it, so no dependency of
 # the project (see tests/engine/requirements.txt). Where it cannot be installed there is nothing to

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from vsp_envs.episode import storable
 from vsp_envs.task import Layout
 
 
@@ -68,6 +69,11 @@ class Reply:
     """The sampled tokens, the end token included, from backends that run in this process."""
     logprobs: tuple[float, ...] = ()
     """The log-probability of each of `ids`, at the sampling temperature."""
+
+    def __post_init__(self) -> None:
+        # Any text may come out of an agent; what is kept must be text that a file can hold.
+        object.__setattr__(self, "text", storable(self.text))
+        object.__setattr__(self, "error", storable(self.error))
 
 
 class Agent(Protocol):

@@ -7,15 +7,21 @@ httpx 0.44 ms and the openai SDK 1.6 ms; `benchmarks/evaluation.py` compares who
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import random
+import select
+import socket
 import ssl
 import time
 from collections import deque
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+MOST_BYTES = 2**22
+"""Longest answer that is read. A completion of 100 000 tokens has a tenth of that."""
 
 
 class Response(NamedTuple):
@@ -30,7 +36,7 @@ class Server:
     """One base URL. Safe to use from many threads; each request takes a connection of its own."""
 
     def __init__(self, base_url: str, timeout: float) -> None:
-        """`timeout` is the longest silence in seconds. Raises ValueError for what is no URL."""
+        """`timeout` is for a whole answer, in seconds. Raises ValueError for what is no URL."""
         self._idle: deque[http.client.HTTPConnection] = deque()
         self.url = read_url(base_url)
         self.timeout = timeout
@@ -56,10 +62,14 @@ class Server:
         self.close()
 
     def _take(self) -> http.client.HTTPConnection | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if not _is_readable(connection.sock):
+                return connection
+            connection.close()  # it was closed, or holds what nobody asked for
 
     def _ask(
         self,
@@ -71,15 +81,17 @@ class Server:
         try:
             if connection.sock is None:
                 connection.connect()
+            connection.sock.settimeout(self.timeout)
             # `connection.request` would send head and body apart: two calls of the system.
             connection.sock.sendall(self._head(path, len(body), headers) + body)
-            answer = http.client.HTTPResponse(connection.sock, method="POST")
+            incoming = _Incoming(connection.sock, self.timeout)
+            answer = http.client.HTTPResponse(cast(Any, incoming), method="POST")
             answer.begin()
-            response = Response(answer.status, answer.headers, answer.read())
+            response = Response(answer.status, answer.headers, _read_all(answer))
         except BaseException:
             connection.close()
             raise
-        if answer.will_close:
+        if answer.will_close or incoming.has_more():
             connection.close()
         else:
             self._idle.append(connection)
@@ -103,15 +115,75 @@ class Server:
         return connection
 
 
+class _Incoming(io.RawIOBase):
+    """What arrives on a socket, to be read like one: no longer than a time and MOST_BYTES.
+
+    The timeout of a socket alone is for each piece that arrives: a server may drip, or never end.
+    """
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._socket, self._end, self._left = sock, time.monotonic() + seconds, MOST_BYTES
+        self._file, self._over = _Open(self), False
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return self._file
+
+    def has_more(self) -> bool:
+        """Whether more came than was read: the next answer would be taken for another request's."""
+        self._over = True
+        return bool(self._file.peek())
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._over:
+            return None
+        seconds = self._end - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(seconds)
+        count = self._socket.recv_into(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise OSError(f"the answer is longer than {MOST_BYTES} bytes")
+        return count
+
+
+class _Open(io.BufferedReader):
+    def close(self) -> None:
+        pass  # what it holds is looked at once more when the answer is read
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    try:
+        return bool(select.select([sock], [], [], 0)[0])
+    except ValueError:  # closed, or more files than select can watch
+        return True
+
+
+def _read_all(answer: http.client.HTTPResponse) -> bytes:
+    # In pieces: `answer.read()` takes as much memory as the server says that there will be.
+    body = b"".join(iter(lambda: answer.read1(2**16), b""))
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return body
+
+
 def read_url(url: str) -> SplitResult:
     """A base URL. Raises ValueError for another scheme, and for a key or password inside it."""
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query:
+    if "@" in url or "?" in url or "#" in url:
         raise ValueError(
-            f"the base URL of {parts.hostname} holds a user, password or query, which would be "
-            "written into the run's config; keys come from the environment alone"
+            "a base URL may hold no user, password, query or fragment, which would be written into "
+            "the run's config; keys come from the environment alone"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # raises, like reading a port that is none
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = None
+    if not known:
         raise ValueError(f"{url!r} is no base URL; one looks like http://127.0.0.1:8000/v1")
     return parts
 
@@ -134,7 +206,7 @@ def asked_wait(response: Response) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from agents.agent import Prompt, Reply, Request, View
+from agents.agent import Reply, Request, View
+from agents.chat import chat_messages, read_completion
 from agents.http import Response, Server, asked_wait, backoff, read_url
+from agents.key import Key
 from agents.sampling import Sampling
-from vsp_envs.png import data_url
 
 AGAIN = (408, 409, 425, 429)
 """Statuses that may pass, beside all from 500 on."""
-FATAL = (401, 403, 404)
-"""Statuses that every request would get: a wrong key, model or path."""
+REFUSALS = (401, 403, 404)
+"""Statuses that every request will get: a wrong key, model or path. But see `_ask`."""
+MOST_REFUSALS = 2
+"""How often a request is refused before all are given up, while no other is answered."""
 
 
 class EndpointError(ValueError):
@@ -45,13 +47,16 @@ class Endpoint:
     concurrency: int = 32
     """Requests under way at once, over all servers."""
     timeout: float = 300.0
-    """Longest silence of a server in seconds before the request counts as failed."""
+    """Seconds from a request to the end of its answer before it counts as failed."""
     retries: int = 6
     """How often a request that failed in passing is sent again."""
     patience: float = 900.0
     """Seconds after which a request that is held off by a rate limit has failed."""
     prices: tuple[float, float] = (0.0, 0.0)
     """Dollars per million tokens of prompt and of reply, to count the cost."""
+    answers_as: str = ""
+    """Name under which the endpoint answers, where it is another than the model's (an alias).
+    Versions of the name need none: `gpt-x` may answer as `gpt-x-2026-01-01`."""
     request: str = "{}"
     """More fields of the request, as JSON; null takes one out, for models that want another:
     `{"max_tokens": null, "max_completion_tokens": 512}`."""
@@ -87,6 +92,9 @@ class OpenAIAgent:
         self.concurrency = endpoint.concurrency
         self._lanes = [_Lane(url, endpoint.timeout) for url in endpoint.base_urls]
         self._choosing = threading.Lock()
+        self._answered = 0.0  # when the last good answer came
+        self._key = Key(endpoint.key_variable)
+        self._key.read()
 
     def settings(self) -> dict[str, Any]:
         """What its replies depend on: the model, the request and the draw; never the key."""
@@ -106,8 +114,9 @@ class OpenAIAgent:
 
     def _ask(self, request: Request) -> Reply:
         body = json.dumps(self.body(request)).encode()
-        give_up = time.monotonic() + self.endpoint.patience
-        failures = attempt = 0
+        began = time.monotonic()
+        give_up = began + self.endpoint.patience
+        failures = refusals = attempt = 0
         while True:
             lane = self._enter()
             try:
@@ -115,11 +124,18 @@ class OpenAIAgent:
             finally:
                 self._leave(lane)
             if isinstance(outcome, Reply):
+                self._answered = time.monotonic()
                 return outcome
             failures += not outcome.limited
+            refusals += outcome.refused
             wait = backoff(attempt) if outcome.wait is None else outcome.wait
             late = time.monotonic() + wait > give_up
-            if outcome.final or failures > self.endpoint.retries or late:
+            over = outcome.final or failures > self.endpoint.retries or late
+            # A gateway that is out of order refuses in passing: while others are answered, go on.
+            alone = refusals > MOST_REFUSALS and self._answered < began
+            if outcome.refused and (alone or (over and not self._answered)):
+                raise EndpointError(f"{lane.url}: {outcome.text}")
+            if over:
                 return Reply(error=outcome.text)
             if outcome.closed:
                 lane.open_at = max(lane.open_at, time.monotonic() + wait)
@@ -131,20 +147,19 @@ class OpenAIAgent:
         try:
             response = lane.server.post("/chat/completions", body, self._headers())
         except (OSError, http.client.HTTPException) as error:
-            return _Failure(f"{type(error).__name__}: {error}", closed=True)
+            return _Failure(self._key.line(f"{type(error).__name__}: {error}"), closed=True)
         if response.status == 200:
             return self._read(response)
         said = f"HTTP {response.status}: {self._excerpt(response)}"
-        if response.status in FATAL:
-            raise EndpointError(f"{lane.url} answers {said}")
-        limited = response.status == 429
-        passing = response.status in AGAIN or response.status >= 500
+        limited, refused = response.status == 429, response.status in REFUSALS
+        passing = refused or response.status in AGAIN or response.status >= 500
         return _Failure(
             said,
             wait=asked_wait(response),
             final=not passing or "insufficient_quota" in said,
             limited=limited,
             closed=limited or response.status == 503,
+            refused=refused,
         )
 
     def body(self, request: Request) -> dict[str, Any]:
@@ -161,10 +176,7 @@ class OpenAIAgent:
         return {name: value for name, value in whole.items() if value is not None}
 
     def _headers(self) -> dict[str, str]:
-        key = os.environ.get(self.endpoint.key_variable, "")
-        return {"Content-Type": "application/json"} | (
-            {"Authorization": f"Bearer {key}"} if key else {}
-        )
+        return {"Content-Type": "application/json", **self._key.header()}
 
     def _enter(self) -> _Lane:
         """The lane with the fewest requests among those that are open, or that open first."""
@@ -180,22 +192,27 @@ class OpenAIAgent:
         with self._choosing:
             lane.under_way -= 1
 
-    def _read(self, response: Response) -> Reply:
+    def _read(self, response: Response) -> Reply | _Failure:
         try:
-            answer = json.loads(response.body)
-            text = answer["choices"][0]["message"]["content"] or ""
-            usage = answer.get("usage") or {}
-            prompt, new = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return Reply(error=f"no chat completion: {self._excerpt(response)}")
+            text, prompt, new, model = read_completion(response.body)
+        except ValueError:
+            return _Failure(f"no chat completion: {self._excerpt(response)}")
+        if not self._is_asked(model):
+            named = self._key.line(model)
+            text = f"the answer is of another model, {named}; if that is it, --answers-as names it"
+            return _Failure(text, refused=True)
         per_prompt, per_new = self.endpoint.prices
         cost = (prompt * per_prompt + new * per_new) / 1e6
-        return Reply(text, new, prompt_tokens=prompt, cost=cost)
+        return Reply(self._key.hide(text), new, prompt_tokens=prompt, cost=cost)
+
+    def _is_asked(self, model: str) -> bool:
+        """Whether a name is the model's or that of a version of it, owners aside."""
+        names = (self.endpoint.answers_as or self.model, model)
+        asked, answers = (name.rpartition("/")[2].lower() for name in names)
+        return asked in answers or answers in asked
 
     def _excerpt(self, response: Response) -> str:
-        text = " ".join(response.body.decode(errors="replace").split())
-        key = os.environ.get(self.endpoint.key_variable, "")
-        return (text.replace(key, "[key]") if key else text)[:300]
+        return self._key.line(response.body[: 2**16].decode(errors="replace"))
 
 
 class _Failure(NamedTuple):
@@ -210,6 +227,8 @@ class _Failure(NamedTuple):
     """A rate limit: no fault, and none of the retries."""
     closed: bool = False
     """Nobody should ask this server meanwhile."""
+    refused: bool = False
+    """Nobody will get an answer here, unless it passes."""
 
 
 class _Lane:
@@ -218,18 +237,3 @@ class _Lane:
     def __init__(self, url: str, timeout: float) -> None:
         self.url, self.server = url, Server(url, timeout)
         self.under_way, self.open_at = 0, 0.0
-
-
-def chat_messages(prompt: Prompt, level: int) -> list[dict[str, Any]]:
-    """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
-    urls = iter([data_url(image, level) for image in prompt.images])
-    return [
-        {"role": message["role"], "content": [_part(item, urls) for item in message["content"]]}
-        for message in prompt.messages
-    ]
-
-
-def _part(item: Mapping[str, Any], urls: Any) -> dict[str, Any]:
-    if item["type"] == "image":
-        return {"type": "image_url", "image_url": {"url": next(urls)}}
-    return {"type": "text", "text": item["text"]}

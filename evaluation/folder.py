@@ -15,7 +15,7 @@ from typing import Any
 
 import vsp_envs
 from evaluation.metrics import Record
-from vsp_envs.episode import read_replies
+from vsp_envs.episode import read_replies, storable
 
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
 
@@ -43,7 +43,7 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
 
     Raises ValueError if the folder holds a run of other settings.
     """
-    settings = json.loads(json.dumps(settings))
+    settings = json.loads(storable(json.dumps(settings, ensure_ascii=False)))
     if (path / "config.json").is_file():
         held = read_json(path / "config.json").get("settings", {})
         other = [name for name in {**held, **settings} if held.get(name) != settings.get(name)]
@@ -79,6 +79,7 @@ def write_json(path: Path, data: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write all of a file or nothing: a reader never sees half of it."""
+    text = storable(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
     draft.write_text(text)

@@ -19,7 +19,12 @@ SERIES = ("#3f7fd6", "#d9782b", "#2f9b72", "#9a6bd0", "#c9588f", "#8a8f98", "#b0
 """Line colours that are legible on white and on black."""
 _INK, _GRID = "#010203", "#040506"  # stand-ins that `svg` turns into the page's own colours
 _STYLE: dict[Any, Any] = {
-    **{"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10},
+    **{
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.size": 10,
+    },
     **{"text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK},
     **{"xtick.color": _INK, "ytick.color": _INK, "axes.edgecolor": _GRID, "grid.color": _GRID},
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True},

@@ -1,4 +1,4 @@
-"""What several test files share: the tiny model, built once."""
+"""What several test files share: the tiny model, and the option that runs fault tests in full."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,12 @@ import pytest
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--faults", action="store_true", help="run tests/faults in full and write what they measure"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ def test_retry_after_may_be_a_date():
 
     soon = datetime.now(UTC) + timedelta(seconds=30)
     assert 28 <= header(format_datetime(soon)) <= 30
-    assert (header("7"), header("whenever")) == (7, None)
+    assert (header("7"), header("whenever"), header("9" * 30 + " Jan 2026")) == (7, None, None)
 
 
 def test_back_off_grows_and_is_scattered():
@@ -170,8 +170,6 @@ def test_back_off_grows_and_is_scattered():
     ("answer", "said"),
     [
         (Answer({"error": {"message": "image too large"}}, 400), "HTTP 400: .*image too large"),
-        (Answer(b"<html>", 200), "no chat completion: <html>"),
-        (Answer({"choices": []}), "no chat completion"),
         (Answer({"error": {"code": "insufficient_quota"}}, 429), "insufficient_quota"),
     ],
 )
@@ -180,6 +178,63 @@ def test_what_fails_for_good_is_a_failure_that_counts(answer, said):
         [episode] = play(agent(endpoint.url), CASES[:1])
     assert not episode.success and len(endpoint.bodies) == 1
     assert re.search(said, episode.error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(b"<html>"), "no chat completion: <html>"),
+        (Answer(b'{"choices": [{"mess'), "no chat completion"),
+        (Answer(b"[" * 100_000), "no chat completion"),
+        (Answer({"choices": []}), "no chat completion"),
+        (Answer({"choices": [{"message": {"content": ["LL"]}}]}), "no chat completion"),
+        (Answer(completion("L").body | {"model": "n-large"}), "another model, n-large"),
+    ],
+)
+def test_a_broken_answer_is_asked_for_again_and_then_counts_as_a_failure(answer, said):
+    answers = iter([answer])
+    with serving(lambda body: next(answers, None) or solved(body)) as endpoint:
+        [episode] = play(agent(endpoint.url, retries=1), CASES[:1])
+        assert episode.success and len(endpoint.bodies) == 2
+    answers = iter([None, answer])
+    with serving(lambda body: next(answers, None) or solved(body)) as endpoint:
+        one = agent(endpoint.url, retries=0, concurrency=1)
+        [_, failed] = play(one, CASES[:2])
+    assert re.search(said, failed.error) and len(failed.error) < 400
+
+
+def test_a_model_may_answer_under_the_name_of_its_version_or_one_that_was_given():
+    def named(body, name):
+        said = solved(body)
+        return said._replace(body=said.body | {"model": name})
+
+    for name, more in {"m-2026-01-01": {}, "lab/M": {}, "other": {"answers_as": "other"}}.items():
+        with serving(lambda body, name=name: named(body, name)) as endpoint:
+            [episode] = play(agent(endpoint.url, retries=0, **more), CASES[:1])
+        assert episode.success
+    with (
+        serving(lambda body: named(body, "other")) as endpoint,
+        pytest.raises(EndpointError, match=r"another model, other; .*--answers-as"),
+    ):
+        list(play(agent(endpoint.url), CASES[:1]))
+
+
+def test_one_that_refuses_in_passing_is_asked_again_while_it_answers_others():
+    def flaky(body):
+        flaky.asked += 1
+        return Answer({"error": "no such model"}, 404) if flaky.asked % 3 == 0 else solved(body)
+
+    flaky.asked = 0
+    with serving(flaky) as endpoint:
+        assert all(each.success for each in play(agent(endpoint.url, concurrency=2), CASES))
+
+
+@pytest.mark.parametrize("count", ["9" * 9, None, 10**400, -1, [1], float("nan")])
+def test_a_count_of_tokens_that_is_none_is_not_counted(count):
+    usage = {"usage": {"prompt_tokens": count, "completion_tokens": count}}
+    with serving(lambda body: Answer(solved(body).body | usage)) as endpoint:
+        [episode] = play(agent(endpoint.url, prices=(1.0, 1.0), retries=0), CASES[:1])
+    assert episode.cost == 0.0 and type(episode.tokens) is int
 
 
 def test_a_server_that_never_answers_is_given_up():
@@ -219,8 +274,9 @@ def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():
     with pytest.raises(ValueError, match="keys come from the environment alone") as told:
         agent("http://user:sk-very-secret@host/v1")
     assert "secret" not in str(told.value)
-    with pytest.raises(ValueError, match="'localhost:8000' is no base URL"):
-        agent("localhost:8000")
+    for url in ("localhost:8000", "http://", "http://h:99999/v1", "http://a..b/v1", "http://[::1"):
+        with pytest.raises(ValueError, match="is no base URL") as told:
+            agent(url)
     with pytest.raises(ValueError, match="are a JSON object, got 7"):
         agent("http://127.0.0.1/v1", request="7")
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vsp_envs.episode import storable
 from vsp_envs.solve import shortest_plan
 from vsp_envs.splits import canonical_ids
 from vsp_envs.task import Boards, Layout, LayoutError, load_layout, pick_name
@@ -126,7 +127,7 @@ def read_diffthinker_maze(text: str) -> Layout:
 
 
 def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
-    source = str(file.relative_to(root)) if file != root else file.name
+    source = storable(str(file.relative_to(root)) if file != root else file.name)
     if file.suffix != ".jsonl":
         try:
             text = file.read_text(encoding="utf-8")

@@ -80,6 +80,11 @@ class Episode:
         return load_layout(self.task, self.layout, self.level)
 
 
+def storable(text: str) -> str:
+    """The text with `?` for halves of characters, which no file can hold."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def score_episode(
     layout: Layout,
     reply: str,

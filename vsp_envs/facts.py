@@ -9,7 +9,8 @@ from typing import NamedTuple
 from vsp_envs.generate import LayoutSpec, draw_distinct
 from vsp_envs.task import Cell, Layout, Question, get_task
 
-_CELL = re.compile(r"\((\d+),(\d+)\)")
+# Nine digits: a number of thousands is no cell, and Python refuses to read it.
+_CELL = re.compile(r"\((\d{1,9}),(\d{1,9})\)")
 _CELLS = re.compile(r"\(\d+,\d+\)(?: \(\d+,\d+\))*")
 
 

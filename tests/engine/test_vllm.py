@@ -15,10 +15,11 @@ import torch
 pytest.importorskip("vllm", reason="vLLM is not installed here; `make test-vllm` has it")
 
 from agents.acting import Acting
+from agents.chat import chat_messages
 from agents.encoding import complete, encode_prompts
 from agents.hf import HFAgent, Sampling
 from agents.loading import load_checkpoint, vision_token_ids
-from agents.openai import Endpoint, OpenAIAgent, chat_messages
+from agents.openai import Endpoint, OpenAIAgent
 from agents.rollouts import Case, play, prompt_of
 from agents.vllm import VLLMAgent
 from training.tiny import TINY_VIEW, build_tiny

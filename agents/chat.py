@@ -1,0 +1,53 @@
+"""OpenAI's chat completions as JSON data: a prompt on its way out, an answer on its way in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from agents.agent import Prompt
+from vsp_envs.png import data_url
+
+
+class Completion(NamedTuple):
+    """What an endpoint answered."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    model: str
+    """The model that answers by its own account; empty if it does not say."""
+
+
+def chat_messages(prompt: Prompt, level: int) -> list[dict[str, Any]]:
+    """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
+    urls = iter([data_url(image, level) for image in prompt.images])
+    return [
+        {"role": message["role"], "content": [_part(item, urls) for item in message["content"]]}
+        for message in prompt.messages
+    ]
+
+
+def read_completion(body: bytes) -> Completion:
+    """An answer, whatever was sent. Raises ValueError for what is no chat completion."""
+    try:
+        answer = json.loads(body)
+        text = answer["choices"][0]["message"]["content"] or ""
+        usage = answer.get("usage") or {}
+        if not isinstance(text, str):
+            raise TypeError
+        prompt, new = (_count(usage.get(f"{each}_tokens")) for each in ("prompt", "completion"))
+        return Completion(text, prompt, new, str(answer.get("model") or ""))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise ValueError("no chat completion") from None
+
+
+def _count(tokens: Any) -> int:
+    return tokens if type(tokens) is int and 0 <= tokens < 2**40 else 0
+
+
+def _part(item: Mapping[str, Any], urls: Any) -> dict[str, Any]:
+    if item["type"] == "image":
+        return {"type": "image_url", "image_url": {"url": next(urls)}}
+    return {"type": "text", "text": item["text"]}

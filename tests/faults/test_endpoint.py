@@ -1,0 +1,113 @@
+"""A model behind an endpoint of which 30 % of the calls go wrong, in thirteen ways at once."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from bad_endpoint import ANSWER, DAMAGES, PATIENCE
+
+from agents import http as transport
+from agents.agent import View
+from agents.openai import Endpoint, OpenAIAgent
+from agents.rollouts import Case, play_unordered
+from evaluation import planning
+from evaluation.folder import read_run
+from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.select import Kind
+
+SHARE, THREADS = 0.3, 16
+REASONS = (
+    "HTTP 429", "HTTP 500: <html>oops", "HTTP 404: .*no such model", "TimeoutError",
+    "RemoteDisconnected|ConnectionResetError|BrokenPipeError", "no chat completion: {",
+    "IncompleteRead", "OSError: the answer is longer than", "the answer is of another model, n-la",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Back-off counts as in life, fifty times faster."""
+    real = transport.backoff
+    monkeypatch.setattr("agents.openai.backoff", lambda attempt: real(attempt) / 50)
+
+
+@contextmanager
+def bad_endpoint(share=SHARE):
+    """The base URL of an endpoint in a process of its own, and what it says that it did."""
+    command = [sys.executable, Path(__file__).with_name("bad_endpoint.py"), str(share)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+        def counts():
+            with urllib.request.urlopen(url) as answer:
+                return json.load(answer)
+
+        try:
+            yield f"{url}/v1", counts
+        finally:
+            process.terminate()
+
+
+def agent(url, **settings):
+    settings = {"timeout": PATIENCE, "retries": 2, "concurrency": THREADS} | settings
+    return OpenAIAgent("m", Endpoint(base_urls=(url,), **settings), view=View(image_size=64))
+
+
+def mebibytes():
+    """Memory of this process that is not on the disk."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"RssAnon:\s*(\d+) kB", status)[1]) / 1024
+
+
+def test_every_case_is_answered_or_has_failed_with_its_reason(long, tmp_path, record_property):
+    """30 % of the calls of an evaluation answered with 429, 500, 404, a hang, a drip, a dropped
+    connection, cut JSON, a cut body, no choice, 10 MB, a body without end, two answers
+    for one, or another model."""
+    episodes = 3_000 if long else 200
+    with bad_endpoint() as (url, counts):
+        results = planning.evaluate(
+            agent(url), [Kind("frozenlake", 8)], None, episodes, out=tmp_path / "run"
+        )
+        did = counts()
+    records = read_run(tmp_path / "run").records
+    assert len({each["layout_id"] for each in records}) == len(records) == episodes
+    assert results["macro"]["success"]["n"] == episodes
+    failed = [each["error"] for each in records if each["error"]]
+    assert all(re.match("|".join(REASONS), reason) for reason in failed), failed
+    assert {each["reply"] for each in records if not each["error"]} == {ANSWER}
+    assert 0 < len(failed) < 0.2 * episodes and all(did[damage] for damage in DAMAGES)
+    assert THREADS / 4 < did["most under way"] <= THREADS
+    record_property("cases", episodes)
+    record_property("requests", did["requests"])
+    record_property("went wrong", sum(did[damage] for damage in DAMAGES))
+    record_property("answered", episodes - len(failed))
+    record_property("failed with a reason", len(failed))
+    record_property("most at once", f"{did['most under way']} of {THREADS}")
+
+
+def test_memory_stays_flat(long, record_property):
+    """The memory of the client while it asks the same endpoint."""
+    requests, first = (10_000, 2_000) if long else (200, 50)
+    cases = [Case(each) for each in draw_distinct(LayoutSpec("frozenlake", 8), requests, seed=0)]
+    held = []
+    with bad_endpoint() as (url, _):
+        for done, _ in enumerate(play_unordered(agent(url), cases), start=1):
+            if done % first == 0:
+                held.append(mebibytes())
+    assert held[-1] - held[0] < 16
+    record_property("requests", requests)
+    record_property("MiB after each fifth", ", ".join(f"{each:.0f}" for each in held))
+
+
+def test_no_thread_and_no_connection_is_left():
+    with bad_endpoint() as (url, _):
+        one = agent(url, concurrency=8)
+        cases = [Case(each) for each in draw_distinct(LayoutSpec("frozenlake", 4), 40, seed=0)]
+        before = threading.active_count()
+        assert len(list(play_unordered(one, cases))) == 40
+        assert threading.active_count() == before and not one._lanes[0].server._idle

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from agents.acting import Acting
 from agents.agent import Agent
 from agents.rollouts import Case, play_unordered
-from evaluation.folder import open_folder, write_text
+from evaluation.folder import claimed, open_folder, write_text
 from evaluation.live import watching
 from evaluation.metrics import Record
+from vsp_envs.episode import append_record
 
 
 def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str, Any]:
@@ -39,23 +40,23 @@ def collect(
 ) -> list[Record]:
     """One record per case, in order; what a run in `out` already holds is not played again.
 
-    With `ask_errors` a reply that never came is asked for once more.
+    With `ask_errors` a reply that never came is asked for once more. Raises ValueError if another
+    run is at work in `out`.
     """
-    held = {_key_of(record): record for record in (open_folder(out, settings) if out else [])}
-    if ask_errors and any(record["error"] for record in held.values()):
-        held = {key: record for key, record in held.items() if not record["error"]}
-        _keep_only(out, list(held.values()))
-    left = [case for case in cases if _key(case) not in held]
-    goal = cases[0].goal if cases else "plan"
-    batch_size = getattr(agent, "batch_size", 64)  # so that the bar moves with each model call
-    with (
-        watching(agent.name, goal, len(cases), list(held.values()), progress) as show,
-        _replies(out) as keep,
-    ):
-        for number, episode in play_unordered(agent, left, rules, batch_size, acting):
-            held[_key(left[number])] = record = episode.record()
-            keep(record)
-            show(record)
+    with claimed(out) if out else nullcontext():
+        held = {_key_of(record): record for record in (open_folder(out, settings) if out else [])}
+        if ask_errors and any(record["error"] for record in held.values()):
+            held = {key: record for key, record in held.items() if not record["error"]}
+            _keep_only(out, list(held.values()))
+        left = [case for case in cases if _key(case) not in held]
+        goal = cases[0].goal if cases else "plan"
+        batch_size = getattr(agent, "batch_size", 64)  # so that the bar moves with each model call
+        with watching(agent.name, goal, len(cases), list(held.values()), progress) as show:
+            for number, episode in play_unordered(agent, left, rules, batch_size, acting):
+                held[_key(left[number])] = record = episode.record()
+                if out:
+                    append_record(out / "replies.jsonl", record)
+                show(record)
     return [held[_key(case)] for case in cases]
 
 
@@ -71,12 +72,3 @@ def _keep_only(out: Path | None, records: Sequence[Record]) -> None:
     if out:
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         write_text(out / "replies.jsonl", "".join(lines))
-
-
-@contextmanager
-def _replies(out: Path | None) -> Iterator[Callable[[Record], object]]:
-    if out is None:
-        yield lambda record: None
-        return
-    with (out / "replies.jsonl").open("a", buffering=1) as file:  # flushed line by line
-        yield lambda record: file.write(json.dumps(record, ensure_ascii=False) + "\n")

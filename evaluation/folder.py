@@ -7,15 +7,18 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 import vsp_envs
 from evaluation.metrics import Record
-from vsp_envs.episode import read_replies, storable
+from vsp_envs.episode import naming, read_replies, storable
 
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
 
@@ -82,8 +85,33 @@ def write_text(path: Path, text: str) -> None:
     text = storable(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
-    draft.write_text(text)
-    os.replace(draft, path)
+    try:
+        with naming(path), draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a run's folder. Raises ValueError if a living process holds it already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # The system frees the lock with the process, however that ends.
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(
+            f"{folder} is in use by another run; wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def versions() -> dict[str, str]:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
-from filelock import FileLock, Timeout
 from transformers import PrinterCallback, ProgressCallback
 
 from agents.loading import Loaded
-from evaluation.folder import read_json, versions, write_json
+from evaluation.folder import claimed, read_json, versions, write_json
 from training.checkpoints import last_checkpoint, writing
 from training.progress import ProgressBar
 from training.reporting import draw_curves
@@ -63,37 +62,7 @@ def run(trainer: CompletionTrainer, loaded: Loaded) -> Path:
 
 
 @contextmanager
-def shown(trainer: CompletionTrainer) -> Iterator[None]:
-    """Our progress bar in place of the Trainer's bar and its printed dictionaries."""
-    for callback in (ProgressCallback, PrinterCallback):
-        trainer.remove_callback(callback)
-    bar = ProgressBar(trainer.config.out.name)
-    trainer.add_callback(bar)
-    try:
-        yield
-    finally:
-        bar.stop()
-
-
-@contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """Hold the run folder. Raises ValueError if a living process holds it already."""
-    out.mkdir(parents=True, exist_ok=True)
-    # The system frees the lock with the process, however that ends.
-    lock = FileLock(out / ".lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(
-            f"{out} is in use by another training run; wait for it, or choose another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
+from transformers import PrinterCallback, ProgressCallback
 def nothing() -> Iterator[None]:
     """Hold nothing."""
     yield

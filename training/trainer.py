@@ -130,6 +130,11 @@ class CompletionTrainer(Trainer):
         self.note(skipped_steps=1)
         model.zero_grad(set_to_none=True)  # AdamW leaves alone what has no gradient
 
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        # A checkpoint does not hold what waits to be averaged: logged first, nothing is lost.
+        self.control.should_log |= self.control.should_save
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         checkpoints = Path(self.args.output_dir)
         folder = checkpoints / f"checkpoint-{self.state.global_step}"
@@ -152,6 +157,7 @@ class CompletionTrainer(Trainer):
         """Log with the means of what was noted."""
         means = {name: sum(values) / len(values) for name, values in self.metrics.items()}
         self.metrics.clear()
+        logs.pop("train_loss", None)  # a mean over the steps since the last resume alone
         logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
         super().log(logs, *args, **kwargs)
 

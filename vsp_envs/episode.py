@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -155,11 +156,30 @@ def read_episodes(path: Path, repair: bool = False) -> list[Episode]:
 
 def append_episode(path: Path, episode: Episode) -> None:
     """Add a line to a file of episodes; it is on the disk when this returns."""
-    line = json.dumps(episode.record(), ensure_ascii=False) + "\n"
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    append_record(path, episode.record(), sync=True)
+
+
+def append_record(path: Path, record: Mapping[str, Any], sync: bool = False) -> None:
+    """Add a line to a `replies.jsonl`; with `sync` it is on the disk when this returns.
+
+    Without room for it a part may stay behind, which `read_replies` leaves out.
+    """
+    with naming(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong with it: the system does not where a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def first_attempts(episodes: Iterable[Episode]) -> list[Episode]:

@@ -1,0 +1,84 @@
+"""Small runs to be killed or starved: each is a command's work in a function that can be forked."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+SFT_STEPS, OPCD_STEPS, EPISODES, GAMES = 4, 3, 40, 40
+LIVELY = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
+"""What a log says of time."""
+
+
+def train_sft(tiny: Path, out: Path) -> None:
+    from training import sft
+
+    sft.train(
+        sft.SFTConfig(
+            out=out, model=str(tiny), steps=SFT_STEPS, batch_size=2, save_every=1, eval_every=0
+        )
+    )
+
+
+def train_opcd(tiny: Path, out: Path) -> None:
+    from training import opcd
+
+    opcd.train(
+        opcd.OPCDConfig(
+            out=out, model=str(tiny), teacher=str(tiny), tasks=("frozenlake:3", "maze:3"),
+            steps=OPCD_STEPS, batch_size=4, max_new_tokens=6, save_every=1, eval_every=0,
+        )
+    )  # fmt: skip
+
+
+def evaluate(tiny: Path, out: Path) -> None:
+    from evaluation import planning
+
+    planning.run(
+        planning.PlanningOptions(
+            agent="random", tasks=("frozenlake:4", "maze:3"), episodes=EPISODES, out=out, quiet=True
+        )
+    )
+
+
+def demo(tiny: Path, out: Path) -> None:
+    from agents.hf import Sampling
+    from training import demo
+
+    few = {"steps": 2, "batch_size": 2, "save_every": 1, "eval_every": 0}
+    base, sft, opcd = (replace(stage, **few) for stage in demo.RECIPES["frozenlake:3"])
+    opcd = replace(opcd, max_new_tokens=4)
+    demo.RECIPES["frozenlake:3"] = demo.Recipe(base, sft, opcd)
+    demo.Sampling = partial(_briefly, Sampling)
+    demo.run(demo.DemoConfig(out=out, episodes=2))
+
+
+def _briefly(sampling: type, max_new_tokens: int) -> object:
+    return sampling(max_new_tokens=4)
+
+
+def play(tiny: Path, out: Path) -> None:
+    """The window under SDL's dummy driver, and a person who tries each board for one move."""
+    os.environ["SDL_VIDEODRIVER"] = "dummy"
+    from vsp_envs.play.__main__ import Options, run
+
+    record = out / "human.jsonl"
+    threading.Thread(target=_fingers, args=(record,), daemon=True).start()
+    run(Options(task="frozenlake", level=4, split="test", seed=0, record=record))
+
+
+def _fingers(record: Path) -> None:
+    import pygame
+
+    while not pygame.display.get_init() or pygame.display.get_surface() is None:
+        time.sleep(0.01)
+    while len(record.read_bytes().splitlines()) < GAMES:
+        for key in (pygame.K_DOWN, pygame.K_n):
+            for kind in (pygame.KEYDOWN, pygame.KEYUP):
+                pygame.event.post(pygame.event.Event(kind, key=key, unicode="", mod=0))
+        time.sleep(0.01)
+    pygame.event.post(pygame.event.Event(pygame.QUIT))

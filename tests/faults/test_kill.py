@@ -1,0 +1,163 @@
+"""Runs that are killed at random moments: taken up again they end as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+
+from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.episode import read_episodes
+
+# One process imports everything once; each run is a fork of it.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["training.demo", "vsp_envs.play.play_screen"])
+LATEST = 120
+"""Seconds after which a run hangs."""
+
+
+class Runs:
+    """Starts one run again and again in `folder`."""
+
+    def __init__(self, what: Callable[[Path, Path], None], tiny: Path, folder: Path) -> None:
+        self.what, self.tiny, self.folder = what, tiny, folder
+
+    def start(self, out: Path) -> Any:
+        out.mkdir(parents=True, exist_ok=True)
+        process = PROCESSES.Process(target=self.what, args=(self.tiny, out))
+        process.start()
+        return process
+
+    def finish(self, out: Path) -> float:
+        """Run to the end; the seconds it took."""
+        began, process = time.perf_counter(), self.start(out)
+        process.join(LATEST)
+        assert process.exitcode == 0
+        return time.perf_counter() - began
+
+    def kill(self, out: Path, moment: float | int) -> bool:
+        """Kill after so many seconds or so many new files; False if it ended before."""
+        process = self.start(out)
+        if isinstance(moment, float):
+            process.join(moment)
+        else:
+            before = set(out.rglob("*"))
+            while process.is_alive() and len(set(out.rglob("*")) - before) < moment:
+                time.sleep(0.001)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -9)
+        return process.exitcode == -9
+
+
+def killed(
+    these: Runs, kills: int, check: Callable[[Path, Path], None], record_property: Any
+) -> None:
+    """Kill until it was done that often, letting each folder's run end in between."""
+    undisturbed = these.folder / "undisturbed"
+    span = these.finish(undisturbed)
+    draw, done, folders = np.random.default_rng(0), 0, 0
+    while done < kills:
+        out, folders = these.folder / f"killed-{folders}", folders + 1
+        for _ in range(min(kills - done, 7)):
+            at_write = draw.random() < 0.5
+            moment = int(draw.integers(1, 20)) if at_write else float(draw.uniform(0.1, span))
+            done += these.kill(out, moment)
+        these.finish(out)
+        check(undisturbed, out)
+    record_property("kills", done)
+    record_property("runs taken up to the end", folders)
+
+
+def same_training(one: Path, other: Path) -> None:
+    """Weights as bytes, and the log but for times."""
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "generation_config.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    logs = [json.loads((out / "run.json").read_text())["history"] for out in (one, other)]
+    for log in logs:
+        for name in runs.LIVELY:
+            del log[-1][name]
+    assert logs[0] == logs[1]
+
+
+def same_evaluation(one: Path, other: Path) -> None:
+    """Every case once, and the same results."""
+    lines = [(out / "replies.jsonl").read_text().splitlines() for out in (one, other)]
+    assert len(lines[0]) == len(lines[1]) == len(set(lines[1]))
+    assert sorted(lines[0]) == sorted(lines[1])
+    assert (one / "results.json").read_bytes() == (other / "results.json").read_bytes()
+
+
+def same_demo(one: Path, other: Path) -> None:
+    for stage in ("base", "sft", "opcd"):
+        same_training(one / stage, other / stage)
+    folders = [folder.name for folder in (one / "evaluation").iterdir()]
+    assert len(folders) == 11
+    for name in folders:
+        same_evaluation(one / "evaluation" / name, other / "evaluation" / name)
+    tables = [(out / "summary.md").read_text().partition("Seconds")[0] for out in (one, other)]
+    assert tables[0] == tables[1]
+
+
+def same_recording(one: Path, other: Path) -> None:
+    """Every board of the stream once and in its order."""
+    wanted = draw_distinct(LayoutSpec("frozenlake", 4, "test"), runs.GAMES, seed=0)
+    for out in (one, other):
+        episodes = read_episodes(out / "human.jsonl")
+        assert len(episodes) >= runs.GAMES
+        found = [episode.layout_id for episode in episodes]
+        assert found[: runs.GAMES] == [layout.layout_id for layout in wanted]
+        assert len(set(found)) == len(found)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """The first process waits for the imports."""
+    process = PROCESSES.Process(target=time.sleep, args=(0,))
+    process.start()
+    process.join()
+
+
+@pytest.mark.parametrize("stage", [runs.train_sft, runs.train_opcd], ids=["sft", "opcd"])
+def test_killed_training_ends_in_the_same_weights_and_log(
+    stage: Callable[[Path, Path], None], tiny_folder: Path, tmp_path: Path, long: bool,
+    record_property: Any,
+) -> None:  # fmt: skip
+    """Training killed after a random time or right at a write: final weights as bytes and the log
+    but for times are those of an undisturbed run."""
+    these = Runs(stage, tiny_folder, tmp_path)
+    killed(these, 20 if long else 2, same_training, record_property)
+
+
+def test_a_killed_evaluation_holds_every_case_once(
+    tiny_folder: Path, tmp_path: Path, long: bool, record_property: Any
+) -> None:
+    """An evaluation killed likewise: every case is there once, replies and results are those of
+    an undisturbed run."""
+    these = Runs(runs.evaluate, tiny_folder, tmp_path)
+    killed(these, 20 if long else 3, same_evaluation, record_property)
+
+
+def test_a_killed_recording_holds_every_board_once(
+    tiny_folder: Path, tmp_path: Path, long: bool, record_property: Any
+) -> None:
+    """The play window killed likewise while boards are played: every board is there once."""
+    these = Runs(runs.play, tiny_folder, tmp_path)
+    killed(these, 20 if long else 3, same_recording, record_property)
+
+
+@pytest.mark.faults
+def test_a_killed_demo_ends_in_the_same_models_and_table(
+    tiny_folder: Path, tmp_path: Path, record_property: Any
+) -> None:
+    """The demo, with stages of two steps, killed likewise: models, replies and table are those of
+    an undisturbed one."""
+    these = Runs(runs.demo, tiny_folder, tmp_path)
+    killed(these, 20, same_demo, record_property)

@@ -62,7 +62,19 @@ def run(trainer: CompletionTrainer, loaded: Loaded) -> Path:
 
 
 @contextmanager
-from transformers import PrinterCallback, ProgressCallback
+def shown(trainer: CompletionTrainer) -> Iterator[None]:
+    """Our progress bar in place of the Trainer's bar and its printed dictionaries."""
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    bar = ProgressBar(trainer.config.out.name)
+    trainer.add_callback(bar)
+    try:
+        yield
+    finally:
+        bar.stop()
+
+
+@contextmanager
 def nothing() -> Iterator[None]:
     """Hold nothing."""
     yield

@@ -18,8 +18,8 @@ def dry_run(trainer: CompletionTrainer) -> None:
     """Print what the first board of the stream becomes, and what the run takes."""
     boards: Any = trainer.train_dataset
     batch = trainer.prepare_batch(trainer.data_collator([boards[0]]), 0)
-    sides = {name: Completed(**batch[name]) for name in ("student", "teacher") if name in batch}
-    sides = sides or {"student": Completed(**batch)}
+    found: dict[str, Any] = {name: batch[name] for name in ("student", "teacher") if name in batch}
+    sides = {name: Completed(**side) for name, side in (found or {"student": batch}).items()}
     tokenizer = trainer.processor.tokenizer
     for name, side in sides.items():
         print(f"— {name}'s prompt, {prompt_length(side)} tokens\n{prompt_text(tokenizer, side)}\n")

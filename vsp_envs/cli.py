@@ -34,7 +34,8 @@ def main(
     spec = sys.modules["__main__"].__spec__
     module = spec.name.removesuffix(".__main__") if spec else ""
     prog = f"python -m {module}" if module else None
-    config = tyro.cli(config_class, args=args, prog=prog, default=default)
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    config = tyro.cli(config_class, args=args, prog=prog, **given)
     try:
         command(config)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from agents.agent import View
 from agents.processor import ImageTextProcessor
 from vsp_envs.task import pick_name
 
+ADAPTER = "adapter_config.json"
 DTYPES = ("auto", "float32", "bfloat16")
 
 # A bar for every file of weights that is read or written would bury the bar of the run itself.
@@ -38,15 +39,20 @@ def load_checkpoint(
 ) -> Loaded:
     """Load a checkpoint of an image-text family, safetensors only and without remote code.
 
-    A folder is read as it is; any other name is looked up on the model hub. `dtype` is `auto` (as
-    stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU where there is one, or
-    `map` to spread the layers over all of them. `adapter` is the folder of a LoRA adapter, which
-    is merged into the weights. Raises CheckpointError if nothing is there or a file is broken.
+    A folder is read as it is; any other name is looked up on the model hub. A folder with a LoRA
+    adapter in it stands for the model that the adapter was trained on, with the adapter.
+
+    `dtype` is `auto` (as stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU
+    where there is one, or `map` to spread the layers over all of them. `adapter` is the folder of
+    a LoRA adapter, which is merged into the weights. Raises CheckpointError if nothing is there or
+    a file is broken.
     """
     pick_name("dtype", dtype, DTYPES)
     path = str(path)
     if not Path(path).is_dir() and not is_hub_name(path):
         raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
+    if not adapter and Path(path, ADAPTER).is_file():
+        path, adapter = adapted_model(path), path
     try:
         config = AutoConfig.from_pretrained(path)
         model = AutoModelForImageTextToText.from_pretrained(
@@ -77,9 +83,23 @@ def merge_adapter(model: Any, adapter: str) -> Any:
     """The model with a LoRA adapter added into its weights. Raises what peft raises."""
     from peft import PeftModel
 
-    if not Path(adapter, "adapter_config.json").is_file():
-        raise CheckpointError(f"no adapter at {adapter!r}: there is no adapter_config.json in it")
+    if not Path(adapter, ADAPTER).is_file():
+        raise CheckpointError(f"no adapter at {adapter!r}: there is no {ADAPTER} in it")
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+def adapted_model(adapter: str) -> str:
+    """The model that an adapter was trained on. Raises CheckpointError if it is nowhere."""
+    try:
+        name = json.loads(Path(adapter, ADAPTER).read_text())["base_model_name_or_path"]
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{adapter}/{ADAPTER} is broken: {error!r}") from None
+    if not name or not (Path(name).is_dir() or is_hub_name(name)):
+        raise CheckpointError(
+            f"{adapter} holds an adapter of {name!r}, which is not there; name the model by its "
+            "present place, and the adapter beside it with --adapter"
+        )
+    return str(name)
 
 
 def is_hub_name(name: str) -> bool:

@@ -169,6 +169,6 @@ def check_same_vocabulary(student: Any, teacher: Any) -> None:
 
 
 if __name__ == "__main__":
-    from vsp_envs.cli import main
+    from training.presets import main
 
-    main(train, OPCDConfig)
+    main(train, OPCDConfig, "opcd")

@@ -54,6 +54,18 @@ def sampled_reverse_kl(
     return ((log_student - log_teacher).detach() * log_student).sum() / total
 
 
+def policy_gradient(
+    logits: Tensor, advantages: Tensor, ids: Tensor, mask: Tensor, total: Tensor | float
+) -> Tensor:
+    """−advantage · log p of every token of an answer; `advantages` [batch].
+
+    With one optimizer step per rollout the ratio of PPO and GRPO is 1 and clipping is inert. The
+    value means nothing; watch the reward.
+    """
+    weights = advantages.unsqueeze(1).expand(ids.shape)[mask]
+    return -(weights * chosen_log_probs(logits[mask], ids[mask])).sum() / total
+
+
 Distillation = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | float], Tensor]
 
 DISTILLATION: dict[str, Distillation] = {

@@ -25,8 +25,14 @@ from agents.hf import Sampling, sample
 from agents.loading import CheckpointError, Loaded, load_checkpoint
 from agents.prompts import text_prompt
 from training.boards import Board, LiveBoards
-from training.losses import DISTILLATION, entropy, log_probs, mean_over
+from training.losses import DISTILLATION, entropy, log_probs, mean_over, policy_gradient
 from training.measure import measure
+from training.reward import (
+    check_rollouts,
+    group_advantages,
+    reward_of,
+    share_without_advantage,
+)
 from training.trainer import CompletionTrainer, Measure, TrainingConfig, block_size, run
 from vsp_envs import score_reply, shortest_plan
 from vsp_envs.task import pick_name
@@ -42,6 +48,17 @@ class OPCDConfig(TrainingConfig):
     """The teacher's checkpoint: the base model, frozen."""
     teacher_plan: bool = False
     """Give the teacher a reference plan besides the state (the paper's default is True)."""
+    distill_weight: float = 1.0
+    """Weight of the divergence from the teacher; 0: the reward alone, and no teacher is loaded."""
+    reward_weight: float = 0.0
+    """Weight of the environment's reward: success of the plan, as an advantage over the other
+    answers to the same board. With `distill_weight` 0 this is RLVR with GRPO's baseline."""
+    rollouts: int = 1
+    """Answers sampled per board; the batch of a step is `batch_size` × `rollouts` answers."""
+    optimal_reward: float = 0.0
+    """What a shortest plan earns beside the 1 for success."""
+    scale_rewards: bool = True
+    """Divide advantages by the standard deviation over a board's answers, as GRPO does."""
     loss: str = "reverse_kl"
     """`reverse_kl` over the full vocabulary, or `sampled`: the paper's."""
     temperature: float = 1.0
@@ -60,38 +77,60 @@ class OPCDTrainer(CompletionTrainer):
     """Rolls out once per optimizer step, then distils the teacher into the student."""
 
     def __init__(self, config: OPCDConfig, student: Loaded, teacher: Any, boards: LiveBoards):
-        """`teacher` is a model of the student's vocabulary; it is frozen here."""
+        """`teacher` is a model of the student's vocabulary; it is frozen here. None: no teacher."""
         super().__init__(config, student, boards, data_collator=list)
         self.opcd = config
-        self.teacher = teacher.requires_grad_(False).eval().to(self.args.device)
+        self.teacher = teacher
+        if teacher is not None:
+            teacher.requires_grad_(False).eval().to(self.args.device)
         self.divergence = DISTILLATION[pick_name("loss", config.loss, DISTILLATION)]
 
     def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
         """Sample the student's answers and set student and teacher side by side."""
-        config, boards = self.opcd, batch
+        config = self.opcd
+        boards = [board for board in batch for _ in range(config.rollouts)]
         student = self._encode([board.prompt("image", "plan", self.view) for board in boards])
-        teacher = self._encode([self._teacher_prompt(board) for board in boards])
         sampling = Sampling(config.temperature, config.max_new_tokens, self._rollout_seed(micro))
         self.model.eval()
         answers = sample(self.model, student, sampling, self._pad_id)
-        self._note_rollouts(boards, answers)
+        rewards = self._note_rollouts(boards, answers)
         scored = complete(student, answers, self._pad_id)
-        # The very ids that were sampled follow the teacher's prompt: decoding and reading them
-        # again could part them differently.
-        judged = complete(teacher, answers, self._pad_id)
-        return {"student": scored._asdict(), "teacher": judged._asdict(), "mask": scored.mask}
+        prepared = {"student": scored._asdict(), "mask": scored.mask}
+        if config.reward_weight:
+            prepared["advantages"] = self._advantages(rewards)
+        if self.teacher is not None:
+            teacher = self._encode([self._teacher_prompt(board) for board in boards])
+            # The very ids that were sampled follow the teacher's prompt: decoding and reading them
+            # again could part them differently.
+            prepared["teacher"] = complete(teacher, answers, self._pad_id)._asdict()
+        return prepared
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The divergence at every sampled token, averaged over the whole step."""
-        student, teacher = Completed(**inputs["student"]), Completed(**inputs["teacher"])
-        logits = self.completion_logits(model, student) / self.opcd.temperature
-        with torch.no_grad():
-            target = self.completion_logits(self.teacher, teacher) / self.opcd.temperature
-        self._note_divergence(logits.detach(), target, student)
-        loss = self.divergence(logits, target, student.ids, student.mask, num_items_in_batch)
+        """Divergence and reward terms at every sampled token, averaged over the whole step."""
+        config, student = self.opcd, Completed(**inputs["student"])
+        logits = self.completion_logits(model, student) / config.temperature
+        loss = logits.new_zeros(())
+        if self.teacher is not None:
+            teacher = Completed(**inputs["teacher"])
+            with torch.no_grad():
+                target = self.completion_logits(self.teacher, teacher) / config.temperature
+            self._note_divergence(logits.detach(), target, student)
+            loss = config.distill_weight * self.divergence(
+                logits, target, student.ids, student.mask, num_items_in_batch
+            )
+        if config.reward_weight:
+            loss = loss + config.reward_weight * policy_gradient(
+                logits, inputs["advantages"], student.ids, student.mask, num_items_in_batch
+            )
+        self.note(entropy=mean_over(entropy(logits.detach()), student.mask))
         return self.over_ranks(loss)
+
+    def _advantages(self, rewards: torch.Tensor) -> torch.Tensor:
+        config = self.opcd
+        self.note(groups_without_advantage=share_without_advantage(rewards, config.rollouts))
+        return group_advantages(rewards, config.rollouts, config.scale_rewards).to(self.args.device)
 
     @property
     def _pad_id(self) -> int:
@@ -109,7 +148,7 @@ class OPCDTrainer(CompletionTrainer):
         place = [self.config.seed, self.state.global_step, micro, self.args.process_index]
         return int(np.random.SeedSequence(place).generate_state(1)[0])
 
-    def _note_rollouts(self, boards: Sequence[Board], answers: list[list[int]]) -> None:
+    def _note_rollouts(self, boards: Sequence[Board], answers: list[list[int]]) -> torch.Tensor:
         texts = self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
         pairs = zip(boards, texts, strict=True)
         scores = [score_reply(board.layout, text) for board, text in pairs]
@@ -118,6 +157,9 @@ class OPCDTrainer(CompletionTrainer):
             rollout_answered=share(score.status == "ok" for score in scores),
             rollout_tokens=sum(map(len, answers)) / len(answers),
         )
+        rewards = torch.tensor([reward_of(score, self.opcd.optimal_reward) for score in scores])
+        self.note(reward=rewards.mean().item())
+        return rewards
 
     @torch.no_grad()
     def _note_divergence(
@@ -128,7 +170,6 @@ class OPCDTrainer(CompletionTrainer):
         same = logits.argmax(-1) == target.argmax(-1)
         self.note(
             reverse_kl=mean_over(divergence, student.mask),
-            entropy=mean_over(entropy(logits), student.mask),
             teacher_agreement=mean_over(same.float(), student.mask),
         )
 
@@ -144,9 +185,9 @@ def train(config: OPCDConfig) -> Path:
     pick_name("loss", config.loss, DISTILLATION)
     if config.temperature <= 0:
         raise ValueError(f"temperature must be above 0 to sample, got {config.temperature}")
+    check_rollouts(config.rollouts, config.reward_weight, config.distill_weight)
     student = load_checkpoint(config.model, dtype="float32")
-    teacher = load_checkpoint(config.teacher, dtype="float32").model
-    check_same_vocabulary(student.model, teacher)
+    teacher = load_teacher(config, student.model)
     size = config.steps * config.batch_size
     boards = LiveBoards(
         config.kinds(), student.view, config.split, config.seed, size, block_size(config)
@@ -156,6 +197,15 @@ def train(config: OPCDConfig) -> Path:
         Measure(trainer, config.eval_every, lambda: measure(student, config, "image", "plan"))
     )
     return run(trainer, student)
+
+
+def load_teacher(config: OPCDConfig, student: Any) -> Any:
+    """The teacher's model; None if nothing is distilled."""
+    if not config.distill_weight:
+        return None
+    teacher = load_checkpoint(config.teacher, dtype="float32").model
+    check_same_vocabulary(student, teacher)
+    return teacher
 
 
 def check_same_vocabulary(student: Any, teacher: Any) -> None:

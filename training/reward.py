@@ -1,0 +1,48 @@
+"""What the environment pays for an answer, and its advantage over answers to the same board."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vsp_envs.reward import Score
+
+
+def reward_of(score: Score, optimal_reward: float) -> float:
+    """1 for a plan that succeeds, and `optimal_reward` more if it is a shortest one; else 0."""
+    return float(score.success) + optimal_reward * float(score.optimal)
+
+
+def group_advantages(rewards: Tensor, rollouts: int, scaled: bool) -> Tensor:
+    """Reward above the mean of the answers to the same board; `rollouts` in a row share a board.
+
+    `scaled` divides by the group's standard deviation, as GRPO (arXiv 2402.03300, section 4.1)
+    does; without, hard and easy boards weigh alike (arXiv 2503.20783). A group whose answers all
+    earned the same has no advantage and teaches nothing.
+    """
+    groups = rewards.view(-1, rollouts)
+    advantages = groups - groups.mean(1, keepdim=True)
+    if scaled:
+        advantages = advantages / (groups.std(1, keepdim=True) + 1e-4)
+    return advantages.flatten()
+
+
+def share_without_advantage(rewards: Tensor, rollouts: int) -> float:
+    """The share of boards whose answers all earned the same."""
+    groups = rewards.view(-1, rollouts)
+    return (groups.max(1).values == groups.min(1).values).float().mean().item()
+
+
+def check_rollouts(rollouts: int, reward_weight: float, distill_weight: float) -> None:
+    """Raise ValueError for settings under which there is nothing to learn from."""
+    if rollouts < 1:
+        raise ValueError(f"rollouts must be at least 1 per board, got {rollouts}")
+    if min(reward_weight, distill_weight) < 0 or reward_weight == distill_weight == 0:
+        raise ValueError(
+            "distill_weight and reward_weight must not be negative and one must be above 0, got "
+            f"{distill_weight} and {reward_weight}"
+        )
+    if reward_weight and rollouts == 1:
+        raise ValueError(
+            "reward_weight needs answers to compare: one answer to a board is its own mean and "
+            "has no advantage; take --rollouts 4 or more"
+        )

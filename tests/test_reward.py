@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from training import opcd, sft
-from training.losses import policy_gradient
+from training.losses import clipped, log_probs, of_tokens
 from training.reward import group_advantages, reward_of, share_without_advantage
 from training.tiny import build_tiny
 from vsp_envs import load_layout, score_reply
@@ -38,17 +38,18 @@ def test_advantages_are_measured_against_answers_to_the_same_board() -> None:
 
 def test_the_policy_gradient_of_all_answers_is_that_of_the_expected_reward() -> None:
     # One token, three answers; reward of each; the gradient of Σ p·r is p·(r − mean r).
-    logits = torch.tensor([[[0.2, -0.4, 0.9]]], requires_grad=True)
-    rewards, chances = torch.tensor([1.0, 0.0, 0.5]), logits.detach().softmax(-1)[0, 0]
-    one = torch.ones(1, 1, dtype=torch.bool)
+    logits = torch.tensor([[0.2, -0.4, 0.9]], requires_grad=True)
+    rewards, chances = torch.tensor([1.0, 0.0, 0.5]), logits.detach().softmax(-1)[0]
+    log_p = log_probs(logits)
     loss = sum(
-        chances[token] * policy_gradient(logits, rewards[[token]], torch.tensor([[token]]), one, 1)
+        chances[token]
+        * clipped(of_tokens(log_p, torch.tensor([token])), None, rewards[[token]], (0.2, 0.3))
         for token in range(3)
     )
     loss.backward()
     expected = chances * (rewards - (chances * rewards).sum())
     assert logits.grad is not None
-    torch.testing.assert_close(-logits.grad[0, 0], expected)
+    torch.testing.assert_close(-logits.grad[0], expected)
 
 
 @pytest.mark.parametrize(

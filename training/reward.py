@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from torch import Tensor
 
+from vsp_envs.plan import ParseStatus
 from vsp_envs.reward import Score
+
+UNREAD = tuple(status for status in ParseStatus if status is not ParseStatus.OK)
 
 
 def reward_of(score: Score, optimal_reward: float) -> float:
     """1 for a plan that succeeds, and `optimal_reward` more if it is a shortest one; else 0."""
     return float(score.success) + optimal_reward * float(score.optimal)
+
+
+def score_figures(scores: Sequence[Score], optimal_reward: float) -> dict[str, float]:
+    """What is logged of a batch of answers: means, and shares by how they could be read."""
+    rewards = [reward_of(score, optimal_reward) for score in scores]
+    return {
+        "rollout_success": share(score.success for score in scores),
+        "rollout_optimal": share(score.optimal for score in scores),
+        "rollout_answered": share(score.status == "ok" for score in scores),
+        **{f"status/{each}": share(score.status == each for score in scores) for each in UNREAD},
+        "reward": sum(rewards) / len(rewards),
+    }
+
+
+def share(marks: Iterable[bool]) -> float:
+    """The share of marks that are True."""
+    marks = list(marks)
+    return sum(marks) / len(marks)
 
 
 def group_advantages(rewards: Tensor, rollouts: int, scaled: bool) -> Tensor:

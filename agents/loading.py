@@ -48,7 +48,7 @@ def load_checkpoint(
     if not Path(path).is_dir() and not is_hub_name(path):
         raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
             path,
             dtype=dtype,
@@ -58,7 +58,7 @@ def load_checkpoint(
         )
         if adapter:
             model = merge_adapter(model, adapter)
-        processor = load_processor(path, config)
+        processor, view = load_processor(path, config), view_of(config)
     except CheckpointError:
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
@@ -70,7 +70,7 @@ def load_checkpoint(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
-    return Loaded(placed.eval(), processor, view_of(config))
+    return Loaded(placed.eval(), processor, view)
 
 
 def merge_adapter(model: Any, adapter: str) -> Any:
@@ -79,6 +79,10 @@ def merge_adapter(model: Any, adapter: str) -> Any:
 
     if not Path(adapter, "adapter_config.json").is_file():
         raise CheckpointError(f"no adapter at {adapter!r}: there is no adapter_config.json in it")
+    if not Path(adapter, "adapter_model.safetensors").is_file():
+        raise CheckpointError(
+            f"no adapter_model.safetensors in {adapter!r}; weights that are pickles run code"
+        )
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
@@ -94,7 +98,7 @@ def load_processor(path: str, config: Any) -> Any:
         return ImageTextProcessor.load(path)
     from transformers import AutoProcessor
 
-    return AutoProcessor.from_pretrained(path)
+    return AutoProcessor.from_pretrained(path, trust_remote_code=False)
 
 
 def view_of(config: Any) -> View:

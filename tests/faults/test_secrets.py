@@ -43,12 +43,14 @@ runpy.run_module(os.environ.pop("MODULE"), run_name="__main__", alter_sys=True)
 
 def evaluate(folder: Path, *options: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
     """The real command, as a user starts it."""
-    environment = os.environ | {"OPENAI_API_KEY": key, "PYTHONPATH": str(ROOT), "HOME": str(folder),
-                                "MODULE": "evaluation.planning", "WRITES": str(folder / "writes"),
-                                "MPLCONFIGDIR": str(folder / "plots"), "COLUMNS": "300"}  # fmt: skip
+    environment = {"OPENAI_API_KEY": key, "PYTHONPATH": str(ROOT), "COLUMNS": "300"} | {
+        "MODULE": "evaluation.planning", "WRITES": str(folder / "writes"),
+        "HOME": str(folder), "MPLCONFIGDIR": str(folder / "plots"),
+    }  # fmt: skip
     command = [sys.executable, "-B", "-c", WATCH, "--agent", "openai", "--model", "m", "--tasks",
                "frozenlake:3", "--out", str(folder / "run"), *options]  # fmt: skip
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    everything = os.environ | environment
+    return subprocess.run(command, env=everything, capture_output=True, text=True, timeout=120)
 
 
 def leaks(folder: Path, done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -54,7 +54,7 @@ def load_checkpoint(
     if not adapter and Path(path, ADAPTER).is_file():
         path, adapter = adapted_model(path), path
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
             path,
             dtype=dtype,
@@ -64,7 +64,7 @@ def load_checkpoint(
         )
         if adapter:
             model = merge_adapter(model, adapter)
-        processor = load_processor(path, config)
+        processor, view = load_processor(path, config), view_of(config)
     except CheckpointError:
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
@@ -76,7 +76,7 @@ def load_checkpoint(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
-    return Loaded(placed.eval(), processor, view_of(config))
+    return Loaded(placed.eval(), processor, view)
 
 
 def merge_adapter(model: Any, adapter: str) -> Any:
@@ -85,6 +85,10 @@ def merge_adapter(model: Any, adapter: str) -> Any:
 
     if not Path(adapter, ADAPTER).is_file():
         raise CheckpointError(f"no adapter at {adapter!r}: there is no {ADAPTER} in it")
+    if not Path(adapter, "adapter_model.safetensors").is_file():
+        raise CheckpointError(
+            f"no adapter_model.safetensors in {adapter!r}; weights that are pickles run code"
+        )
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
@@ -114,7 +118,7 @@ def load_processor(path: str, config: Any) -> Any:
         return ImageTextProcessor.load(path)
     from transformers import AutoProcessor
 
-    return AutoProcessor.from_pretrained(path)
+    return AutoProcessor.from_pretrained(path, trust_remote_code=False)
 
 
 def view_of(config: Any) -> View:

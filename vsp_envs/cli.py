@@ -60,7 +60,7 @@ def is_user_error(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks."""
+    """The message of an error, without line breaks, and not all of a file that it may quote."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split())[:1000]

@@ -299,7 +299,7 @@ def read_cell(data: Mapping[str, Any], name: str, level: int) -> Cell:
     """`data[name]` as a cell of a board of that side. Raises LayoutError."""
     try:
         row, col = (int(value) for value in data[name])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise LayoutError(f"{name} must be [row, col], got {data.get(name)!r}") from None
     if not (0 <= row < level and 0 <= col < level):
         raise LayoutError(f"{name} ({row},{col}) is outside the {level}×{level} board")

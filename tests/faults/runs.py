@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 SFT_STEPS, OPCD_STEPS, EPISODES, GAMES = 4, 3, 40, 40
 LIVELY = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
 """What a log says of time."""
+
+
+def command(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Path) -> None:
+    """The run as a command does it: a user error is one line on stderr, here the file `said`."""
+    from vsp_envs.cli import main
+
+    with said.open("w") as sys.stderr:
+        main(lambda _: what(tiny, out), Nothing, [])
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No settings."""
 
 
 def train_sft(tiny: Path, out: Path) -> None:

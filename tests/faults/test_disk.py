@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import runs
-from test_kill import PROCESSES, Runs, same_evaluation, same_recording, same_training
+from test_kill import Runs, same_evaluation, same_recording, same_training
 
 Check = Callable[[Path, Path], None]
 SUBJECTS: dict[str, tuple[Callable[[Path, Path], None], Check, list[str]]] = {
@@ -53,7 +53,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def refused(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Path) -> str:
     """Run a command that must fail; the one line that it says."""
-    process = PROCESSES.Process(target=runs.command, args=(what, tiny, out, said))
+    process = runs.PROCESSES.Process(target=runs.command, args=(what, tiny, out, said))
     process.start()
     process.join(120)
     lines = [line for line in said.read_text().splitlines() if line.startswith("error: ")]

@@ -1,4 +1,4 @@
-"""Boards as files, for programs that cannot play: the stream that training would see.
+"""Boards as files, for programs that cannot play: boards as training draws them.
 
     python -m examples.export verl --tasks frozenlake:3-8 maze --count 1000 --out runs/verl
 
@@ -18,9 +18,8 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Picture
 
 from agents.agent import View
-from agents.prompts import visual_prompt
 from training.boards import LiveBoards
-from training.sft import TARGETS
+from training.sft import ANSWERS, TARGETS
 from vsp_envs import load_layout, score_reply
 from vsp_envs.png import png_bytes
 from vsp_envs.select import select_kinds
@@ -31,15 +30,15 @@ Row = dict[str, Any]
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     """The boards of a stream with picture, prompt and reference answer."""
     kinds, view = select_kinds(options.tasks), View(image_size=options.image_size)
-    goal, answer = TARGETS[options.target]
-    boards = LiveBoards(kinds, view, options.split, options.seed, options.count, block=1)
-    for index in range(len(boards)):
-        layout, image = boards[index]
+    boards = LiveBoards(
+        kinds, view, options.split, options.seed, options.count, 1, goals=TARGETS[options.target]
+    )
+    for index, board in enumerate(boards):
         yield {
-            "image": png_bytes(image, layout.level),
-            "prompt": visual_prompt(layout.task, image, goal, view).text,
-            "answer": answer(layout),
-            "board": json.dumps({"task": layout.task, "layout": layout.to_data()}),
+            "image": png_bytes(board.image, board.layout.level),
+            "prompt": board.prompt("image", board.goal, view).text,
+            "answer": ANSWERS[board.goal](board.layout),
+            "board": json.dumps({"task": board.layout.task, "layout": board.layout.to_data()}),
             "split": options.split,
             "index": index,
         }

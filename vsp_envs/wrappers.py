@@ -78,7 +78,7 @@ class FlatSymbolic(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs)
         if not isinstance(space, spaces.Dict):
             raise ValueError('FlatSymbolic needs observation="both" or "symbolic"')
         self._parts, self._one_hot = dict(space.spaces), one_hot
-        zero = {name: np.zeros(part.shape, part.dtype) for name, part in self._parts.items()}
+        zero = {name: np.zeros(part.shape or (), np.int64) for name, part in self._parts.items()}
         length = len(self.observation(zero))
         self.observation_space = spaces.Box(-1, 1, (length,), np.float32)
 

@@ -72,9 +72,10 @@ def save_curves(charts: Sequence[Chart], file: Path) -> None:
         return
     plain = {name: value for name, value in _STYLE.items() if value not in (_INK, _GRID)}
     with matplotlib.rc_context({**plain, "grid.color": "#dddddd", "axes.edgecolor": "#999999"}):
-        rows = (len(charts) + 1) // 2
-        figure = Figure((10.4, 3.0 * rows), layout="constrained")
-        places = figure.subplots(rows, 2, squeeze=False).ravel()
+        columns = min(2, len(charts))
+        rows = -(-len(charts) // columns)
+        figure = Figure((5.2 * columns, 3.0 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, chart in zip(places, charts, strict=False):
             if _draw_curves(axes, chart) > 1:
                 axes.legend(fontsize=8)

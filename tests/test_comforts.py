@@ -128,7 +128,7 @@ def test_a_tracker_without_its_package_is_named_with_the_way_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.reporting.find_spec", lambda package: None)
-    with pytest.raises(ValueError, match=f"pip install {name}"):
+    with pytest.raises(ValueError, match=f"pip install '{name}"):
         trackers([name])
     with pytest.raises(ValueError, match="unknown tracker 'tensorbord'"):
         trackers(["tensorbord"])

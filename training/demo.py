@@ -24,6 +24,7 @@ from evaluation.report import Row, Table, markdown, print_table, write_report
 from training import base, opcd, sft
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
+from training.presets import PRESETS
 from training.sft import SFTConfig
 from vsp_envs.cli import main
 from vsp_envs.select import Kind
@@ -62,12 +63,9 @@ HERE = Path()
 ALL = ("frozenlake:3", "maze:3", "minibehaviour:5")
 RECIPES = {
     "frozenlake:3": Recipe(
-        BaseConfig(out=HERE, size="S", steps=900, learning_rate=3e-3),
-        SFTConfig(
-            out=HERE, steps=450, learning_rate=1e-4, vision_learning_rate=3e-3,
-            schedule="half-linear",
-        ),
-        OPCDConfig(out=HERE, steps=300, learning_rate=2e-3, max_new_tokens=48),
+        BaseConfig(out=HERE, **PRESETS["base"]["tiny"]),
+        SFTConfig(out=HERE, **PRESETS["sft"]["tiny"]),
+        OPCDConfig(out=HERE, **PRESETS["opcd"]["tiny"]),
     ),
     "frozenlake:4": Recipe(
         BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1000, learning_rate=2e-3),

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from training.chunked import CHUNK
 from training.parameters import in_part, trainable
 from training.presets import preset
 from training.settings import TrainingConfig
@@ -83,8 +84,8 @@ def estimate(
         gradients=trained_bytes * opened / gpus,
         optimizer=2 * trained_bytes * opened / gpus,
         activations=activations(shape, sizes, config.gradient_checkpointing, tower),
-        # Logits, their fp32 copy, its log-softmax and the gradient.
-        logits=sizes.boards * sizes.completion * text.vocab_size * (2 + 4 + 4 + 4),
+        # A chunk's logits, their fp32 copy, its log-softmax and the gradient.
+        logits=min(CHUNK, sizes.boards * sizes.completion * text.vocab_size) * (2 + 4 + 4 + 4),
         teacher=2 * base / gpus if teacher else 0,
         cache=sizes.rollouts * (sizes.prompt + sizes.completion) * cache_per_token(text),
     )

@@ -11,22 +11,22 @@ from evaluation.plots import Chart, history_points, save_curves
 from vsp_envs.task import pick_name
 
 TRACKERS = {
-    "tensorboard": ("tensorboard", "tensorboardX"),
-    "wandb": ("wandb",),
-    "trackio": ("trackio",),
-    "swanlab": ("swanlab",),
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "trackio": "trackio",
+    "swanlab": "swanlab<0.7",  # transformers' side of it breaks with 0.10
 }
-"""Tracker → the packages any of which it needs."""
+"""Tracker → what pip is to install for it; the module has the tracker's name."""
 
 
 def trackers(names: Sequence[str]) -> list[str]:
     """The trackers of a run. Raises ValueError for an unknown one or a missing package."""
     for name in names:
-        packages = TRACKERS[pick_name("tracker", name, TRACKERS)]
-        if not any(map(find_spec, packages)):
+        package = TRACKERS[pick_name("tracker", name, TRACKERS)]
+        if find_spec(name) is None:
             raise ValueError(
-                f"report_to {name} needs the package {packages[0]}; "
-                f"install it with `pip install {packages[0]}`, or leave --report-to out"
+                f"report_to {name} needs a package that is not here; "
+                f"`pip install '{package}'`, or leave --report-to out"
             )
     return list(names) or ["none"]
 

@@ -134,6 +134,16 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(frame, long, record
     record_property("worst ratio for ten times the length", f"{ratios[worst]:.1f}")
 
 
+def test_long_replies_make_no_long_page(tmp_path):
+    class Endless(Oracle):
+        def answer(self, layout):
+            long = "R" * 30_000
+            return f"{long}\nholes {long}\n<answer>{long}</answer>{long}"
+
+    planning.evaluate(Endless(), [Kind("frozenlake", 3)], episodes=2, out=tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
+
+
 def test_look_alikes_are_no_answers():
     for reply in ("<answer>Ｒ</answer>", "<answer>Я</answer>", "<answer>R٣</answer>",
                   "<answer>R\u200bR</answer>", "<answer>left\u0301</answer>"):  # fmt: skip

@@ -24,6 +24,10 @@ from vsp_envs.tables import STEPS
 BOARD_PIXELS = 192
 FAILURES, SUCCESSES = 18, 6
 """Boards of each sort in a gallery."""
+MOST_SHOWN = 8000
+"""Characters of a reply before, in and after its answer that a page shows."""
+MOST_DRAWN = 1000
+"""Actions of a plan that are drawn."""
 _STUB = 0.45  # how far, in cells, a refused move is drawn
 _SPREAD = 0.08  # how far, in cells, a way back is drawn beside the way out
 _ACT_SPREAD = 0.3  # and a DROP beside the PICK of the same cell
@@ -109,10 +113,10 @@ def board(record: Record, goal: str = "plan") -> Board:
         right=_is_right(record, goal),
         verdict=verdict(record, wrong, goal),
         picture=picture(layout, record["image"].get("theme", "classic")),
-        strokes=strokes(layout, record["states"], plan) if goal == "plan" else [],
-        plan=" ".join(map(action_name, plan)),
+        strokes=strokes(layout, record["states"][: MOST_DRAWN + 1], plan) if goal == "plan" else [],
+        plan=shortened(" ".join(map(action_name, plan))),
         reading=reading(record["reply"]),
-        misread=wrong,
+        misread=[fact._replace(said=fact.said and shortened(fact.said)) for fact in wrong],
     )
 
 
@@ -171,7 +175,13 @@ def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, times: i
 
 def reading(reply: str) -> Reading:
     """The reply, split around the answer block that was read."""
-    return Reading(*split_reply(reply))
+    return Reading(*map(shortened, split_reply(reply)))
+
+
+def shortened(text: str) -> str:
+    """Text without its middle if it is long: two dozen replies of a megabyte are no page."""
+    half = MOST_SHOWN // 2
+    return text if len(text) <= MOST_SHOWN else f"{text[:half]} … {text[-half:]}"
 
 
 def _is_right(record: Record, goal: str) -> bool:

@@ -9,9 +9,9 @@ from agents.prompts import planning_target
 from agents.scripted import Blind, Oracle, Random
 from evaluation import perception, planning
 from evaluation.facts import same_fact, state_exact
-from evaluation.folder import read_replies
 from vsp_envs import TASKS, describe
 from vsp_envs.cli import main
+from vsp_envs.episode import read_replies
 from vsp_envs.select import Kind, select_kinds
 
 ALL = [Kind(task.name, task.paper_levels[0]) for task in TASKS.values()]

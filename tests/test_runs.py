@@ -12,13 +12,12 @@ from agents.openai import Endpoint, EndpointError, OpenAIAgent
 from agents.rollouts import Case, play
 from agents.scripted import Blind, Oracle
 from evaluation import perception, planning
-from evaluation.folder import read_replies
 from evaluation.live import Tally
 from evaluation.options import draw_cases
 from tests.test_benchmarks import LAKE_ROW, ROOM_ROW, TABLE, rows
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
 from vsp_envs.cli import main
-from vsp_envs.episode import append_episode, score_episode
+from vsp_envs.episode import append_episode, read_replies, score_episode
 from vsp_envs.render import render
 from vsp_envs.select import Kind
 

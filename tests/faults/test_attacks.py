@@ -100,7 +100,7 @@ def test_nothing_that_a_model_says_runs_in_the_report(browser, long, tmp_path, r
     settings, chart titles and headings: opened in chromium, looked at when its scripts have run."""
     if long:  # the browser would run them
         assert "<title>BROKEN</title>" in shown(browser, f"<title>t</title>{ATTACKS[0]}", tmp_path)
-    parts = ATTACKS if long else [" ".join(ATTACKS)]
+    parts = [" ".join(ATTACKS), *(ATTACKS[:2] if long else ())]
     for number, attack in enumerate(parts):
         folder = tmp_path / str(number)
         seen = shown(browser, attacked_page(attack, folder), folder)

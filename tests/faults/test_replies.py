@@ -12,10 +12,13 @@ from agents.agent import Reply, View
 from agents.scripted import Oracle
 from evaluation import perception, planning
 from evaluation.facts import state_exact
+from evaluation.gallery import board
 from evaluation.where import where
 from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, get_task, parse_plan
 from vsp_envs.episode import Episode, score_episode
+from vsp_envs.facts import facts_of_reply
 from vsp_envs.plan import ParseStatus
+from vsp_envs.reward import score_reply
 from vsp_envs.select import Kind
 
 LAYOUTS = [
@@ -51,20 +54,30 @@ def random_reply(draw: random.Random) -> str:
 
 
 def read(reply: str, layout: Layout) -> str:
-    """All that evaluation makes of a reply, twice; returns its status."""
-    one, other = (
-        score_episode(layout, reply, input="image", image={}, prompt="") for _ in range(2)
-    )
-    assert one == other and (one.status == "ok" or not one.plan)
-    record = one.record()
+    """What evaluation makes of a reply: its score, the same twice, and its facts; the status."""
+    one, other = score_reply(layout, reply), score_reply(layout, reply)
+    assert one == other and (one.status == "ok" or not one.parsed.plan)
+    assert all(fact.right in (True, False) for fact in facts_of_reply(reply, layout))
+    return str(one.status)
+
+
+def keep(reply: str, layout: Layout) -> None:
+    """What a run and its report make of it."""
+    record = score_episode(layout, Reply(reply).text, input="image", image={}, prompt="").record()
+    assert Episode.of(json.loads(json.dumps(record))).record() == record
     assert state_exact(record) in (True, False, None) and where([record]).boards in (0, 1)
-    return one.status
+    board(record)
 
 
 def test_any_reply_is_read_and_twice_the_same(long, record_property):
     """Replies of random pieces, bytes, nested tags, look-alikes, and right answers mutilated."""
     draw, count = random.Random(0), 90_000 if long else 1_000
-    statuses = [read(random_reply(draw), LAYOUTS[i % 3]) for i in range(count)]
+    statuses = []
+    for number in range(count):
+        reply, layout = random_reply(draw), LAYOUTS[number % 3]
+        statuses.append(read(reply, layout))
+        if number % 20 == 0:
+            keep(reply, layout)
     found = {status: statuses.count(status) for status in sorted(set(statuses))}
     assert set(found) == set(map(str, ParseStatus))
     record_property("replies", count)
@@ -82,6 +95,7 @@ def test_any_reply_that_hypothesis_finds_is_read_and_twice_the_same(long, record
     def check(reply):
         for layout in LAYOUTS:
             read(reply, layout)
+        keep(reply, LAYOUTS[len(reply) % 3])
 
     check()
     record_property("replies", count)
@@ -106,7 +120,7 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(frame, long, record
     def cost(bomb: str, length: int) -> float:
         reply = frame.format(bomb * (length // len(bomb)))
         times = []
-        for _ in range(3 if long else 1):
+        for _ in range(2 if long and length < 1_000_000 else 1):
             began = time.process_time()
             read(reply, lake)
             times.append(time.process_time() - began)
@@ -118,6 +132,16 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(frame, long, record
     assert not long or ratios[worst] < 30, (worst, ratios)  # ten times is linear, a hundred square
     record_property("bombs", len(BOMBS))
     record_property("worst ratio for ten times the length", f"{ratios[worst]:.1f}")
+
+
+def test_long_replies_make_no_long_page(tmp_path):
+    class Endless(Oracle):
+        def answer(self, layout):
+            long = "R" * 30_000
+            return f"{long}\nholes {long}\n<answer>{long}</answer>{long}"
+
+    planning.evaluate(Endless(), [Kind("frozenlake", 3)], episodes=2, out=tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
 
 
 def test_look_alikes_are_no_answers():

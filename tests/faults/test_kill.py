@@ -16,7 +16,7 @@ import runs
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.episode import read_episodes
 
-LATEST = 300
+LATEST = 900
 """Seconds after which a run hangs."""
 
 

@@ -59,10 +59,13 @@ class Tally:
 
     def add(self, record: Record) -> None:
         """Count an episode."""
-        counts = self._counts.setdefault(f"{record['task']} {record['level']}", Counter())
-        came = not record["error"]
+        kind, came = f"{record['task']} {record['level']}", not record["error"]
+        unreadable = came and self.goal == "plan" and record["status"] != "ok"
+        counts = Counter(self._counts.get(kind, {}))
         counts.update(n=1, right=came and self._right(record), no_reply=not came)
-        counts["unreadable"] += came and self.goal == "plan" and record["status"] != "ok"
+        counts["unreadable"] += unreadable
+        # Another thread draws the table: it sees all of an episode or nothing of it.
+        self._counts = {**self._counts, kind: counts}
 
     def _right(self, record: Record) -> bool:
         if self.goal == "plan":

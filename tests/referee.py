@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
+KNOWS = ("frozenlake", "maze", "minibehaviour")
+"""The tasks whose rule books the referee knows."""
 LEFT, DOWN, RIGHT, UP, PICK, DROP = range(6)
 CHANGE = {LEFT: (0, -1), DOWN: (1, 0), RIGHT: (0, 1), UP: (-1, 0)}
 WALL = {LEFT: 4, DOWN: 2, RIGHT: 8, UP: 1}

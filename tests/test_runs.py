@@ -281,3 +281,16 @@ def test_what_is_shown_while_a_run_goes_on_counts_what_came():
     assert shown["plan"]["n"] == "4" and shown["plan"]["unreadable"] == "1"
     assert shown["plan"]["no reply"] == shown["perceive"]["no reply"] == "1"
     assert shown["perceive"]["exact"].startswith("25.0 (")
+
+
+def test_what_is_shown_can_be_drawn_while_an_episode_is_being_counted():
+    tally = Tally("plan")
+
+    class Judged(dict):
+        def __getitem__(self, name):
+            tally.table()  # as the thread that draws may do at any moment
+            return super().__getitem__(name)
+
+    [episode] = play(Oracle(), draw_cases(LAKE, "test", 1, "image", "plan", 0))
+    tally.add(Judged(episode.record()))
+    assert [next(iter(column.cells)) for column in tally.table().columns][-1] == "1"

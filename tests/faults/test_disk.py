@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import runs
-from test_kill import Runs, same_evaluation, same_recording, same_training
+from test_kill import LATEST, Runs, same_evaluation, same_recording, same_training
 
 Check = Callable[[Path, Path], None]
 SUBJECTS: dict[str, tuple[Callable[[Path, Path], None], Check, list[str]]] = {
@@ -55,7 +55,7 @@ def refused(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Pat
     """Run a command that must fail; the one line that it says."""
     process = runs.PROCESSES.Process(target=runs.command, args=(what, tiny, out, said))
     process.start()
-    process.join(120)
+    process.join(LATEST)
     lines = [line for line in said.read_text().splitlines() if line.startswith("error: ")]
     assert "Traceback" not in said.read_text(), said.read_text()
     assert process.exitcode == 2, said.read_text()

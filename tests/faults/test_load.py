@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import runs
 from test_disk import refused
-from test_kill import Runs, same_evaluation, same_training
+from test_kill import LATEST, Runs, same_evaluation, same_training
 
 from vsp_envs import TASKS
 from vsp_envs.vector import PlanningVectorEnv
@@ -150,7 +150,7 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(
     finally:
         os.kill(first.pid, signal.SIGCONT)
     assert f"{out} is in use by another run; wait for it, or choose another --out" in line
-    first.join(120)
+    first.join(LATEST)
     assert first.exitcode == 0
     these.finish(tmp_path / "alone")
     check(tmp_path / "alone", out)

@@ -110,7 +110,7 @@ READERS = {
     "maze": read_maze,
     "minibehaviour": read_minibehaviour,
 }
-THEMES = [(task.name, theme) for task in TASKS.values() for theme in task.themes]
+THEMES = [(task, theme) for task in READERS for theme in TASKS[task].themes]
 
 
 @pytest.mark.parametrize(("task", "theme"), THEMES)

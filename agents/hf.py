@@ -9,6 +9,7 @@ from inspect import signature
 from typing import Any
 
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from agents.agent import Prompt, Reply, Request
 from agents.encoding import Batch, encode_prompts, until_end
@@ -18,11 +19,47 @@ from agents.sampling import Sampling
 __all__ = ["HFAgent", "Sampling", "sample", "weights_id"]
 
 
+class SeededDraws(LogitsProcessor):
+    """Makes of greedy decoding a draw of each row from a stream of its own.
+
+    generate's own draw takes one stream for all, so that an answer depends on what is beside it.
+    The largest of log p + Gumbel noise is a draw from p.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float, device: torch.device) -> None:
+        """One seed a row."""
+        self.streams = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self.temperature = temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Noisy scores, [batch, vocab]."""
+        noise = torch.empty_like(scores, dtype=torch.float32)
+        for row, stream in zip(noise, self.streams, strict=True):
+            row.exponential_(generator=stream)
+        return scores.float() / self.temperature - noise.log()
+
+
 @torch.no_grad()
-def sample(model: Any, prompts: Batch, sampling: Sampling, pad_id: int) -> list[list[int]]:
-    """Completions as token ids, each up to its end token. Vision tokens are never drawn."""
-    drawn = sampling.temperature > 0
-    options = {"temperature": sampling.temperature, "top_k": 0, "top_p": 1.0} if drawn else {}
+def sample(
+    model: Any,
+    prompts: Batch,
+    sampling: Sampling,
+    pad_id: int,
+    seeds: Sequence[int] | None = None,
+) -> list[list[int]]:
+    """Completions as token ids, each up to its end token. Vision tokens are never drawn.
+
+    `seeds`, one a prompt, take the place of `sampling.seed`: an answer is then the same whatever
+    prompts are beside it.
+    """
+    options: dict[str, Any] = {"do_sample": False}
+    if sampling.temperature > 0 and seeds is None:
+        options = {
+            "do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0,
+        }  # fmt: skip
+    elif sampling.temperature > 0 and seeds is not None:
+        draws = SeededDraws(seeds, sampling.temperature, model.device)
+        options["logits_processor"] = LogitsProcessorList([draws])
     # Qwen's family needs it, see `encode_prompts`; others refuse what they do not know.
     if "mm_token_type_ids" not in signature(model.forward).parameters:
         prompts = {name: each for name, each in prompts.items() if name != "mm_token_type_ids"}
@@ -31,7 +68,6 @@ def sample(model: Any, prompts: Batch, sampling: Sampling, pad_id: int) -> list[
         torch.manual_seed(sampling.seed)
         ids = model.generate(
             **prompts,
-            do_sample=drawn,
             max_new_tokens=sampling.max_new_tokens,
             suppress_tokens=vision_token_ids(model.config),
             pad_token_id=pad_id,

@@ -11,7 +11,7 @@ from transformers.models.llava.processing_llava import LlavaProcessor
 
 from agents.acting import Acting
 from agents.encoding import encode_prompts
-from agents.hf import HFAgent, Sampling
+from agents.hf import HFAgent, Sampling, SeededDraws, sample
 from agents.loading import CheckpointError, load_checkpoint
 from agents.rollouts import Case, play, prompt_of
 from training.tiny import CHAT_TEMPLATE, build_tokenizer
@@ -117,3 +117,26 @@ def test_a_model_of_another_family_answers_too(tmp_path: Path) -> None:
     episodes = list(play(agent, CASES))
     assert all(episode.tokens and not episode.error for episode in episodes)
     assert agent.view.style == "full" and "FrozenLake is a square lake" in episodes[0].prompt
+
+
+def test_an_answer_with_a_seed_of_its_own_does_not_depend_on_what_is_beside_it(
+    tiny_folder: Path,
+) -> None:
+    model, processor, view = load_checkpoint(tiny_folder, "float32")
+    prompts = [prompt_of(case, view) for case in CASES[:4]]
+
+    def answers(*places: int) -> list[list[int]]:
+        inputs = encode_prompts(processor, [prompts[place] for place in places])
+        seeds = [100 + place for place in places]
+        return sample(model, inputs, Sampling(1.0, 8), processor.tokenizer.pad_token_id, seeds)
+
+    together = answers(0, 1, 2, 3)
+    assert answers(3, 0) == [together[3], together[0]]
+    assert len(set(map(tuple, together))) == 4
+
+
+def test_seeded_draws_follow_the_distribution_at_its_temperature() -> None:
+    scores = torch.tensor([0.5, -1.0, 2.0, -torch.inf]).expand(20_000, 4)
+    draws = SeededDraws(range(20_000), 2.0, torch.device("cpu"))(torch.empty(0), scores).argmax(1)
+    shares = draws.bincount(minlength=4) / len(draws)
+    assert torch.allclose(shares, (scores[0] / 2).softmax(0), atol=0.015)

@@ -15,7 +15,7 @@ from agents.prompts import text_prompt
 from training import base, opcd, sft
 from training.boards import LiveBoards
 from training.tiny import TINY_VIEW, build_tokenizer
-from training.trainer import TrainingConfig, block_size, parameter_groups
+from training.trainer import TrainingConfig, parameter_groups
 from vsp_envs import split_of
 from vsp_envs.select import Kind, select_kinds
 
@@ -149,12 +149,6 @@ def test_learning_rates_part_the_vision_tower_from_the_rest(tiny_folder: Path) -
     assert (language["lr"], vision["lr"]) == (1e-4, 2e-3)
     assert {id(p) for p in vision["params"]} == {id(p) for p in model.model.visual.parameters()}
     assert len(language["params"]) + len(vision["params"]) == len(list(model.parameters()))
-
-
-def test_a_batch_that_cannot_be_divided_among_the_kinds_is_refused() -> None:
-    config = TrainingConfig(out=Path("x"), tasks=("frozenlake:3-5",), batch_size=64)
-    with pytest.raises(ValueError, match=r"batch_size 64 .* multiple of 3"):
-        block_size(config)
 
 
 def test_the_teacher_is_told_the_plan_only_if_asked(opcd_config: opcd.OPCDConfig) -> None:

@@ -34,6 +34,8 @@ class Board(NamedTuple):
     """What a prompt is to ask of it, where the stream decides: `plan` or `perceive`."""
     theme: str = ""
     """Its drawing, where that is drawn for each board."""
+    place: int = 0
+    """Its index in the stream."""
 
     def prompt(self, input: str, goal: str, view: View) -> Prompt:
         """The board's prompt by `image` or by `text`."""
@@ -97,13 +99,17 @@ class LiveBoards(Dataset[Board]):
         """Many boards at once, as PyTorch asks for a batch: a quarter of the time of one by one."""
         boards: list[Board] = []
         for part, some in groupby(indices, self.part):
-            kind, seeds = part.kind, [self._seed(index) for index in some]
+            kind, places = part.kind, list(some)
+            seeds = [self._seed(index) for index in places]
             envs = live_envs(kind.task, kind.level, self.view, self.split, len(seeds), self.exclude)
             images, _ = envs.reset(seed=seeds)
             themes = [ThemeDraw(envs.settings, seed).next() for seed in seeds]
             images = [self._perturbed(*each) for each in zip(images, seeds, strict=True)]
-            drawn = zip(envs.layouts, images, themes, strict=True)
-            boards += [Board(layout, image, part.goal, theme) for layout, image, theme in drawn]
+            drawn = zip(envs.layouts, images, themes, places, strict=True)
+            boards += [
+                Board(layout, image, part.goal, theme, place)
+                for layout, image, theme, place in drawn
+            ]
         return boards
 
     def part(self, index: int) -> Part:

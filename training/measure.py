@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
 from agents.hf import HFAgent, Sampling
 from agents.loading import Loaded
 from agents.rollouts import Case, Episode, play
@@ -20,14 +23,21 @@ def validation_layouts(kind: Kind, count: int) -> tuple[Layout, ...]:
 
 
 def measure(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> dict[str, float]:
-    """`success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds."""
+    """`success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds.
+
+    The processes share the boards.
+    """
     agent = HFAgent(loaded, Sampling(max_new_tokens=160))
     rates: list[float] = []
     for kind in config.kinds():
         layouts = validation_layouts(kind, config.eval_episodes)
-        episodes = play(agent, [Case(layout, input, goal) for layout in layouts])
         judge = _succeeded if goal == "plan" else _perceived
-        rates.append(sum(map(judge, episodes)) / len(layouts))
+        places = list(range(len(layouts)))
+        # Padded by repeating one: under ZeRO-3 all processes must generate equally often.
+        with PartialState().split_between_processes(places, apply_padding=True) as mine:
+            episodes = play(agent, [Case(layouts[place], input, goal) for place in mine])
+        marks = dict(gather_object([*zip(mine, map(judge, episodes), strict=True)]))
+        rates.append(sum(marks.values()) / len(layouts))
     name = "success" if goal == "plan" else "perception"
     by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
     return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}

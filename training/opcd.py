@@ -40,6 +40,7 @@ from training.reward import (
     share,
     share_without_advantage,
 )
+from training.sharding import place, whole
 from training.student import load_student
 from training.teachers import Teacher, make_teacher
 from training.trainer import CompletionTrainer, Measure, run
@@ -71,7 +72,9 @@ class OPCDTrainer(CompletionTrainer):
                     "the teacher ema needs whole weights in every process, which FSDP and "
                     "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
                 )
-            teacher.model.to(self.args.device)
+            kept_whole = config.teacher_kind != "frozen"
+            placement = "replicated" if kept_whole else config.teacher_placement
+            place(teacher.model, placement, self.args.device)
             self.add_callback(Follow(teacher))
 
     def get_batch_samples(
@@ -96,7 +99,7 @@ class OPCDTrainer(CompletionTrainer):
         prompts = [board.prompt("image", "plan", self.view) for board in boards]
         inputs = self._encode(prompts)
         self.model.eval()
-        answers, drawn = self._rollout(prompts, inputs, micro)
+        answers, drawn = self._rollout(boards, prompts, inputs, micro)
         student = complete(inputs, answers, self._pad_id)
         scores = self._score(boards, answers)
         rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
@@ -114,6 +117,10 @@ class OPCDTrainer(CompletionTrainer):
             "mask": student.mask,
             "outcome": torch.tensor([read, unequal]),
         }
+
+    def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The student's side."""
+        return batch["student"]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -142,12 +149,13 @@ class OPCDTrainer(CompletionTrainer):
             self.teacher.load(Path(resume_from_checkpoint))
 
     def _rollout(
-        self, prompts: Sequence[Prompt], inputs: Batch, micro: int
+        self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: Batch, micro: int
     ) -> tuple[list[list[int]], list[list[float]] | None]:
         """Sampled ids, and the log-probability of each where something else than `model` drew."""
         config = self.opcd
         sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(micro))
-        return sample(self.model, inputs, sampling, self._pad_id), None
+        with whole(self.model):
+            return sample(self.model, inputs, sampling, self._pad_id, self._seeds(boards)), None
 
     def _teacher_side(
         self, boards: Sequence[Board], answers: list[list[int]], micro: int
@@ -185,6 +193,16 @@ class OPCDTrainer(CompletionTrainer):
         # Not from torch's generator: on resume the Trainer restores it after the first rollout.
         place = [self.config.seed, self.state.global_step, micro, self.args.process_index]
         return int(np.random.SeedSequence(place).generate_state(1)[0])
+
+    def _seeds(self, boards: Sequence[Board]) -> list[int] | None:
+        if not self.opcd.seed_per_board:
+            return None
+        rollouts = self.opcd.rollouts
+        streams = [
+            np.random.SeedSequence([self.config.seed, board.place, row % rollouts])
+            for row, board in enumerate(boards)
+        ]
+        return [int(stream.generate_state(1)[0]) for stream in streams]
 
     def _score(self, boards: Sequence[Board], answers: list[list[int]]) -> list[Score]:
         texts = self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
@@ -238,7 +256,13 @@ def train(config: OPCDConfig) -> Path:
     student = load_student(config, config.model)
     teacher = None
     if config.distill_weight:
-        teacher = make_teacher(config.teacher_kind, config.teacher, config.ema_decay, student.model)
+        teacher = make_teacher(
+            config.teacher_kind,
+            config.teacher,
+            config.ema_decay,
+            student.model,
+            config.teacher_dtype,
+        )
     boards = live_boards(config, student.view, ("plan",))
     trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.add_callback(

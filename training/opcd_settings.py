@@ -55,6 +55,14 @@ class OPCDConfig(TrainingConfig):
     one update per rollout the ratio is 1 and nothing is clipped)."""
     stop_after_unreadable: int = 0
     """Stop after so many steps in a row in which no answer could be read; 0: only say so."""
+    teacher_dtype: str = "auto"
+    """The teacher's weights in memory: `auto` as they are stored, `float32` or `bfloat16`."""
+    teacher_placement: str = "replicated"
+    """`replicated`: whole on every process; `sharded`: spread over all of them, for a frozen
+    teacher that does not fit beside the student."""
+    seed_per_board: bool = False
+    """Draw every answer from a stream of its own, so that the answers do not depend on how many
+    processes and micro-batches share the step; otherwise each micro-batch has one stream."""
     temperature: float = 1.0
     """Of the student's sampling; both sides' logits are divided by it in the loss."""
     max_new_tokens: int = 160

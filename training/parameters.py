@@ -69,7 +69,9 @@ def with_adapters(model: Any, config: TrainingConfig) -> Any:
         raise ValueError(f"{type(model).__name__} has no linear layers in {' or '.join(parts)}")
     alpha = config.lora_alpha or 2 * config.lora_rank
     lora = LoraConfig(r=config.lora_rank, lora_alpha=alpha, target_modules=found)
-    return get_peft_model(model, lora)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # processes that shard the adapter must begin with the same
+        return get_peft_model(model, lora)
 
 
 def parameter_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:

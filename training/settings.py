@@ -77,6 +77,11 @@ class TrainingConfig:
     """AdamW's second momentum."""
     clip: float = 1.0
     """Largest gradient norm."""
+    precision: str = "auto"
+    """What the model computes in: `bfloat16`, `float32`, or `auto`: bfloat16 on a GPU. Weights that
+    are trained, their gradients and the optimizer stay as they are in memory."""
+    log_every: int = 10
+    """Steps between entries of the training curves."""
     save_every: int = 100
     """Steps between checkpoints to resume from; the last two are kept."""
     eval_every: int = 50
@@ -138,7 +143,7 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
         max_grad_norm=config.clip,
         save_steps=config.save_every,
         save_total_limit=2,
-        logging_steps=10,
+        logging_steps=config.log_every,
         logging_nan_inf_filter=False,
         dataloader_num_workers=config.workers,
         remove_unused_columns=False,
@@ -146,9 +151,19 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
         run_name=config.out.name,
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),
-        bf16=torch.cuda.is_available(),
+        bf16=computes_in_bfloat16(config),
         **schedule,
     )
+
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def computes_in_bfloat16(config: TrainingConfig) -> bool:
+    """Whether the forward and backward pass run in bfloat16."""
+    if pick_name("precision", config.precision, PRECISIONS) == "auto":
+        return torch.cuda.is_available()
+    return config.precision == "bfloat16"
 
 
 def processes() -> int:
@@ -160,14 +175,3 @@ def micro_batches(config: TrainingConfig) -> int:
     """Micro-batches of each process in a step."""
     parts = config.parts()
     return count_micro_batches(config.batch_size, config.micro_batch_size, parts, processes())
-
-
-def block_size(config: TrainingConfig) -> int:
-    """Boards of each kind in a step. Raises ValueError if the batch cannot be divided."""
-    kinds = len(config.kinds())
-    if config.batch_size % kinds:
-        raise ValueError(
-            f"batch_size {config.batch_size} cannot be divided evenly among {kinds} kinds of "
-            f"boards; take a multiple of {kinds}"
-        )
-    return config.batch_size // kinds

@@ -116,10 +116,12 @@ class Average(Teacher):
         return {name: weights[name].detach() for name in self.learned}
 
 
-def make_teacher(kind: str, checkpoint: str, decay: float, student: Any) -> Teacher:
+def make_teacher(
+    kind: str, checkpoint: str, decay: float, student: Any, dtype: str = "auto"
+) -> Teacher:
     """The teacher of that kind for a student. Raises ValueError or CheckpointError."""
     if pick_name("teacher_kind", kind, KINDS) == "frozen":
-        model = load_checkpoint(checkpoint, dtype="float32").model
+        model = load_checkpoint(checkpoint, dtype=dtype).model
         check_same_vocabulary(student, model)
         return Teacher(model)
     if checkpoint:

@@ -11,26 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from agents.loading import Loaded
 from training.batches import StepBatches
+from training.blank import with_blank_image
 from training.boards import LiveBoards
 from training.checkpoints import TrainingStopped, last_checkpoint, seal, writing
 from training.parameters import parameter_groups
 from training.run import run
 from training.settings import (
     TrainingConfig,
-    block_size,
     micro_batches,
     processes,
     training_arguments,
 )
+from training.sharding import keep_float32, whole
 from vsp_envs.task import pick_name
 
 __all__ = [
-    "CompletionTrainer", "Measure", "TrainingConfig", "block_size", "last_checkpoint",
+    "CompletionTrainer", "Measure", "TrainingConfig", "last_checkpoint",
     "parameter_groups", "run", "training_arguments",
 ]  # fmt: skip
 
@@ -59,6 +61,7 @@ class CompletionTrainer(Trainer):
             processing_class=loaded.processor,
             **options,
         )
+        keep_float32(self.accelerator)
 
     def get_train_dataloader(self) -> Any:
         """The stream in its order: it is random already, and so a resumed run goes on in it."""
@@ -79,8 +82,19 @@ class CompletionTrainer(Trainer):
         """All micro-batches of one optimizer step, and its completion tokens over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         batches = [self.prepare_batch(batch, micro) for micro, batch in enumerate(batches)]
-        tokens = sum((batch["mask"].sum() for batch in batches), start=torch.tensor(0))
-        return batches, self.accelerator.gather(tokens.to(device)).sum()
+        tokens = sum(int(batch["mask"].sum()) for batch in batches)
+        seen = ["pixel_values" in self.shown(batch)["inputs"] for batch in batches]
+        counts = torch.tensor([tokens, *seen], device=device)
+        total, *seen_by = self.accelerator.reduce(counts).tolist()
+        for batch, mine, all_ in zip(batches, seen, seen_by, strict=True):
+            if all_ and not mine:
+                filled = with_blank_image(Completed(**self.shown(batch)), self.processor)
+                self.shown(batch).update(filled._asdict())
+        return batches, torch.tensor(total, device=device)
+
+    def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Of a prepared micro-batch what the trained model is shown: the fields of `Completed`."""
+        return batch
 
     def prepare_batch(self, batch: dict[str, Any], micro: int) -> dict[str, Any]:
         """What is to be done once per micro-batch, before any gradient of the step."""
@@ -141,14 +155,31 @@ class CompletionTrainer(Trainer):
             with writing(folder, checkpoints):
                 seal(folder)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save weights that transformers loads; every process takes part.
+
+        Checkpoints to resume from may be sharded, and then hold none.
+        """
+        if _internal_call or not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            return super().save_model(output_dir, _internal_call)
+        weights = self.accelerator.get_state_dict(self.model_wrapped)
+        if self.args.should_save:  # the others may have been given none
+            for tied in getattr(self.model, "all_tied_weights_keys", {}):
+                weights.pop(tied, None)  # gathered, it is a copy that no longer shows as one
+            self._save(output_dir, state_dict=weights)
+
     def note(self, **values: float) -> None:
         """Remember values until the next log, which writes their means."""
         for name, value in values.items():
             self.metrics[name].append(float(value))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log with the means of what was noted."""
-        means = {name: sum(values) / len(values) for name, values in self.metrics.items()}
+        """Log with the means of what was noted, by all processes."""
+        noted: dict[str, list[float]] = defaultdict(list)
+        for metrics in gather_object([dict(self.metrics)]):
+            for name, values in metrics.items():
+                noted[name] += values
+        means = {name: sum(values) / len(values) for name, values in noted.items()}
         self.metrics.clear()
         logs.pop("train_loss", None)  # a mean over the steps since the last resume alone
         logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
@@ -167,4 +198,8 @@ class Measure(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure after every `every`-th step."""
         if self.every and state.global_step % self.every == 0:
-            self.trainer.log(self.measure())
+            with whole(self.trainer.model):
+                measured = self.measure()
+            due = control.should_log
+            self.trainer.log(measured)
+            control.should_log = due  # logging takes the step's own entry for written

@@ -1,0 +1,94 @@
+"""What tests/test_distributed.py runs on one process and, started by a launcher, on two.
+
+`python two_ranks.py JOBS`: a JSON list of jobs for `do`.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import DistributedType
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+from agents.agent import Prompt, View
+from agents.loading import load_checkpoint
+from training import opcd, sft
+from training.boards import Board, live_boards
+from training.opcd import OPCDConfig
+from training.sft import Collate, SFTConfig, SFTTrainer
+from training.trainer import run
+
+
+class ShownAsText(Board):
+    """A board whose prompt is text, whatever is asked for."""
+
+    def prompt(self, input: str, goal: str, view: View) -> Prompt:
+        return super().prompt("text", goal, view)
+
+
+class TextFirst(Collate):
+    """Shows the first half of every step as text, so that one of two processes gets no image."""
+
+    def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
+        return super().__call__(
+            [ShownAsText(*board) if board.place % 8 < 4 else board for board in boards]
+        )
+
+
+def do(stage: str, **settings: Any) -> None:
+    """Train: `sft`, `opcd`, or `mixed`: SFT whose first half of a step is text.
+
+    `resume` is a folder and a step of its run to go on from.
+    """
+    settings |= {name: Path(value) for name, value in settings.items() if name == "out"}
+    settings["tasks"] = tuple(settings["tasks"])
+    if resume := settings.pop("resume", None):
+        go_on_from(*resume, settings["out"])
+    if stage == "opcd":
+        opcd.train(OPCDConfig(**settings))
+    elif stage == "sft":
+        sft.train(SFTConfig(**settings))
+    else:
+        train_mixed(SFTConfig(**settings))
+
+
+def go_on_from(folder: str, step: int, out: Path) -> None:
+    """Make `out` the folder of a run that was stopped after its checkpoint of that step."""
+    name = f"checkpoints/checkpoint-{step}"
+    with PartialState().main_process_first():
+        if PartialState().is_main_process:
+            shutil.copytree(Path(folder) / name, out / name)
+
+
+def train_mixed(config: SFTConfig) -> None:
+    """SFT of text and images, half of each step."""
+    loaded = load_checkpoint(config.model, dtype="float32")
+    boards = live_boards(config, loaded.view)
+    collate = TextFirst(loaded.processor, loaded.view, "image")
+    run(SFTTrainer(config, loaded, boards, data_collator=collate), loaded)
+
+
+def lift_the_gate() -> None:
+    """Let accelerate shard on CPUs. It keeps FSDP and DeepSpeed to accelerators, though torch's
+    FSDP2 needs none; everything behind this gate is what runs on GPUs, but for the device."""
+    first = PartialState.__init__
+
+    def begin(self: PartialState, *args: Any, **kwargs: Any) -> None:
+        first(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = begin
+
+
+if __name__ == "__main__":
+    if not {"ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"}.isdisjoint(os.environ):
+        lift_the_gate()
+    for job in json.loads(sys.argv[1]):
+        do(**job)
+        unset_hf_deepspeed_config()  # else the next job's models are loaded in pieces

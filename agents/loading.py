@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils import logging
 
 from agents.agent import View
+from agents.patch_embedding import embed_by_product
 from agents.processor import ImageTextProcessor
 from vsp_envs.task import pick_name
 
@@ -70,7 +71,7 @@ def load_checkpoint(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
-    return Loaded(placed.eval(), processor, view_of(config))
+    return Loaded(embed_by_product(placed).eval(), processor, view_of(config))
 
 
 def merge_adapter(model: Any, adapter: str) -> Any:

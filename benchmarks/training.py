@@ -1,8 +1,8 @@
 """Speed of training: `python -m benchmarks.training [--quick] [--json FILE] [--gpu]`.
 
 Ours and TRL's trainers take turns, step by step, in one process: the same tiny Qwen3-VL with random
-weights, the same boards. Without TRL (`pip install --group bench`) the rows with it are left out.
-With `--gpu` it times Qwen3-VL-4B's shape instead, see `benchmarks.real_shape`.
+weights, the same boards. Where TRL is not installed (see `benchmarks.peers`) the rows with it are
+left out. With `--gpu` it times Qwen3-VL-4B's shape instead, see `benchmarks.real_shape`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agents.agent import View
 from agents.loading import Loaded, end_token_ids
 from agents.prompts import perception_target
 from benchmarks import peers
+from benchmarks.loss_memory import memory_row
 from benchmarks.measure import Race, Row, run, save, table
 from benchmarks.stepping import REST, Stepper
 from training.boards import LiveBoards, live_boards
@@ -40,9 +41,10 @@ class Scale(NamedTuple):
     new_tokens: int = 48
     seconds: float = 120
     samples: int = 512
+    loss_tokens: int = 32 * 256
 
 
-QUICK = Scale("S", 8, 8, 0, 32)
+QUICK = Scale("S", 8, 8, 0, 32, 256)
 TASKS = ("frozenlake:4",)
 STEPS = 1_000_000  # more than are ever taken
 
@@ -235,6 +237,7 @@ def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
     yield from sample_rows(scale)
     yield from sft_rows(scale, out)
     yield from opcd_rows(scale, out)
+    yield memory_row(scale.loss_tokens)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from agents.loading import Loaded
 from agents.patch_embedding import embed_by_product
 from benchmarks.measure import Row
 from benchmarks.stepping import Stepper
-from benchmarks.training import Scale, boards_of, opcd_stepper, sft_stepper, share
+from benchmarks.training import Scale, opcd_stepper, sft_stepper, share
+from training.boards import live_boards
 from training.shapes import shape_config
 from training.tiny import build_tiny
 
@@ -104,7 +105,7 @@ def utilisation(stepper: Stepper, work: str, flops: float, peak: float) -> Row:
 
 def sequence_tokens(loaded: Loaded, stepper: Stepper, scale: Scale) -> float:
     """Mean tokens of a prompt with its completion."""
-    boards = boards_of(stepper.trainer.config, loaded.view).__getitems__(range(scale.batch))
+    boards = live_boards(stepper.trainer.config, loaded.view).__getitems__(range(scale.batch))
     prompts = [board.prompt("image", "plan", loaded.view) for board in boards]
     attended = encode_prompts(loaded.processor, prompts)["attention_mask"].sum()
     return int(attended) / scale.batch + scale.new_tokens

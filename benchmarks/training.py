@@ -1,8 +1,8 @@
 """Speed of training: `python -m benchmarks.training [--quick] [--json FILE] [--gpu]`.
 
 Ours and TRL's trainers take turns, step by step, in one process: the same tiny Qwen3-VL with random
-weights, the same boards. Without TRL (`pip install --group bench`) the rows with it are left out.
-With `--gpu` it times Qwen3-VL-4B's shape instead, see `benchmarks.real_shape`.
+weights, the same boards. Where TRL is not installed (see `benchmarks.peers`) the rows with it are
+left out. With `--gpu` it times Qwen3-VL-4B's shape instead, see `benchmarks.real_shape`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +22,13 @@ from agents.agent import View
 from agents.loading import Loaded, end_token_ids
 from agents.prompts import perception_target
 from benchmarks import peers
+from benchmarks.loss_memory import memory_row
 from benchmarks.measure import Race, Row, run, save, table
 from benchmarks.stepping import REST, Stepper
-from training.boards import LiveBoards
+from training.boards import LiveBoards, live_boards
 from training.opcd import OPCDConfig, OPCDTrainer
 from training.sft import Collate, SFTConfig, SFTTrainer
+from training.teachers import Teacher
 from training.tiny import build_tiny
 from vsp_envs.select import Kind, select_kinds
 
@@ -39,25 +41,19 @@ class Scale(NamedTuple):
     new_tokens: int = 48
     seconds: float = 120
     samples: int = 512
+    loss_tokens: int = 32 * 256
 
 
-QUICK = Scale("S", 8, 8, 0, 32)
+QUICK = Scale("S", 8, 8, 0, 32, 256)
 TASKS = ("frozenlake:4",)
 STEPS = 1_000_000  # more than are ever taken
-
-
-def boards_of(config: Any, view: View) -> LiveBoards:
-    """The live boards of a training run."""
-    return LiveBoards(
-        config.kinds(), view, "train", 0, STEPS * config.batch_size, config.batch_size
-    )
 
 
 def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
     """Our perception SFT."""
     config = SFTConfig(out, TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS)
-    collate = Collate(loaded.processor, loaded.view, "image", "perception")
-    boards = boards_of(config, loaded.view)
+    collate = Collate(loaded.processor, loaded.view, "image")
+    boards = live_boards(config, loaded.view, ("perceive",))
     return watched(SFTTrainer(config, loaded, boards, data_collator=collate))
 
 
@@ -68,7 +64,7 @@ def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Step
         max_new_tokens=scale.new_tokens, learning_rate=1e-4,
     )  # fmt: skip
     student = endless(student)
-    trainer = OPCDTrainer(config, student, teacher, boards_of(config, student.view))
+    trainer = OPCDTrainer(config, student, Teacher(teacher), live_boards(config, student.view))
     stepper = watched(trainer)
     stepper.watch.claim(student.model, "generate", "generation")
     # The backbone and the head, however the loss calls them.
@@ -95,7 +91,7 @@ def sft_rows(scale: Scale, out: Path) -> Iterator[Row]:
         theirs = None
         if peers.INSTALLED:
             loaded = build_tiny(scale.size)
-            boards = boards_of(ours.trainer.config, loaded.view)
+            boards = live_boards(ours.trainer.config, loaded.view, ("perceive",))
             peer = peers.sft_peer(loaded, boards, scale.batch, perception_target, out)
             theirs = stack.enter_context(closing(Stepper(peer)))
         yield from race(ours, theirs, work, "TRL SFTTrainer", "token", tokens, scale)
@@ -114,7 +110,7 @@ def opcd_rows(scale: Scale, out: Path) -> Iterator[Row]:
         theirs = None
         if peers.INSTALLED:
             student, teacher = pair()
-            boards = boards_of(ours.trainer.config, student.view)
+            boards = live_boards(ours.trainer.config, student.view)
             peer = peers.opcd_peer(student, teacher, boards, scale.batch, scale.new_tokens, out)
             theirs = stack.enter_context(closing(Stepper(peer)))
         tokens = scale.batch * scale.new_tokens
@@ -169,8 +165,8 @@ def share(stepper: Stepper, work: str, phase: str) -> Row:
 def tokens_of_a_step(scale: Scale) -> int:
     """Tokens of prompts and answers in a mean batch."""
     loaded, first = build_tiny("S"), range(scale.samples)
-    collate = Collate(loaded.processor, loaded.view, "image", "perception")
-    boards = LiveBoards(select_kinds(TASKS), loaded.view, "train", 0, len(first), len(first))
+    collate, kinds = Collate(loaded.processor, loaded.view, "image"), select_kinds(TASKS)
+    boards = perceiving(kinds, loaded.view)
     counted = collate(boards.__getitems__(first))["inputs"]["attention_mask"].sum()
     return round(int(counted) / len(first) * scale.batch)
 
@@ -186,14 +182,18 @@ def endless(loaded: Loaded) -> Loaded:
     return loaded
 
 
+def perceiving(kinds: Sequence[Kind], view: View) -> LiveBoards:
+    """Boards to be described."""
+    return LiveBoards(kinds, view, "train", 0, STEPS, STEPS, goals=("perceive",))
+
+
 def sample_rows(scale: Scale, per_cpu_second: float = 500) -> Iterator[Row]:
     """Perception samples that one core prepares: boards, pictures, patches, tokens."""
     processor = build_tiny("S").processor
     views = (("32 px a cell", View("brief", cell_pixels=32)), ("256 px", View("brief")))
     for pixels, view in views:
         for kind in (Kind("frozenlake", 4), Kind("maze", 6), Kind("minibehaviour", 6)):
-            collate = Collate(processor, view, "image", "perception")
-            boards = LiveBoards([kind], view, "train", 0, STEPS, STEPS)
+            collate, boards = Collate(processor, view, "image"), perceiving([kind], view)
             speed = prepared(boards, collate, scale.samples)
             name = f"prepared samples per CPU second, {kind.task} {kind.level}, {pixels}"
             ratio = speed / per_cpu_second
@@ -237,6 +237,7 @@ def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
     yield from sample_rows(scale)
     yield from sft_rows(scale, out)
     yield from opcd_rows(scale, out)
+    yield memory_row(scale.loss_tokens)
 
 
 if __name__ == "__main__":

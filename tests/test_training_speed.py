@@ -10,7 +10,7 @@ import pytest
 from benchmarks import measure, peers, real_shape, training
 from benchmarks.stepping import REST, Stopwatch
 
-SMALL = training.Scale("S", batch=2, new_tokens=3, seconds=0, samples=4)
+SMALL = training.Scale("S", batch=2, new_tokens=3, seconds=0, samples=4, loss_tokens=2)
 
 
 def test_a_stopwatch_counts_a_phase_within_another_for_itself_alone() -> None:
@@ -43,7 +43,8 @@ def test_the_rows_of_training_beside_no_peer(
     ]  # fmt: skip
     assert all(0 < row.ratio < 1 and row.ours < row.theirs for row in shares)
     assert sum(row.ratio for row in shares[2:]) == pytest.approx(shares[1].ratio)
-    assert len(measure.table(rows).splitlines()) == 2 + 6 + 5
+    assert rows[-1].unit == "GB" and rows[-1].ours > 0
+    assert len(measure.table(rows).splitlines()) == 2 + 6 + 5 + 1
     assert threading.active_count() <= before + 1  # trainings end with their rows
 
 

@@ -1,0 +1,59 @@
+"""Peak memory of OPCD's loss at a real vocabulary, in a process of its own: it prints bytes.
+
+`python -m benchmarks.loss_memory TOKENS [VOCABULARY]`. Counted is what the process holds at most
+beyond the hidden states and the output layers of student and teacher that it begins with: logits,
+log-probabilities, figures and gradients.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import Row
+from training.chunked import CHUNK, chunked_loss
+from training.objective import Judgement, Tokens
+from training.opcd_settings import OPCDConfig, objective_of
+
+VOCABULARY, HIDDEN = 151_936, 64
+LIMIT = 1.0
+"""GB that the loss may take above one chunk of logits."""
+
+
+def peak_bytes(tokens: int, vocabulary: int) -> int:
+    """Bytes at the peak of forward and backward, over what was there before."""
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, tokens, HIDDEN)
+    heads = torch.randn(2, vocabulary, HIDDEN) / HIDDEN**0.5
+    hidden = student.requires_grad_()
+    weight = heads[0].clone().requires_grad_()
+    score = objective_of(OPCDConfig(out=Path()), ()).score(
+        Tokens(torch.randint(vocabulary, (tokens,))), Judgement(teacher, heads[1]),
+        torch.tensor(tokens),
+    )  # fmt: skip
+    before = _held()
+    chunked_loss(hidden, weight, lambda logits, rows: score(logits, rows)[0]).backward()
+    # Linux counts it in KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+
+def _held() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def memory_row(tokens: int) -> Row:
+    """The peak above one chunk of logits, beside what it may be."""
+    command = [sys.executable, "-m", "benchmarks.loss_memory", str(tokens)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    above = (int(said) - CHUNK * 4) / 1e9
+    work = f"memory of the loss above a chunk of logits, {tokens} tokens × {VOCABULARY}"
+    return Row(work, "1 GB", above, LIMIT, "GB", LIMIT / above, 1)
+
+
+if __name__ == "__main__":
+    print(peak_bytes(int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else VOCABULARY))

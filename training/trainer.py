@@ -15,6 +15,7 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
+from agents.encoding import Completed
 from agents.loading import Loaded
 from training.batches import StepBatches
 from training.blank import with_blank_image

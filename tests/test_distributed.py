@@ -143,7 +143,9 @@ def test_in_bfloat16_weights_and_losses_stay_float32(alone: Path, together: Path
     assert found == pytest.approx(expected, rel=5e-3)
     assert any(loss != torch.tensor(loss).bfloat16().item() for loss in found)
     kept = weights(together / "bfloat16").values()
-    assert {weight.dtype for weight in kept} == {torch.float32}
+    # DeepSpeed keeps float32 to itself and hands over what it computes with.
+    kind = torch.bfloat16 if together.name.startswith("zero") else torch.float32
+    assert {weight.dtype for weight in kept} == {kind}
 
 
 def test_two_processes_share_out_the_validation_boards(alone: Path, together: Path) -> None:

@@ -54,6 +54,13 @@ def chat_text(processor: Any, prompt: Prompt) -> str:
     )
 
 
+def image_limits(processor: Any) -> dict[str, Any]:
+    """What makes another processor of Qwen's families resize pictures as this one does."""
+    edges = ("shortest_edge", "longest_edge")
+    size = processor.image_processor.size
+    return {"size": {edge: size[edge] for edge in edges}} if all(map(size.get, edges)) else {}
+
+
 class Completed(NamedTuple):
     """Prompts with completions appended: [left padding, prompt, completion, right padding]."""
 

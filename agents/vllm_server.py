@@ -21,10 +21,10 @@ import torch
 from safetensors.torch import save_file
 
 from agents.agent import Prompt, Reply
+from agents.chat import chat_messages
 from agents.encoding import image_limits
 from agents.http import Server
 from agents.loading import vision_token_ids
-from agents.chat import chat_messages
 from agents.sampling import Sampling
 
 

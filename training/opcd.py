@@ -20,20 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.encoding import Completed, complete, encode_prompts
-from agents.hf import Sampling, sample
-from agents.loading import CheckpointError, Loaded, load_checkpoint
+from agents.agent import Prompt
+from agents.encoding import Batch, Completed, complete, encode_prompts
+from agents.loading import CheckpointError, Loaded, load_checkpoint, vision_token_ids
 from agents.prompts import text_prompt
+from agents.sampling import Sampling
 from training.boards import Board, LiveBoards
 from training.losses import DISTILLATION, entropy, log_probs, mean_over
 from training.measure import measure
+from training.sampler import Drawn, RolloutConfig, log_prob_gaps, make_sampler
 from training.trainer import CompletionTrainer, Measure, TrainingConfig, block_size, run
 from vsp_envs import score_reply, shortest_plan
 from vsp_envs.task import pick_name
 
 
 @dataclass(frozen=True)
-class OPCDConfig(TrainingConfig):
+class OPCDConfig(RolloutConfig, TrainingConfig):
     """OPCD: the visual student learns from a symbolic teacher on its own rollouts."""
 
     model: str = ""
@@ -65,21 +67,30 @@ class OPCDTrainer(CompletionTrainer):
         self.opcd = config
         self.teacher = teacher.requires_grad_(False).eval().to(self.args.device)
         self.divergence = DISTILLATION[pick_name("loss", config.loss, DISTILLATION)]
+        self.sampler = make_sampler(config, config.model, student, config.out)
 
     def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
         """Sample the student's answers and set student and teacher side by side."""
-        config, boards = self.opcd, batch
-        student = self._encode([board.prompt("image", "plan", self.view) for board in boards])
+        boards = batch
+        prompts = [board.prompt("image", "plan", self.view) for board in boards]
+        student = self._encode(prompts)
         teacher = self._encode([self._teacher_prompt(board) for board in boards])
-        sampling = Sampling(config.temperature, config.max_new_tokens, self._rollout_seed(micro))
-        self.model.eval()
-        answers = sample(self.model, student, sampling, self._pad_id)
+        answers, drawn = self._rollout(prompts, student, micro)
         self._note_rollouts(boards, answers)
         scored = complete(student, answers, self._pad_id)
         # The very ids that were sampled follow the teacher's prompt: decoding and reading them
         # again could part them differently.
         judged = complete(teacher, answers, self._pad_id)
-        return {"student": scored._asdict(), "teacher": judged._asdict(), "mask": scored.mask}
+        sides = {"student": scored._asdict(), "teacher": judged._asdict()}
+        return {**sides, "mask": scored.mask, "drawn": drawn}
+
+    def _rollout(self, prompts: Sequence[Prompt], inputs: Batch, micro: int) -> Drawn:
+        """The student's answers, drawn from its weights as they are now."""
+        if micro == 0:
+            self.sampler.update(self.accelerator.unwrap_model(self.model))
+        config = self.opcd
+        sampling = Sampling(config.temperature, config.max_new_tokens, self._rollout_seed(micro))
+        return self.sampler.sample(prompts, inputs, sampling)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -90,6 +101,10 @@ class OPCDTrainer(CompletionTrainer):
         with torch.no_grad():
             target = self.completion_logits(self.teacher, teacher) / self.opcd.temperature
         self._note_divergence(logits.detach(), target, student)
+        if (drawn := inputs["drawn"]) is not None:
+            never = vision_token_ids(self.model.config)
+            gaps = log_prob_gaps(logits.detach(), student.ids, drawn, never)
+            self.note(rollout_mismatch=gaps.mean().item())
         loss = self.divergence(logits, target, student.ids, student.mask, num_items_in_batch)
         return self.over_ranks(loss)
 

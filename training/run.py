@@ -23,7 +23,7 @@ from training.reporting import draw_curves
 if TYPE_CHECKING:
     from training.trainer import CompletionTrainer
 
-CHANGEABLE = ("on_nan", "report_to", "workers")
+CHANGEABLE = ("on_nan", "report_to", "rollout_folder", "rollout_memory", "rollout_urls", "workers")
 """Settings that a resumed run may have otherwise than before."""
 
 

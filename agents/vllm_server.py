@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 
 from agents.agent import Prompt, Reply
 from agents.chat import chat_messages
-from agents.encoding import image_limits
 from agents.http import Server
 from agents.loading import vision_token_ids
 from agents.sampling import Sampling
@@ -111,7 +110,6 @@ class VLLMServer:
             "seed": seed,
             "logprobs": True,
             "return_token_ids": True,
-            "mm_processor_kwargs": image_limits(self.processor),
             "logit_bias": {str(token): -100 for token in vision_token_ids(self.config)},
         } | ({"model": self._adapter} if self._adapter else {})  # fmt: skip
 

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from endpoint import Answer, serving
+from endpoint import Answer, serving, shown_images
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from agents.encoding import encode_prompts
+from agents.encoding import encode_prompts, resized
 from agents.hf import Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.rollouts import Case, prompt_of
@@ -173,6 +174,21 @@ def test_a_server_is_asked_for_the_policy_itself_with_a_seed_for_each_answer(
     assert asked.items() <= first.items()
     never = {str(token) for token in vision_token_ids(student.model.config)}
     assert first["logit_bias"].keys() == never
+
+
+def test_pictures_are_sent_at_the_size_they_are_read_at(student: Loaded, tmp_path: Path) -> None:
+    bounds = {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}
+    student.processor.image_processor.size = bounds
+    prompts, inputs = prompts_and_inputs(student)
+    assert prompts[0].images[0].shape == (96, 96, 3)
+    smaller = resized(student.processor, prompts[0])
+    with serving(lambda _: Answer(served(inputs["input_ids"].shape[1]))) as endpoint:
+        sampler = by_server(endpoint.url, student, tmp_path)
+        sampler.sample(prompts[:1], {"attention_mask": inputs["attention_mask"][:1]}, Sampling())
+    [sent] = shown_images(endpoint.bodies[0])
+    assert sent.shape == (64, 64, 3) and np.array_equal(sent, smaller.images[0])
+    again = encode_prompts(student.processor, [smaller])["pixel_values"]
+    assert torch.equal(again, inputs["pixel_values"][: len(again)])
 
 
 def test_a_server_that_reads_another_prompt_is_refused(student: Loaded, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import torch
 from torch import distributed
 
 from agents.agent import Prompt
-from agents.encoding import Batch, image_limits
+from agents.encoding import Batch, resized
 from agents.hf import Sampling, sample
 from agents.loading import CheckpointError, Loaded
 from training.losses import chosen_log_probs
@@ -104,13 +104,15 @@ class VLLMSampler:
     """A vLLM engine, of this process or behind servers, that is given each step's weights."""
 
     def __init__(
-        self, engine: Any, folder: Path, adapter: bool = False, shared: bool = False
+        self, engine: Any, processor: Any, folder: Path, adapter: bool = False, shared: bool = False
     ) -> None:
         """`engine` is a `VLLMAgent`, or a `VLLMServer` that all processes share: `shared`.
 
-        With `adapter` it is sent the model's LoRA adapter, through `folder`, not all weights.
+        `processor` is the trainer's. With `adapter` the engine is sent the model's LoRA adapter,
+        through `folder`, instead of all weights.
         """
-        self.engine, self.folder, self.adapter, self.shared = engine, folder, adapter, shared
+        self.engine, self.processor, self.folder = engine, processor, folder
+        self.adapter, self.shared = adapter, shared
         self._sent: Path | None = None
 
     def update(self, model: Any) -> None:
@@ -123,13 +125,14 @@ class VLLMSampler:
         """One completion per prompt, each with a seed of its own."""
         seeds = np.random.SeedSequence(sampling.seed).generate_state(len(prompts)).tolist()
         self.engine.sampling = sampling
+        prompts = [resized(self.processor, prompt) for prompt in prompts]
         replies = _guarded(lambda: self.engine.answer(prompts, seeds))
         expected = inputs["attention_mask"].sum(1).tolist()
         found = [reply.prompt_tokens for reply in replies]
         if found != expected:
             raise RolloutError(
                 f"vLLM reads prompts of {found} tokens where the trainer's processor makes "
-                f"{expected}; both need the same checkpoint, chat template and image sizes"
+                f"{expected}; both need the same checkpoint, chat template and bounds of image size"
             )
         return Drawn([[*each.ids] for each in replies], [[*each.logprobs] for each in replies])
 
@@ -180,13 +183,13 @@ def make_sampler(config: RolloutConfig, checkpoint: str, student: Loaded, out: P
     folder = config.rollout_folder or out / "weights"
     if config.rollout == "vllm":
         engine = _guarded(lambda: _start_engine(config, checkpoint, student))
-        return VLLMSampler(engine, folder, config.rollout_adapter)
+        return VLLMSampler(engine, student.processor, folder, config.rollout_adapter)
     from agents.vllm_server import VLLMServer
 
     servers = VLLMServer(
         config.rollout_urls, folder, student.model.config, student.processor, _dtype()
     )
-    return VLLMSampler(servers, folder, config.rollout_adapter, shared=True)
+    return VLLMSampler(servers, student.processor, folder, config.rollout_adapter, shared=True)
 
 
 def _dtype() -> torch.dtype:
@@ -199,7 +202,6 @@ def _start_engine(config: RolloutConfig, checkpoint: str, student: Loaded) -> An
 
     gpu = torch.cuda.is_available()
     options: dict[str, Any] = {"enforce_eager": not gpu}
-    options["mm_processor_kwargs"] = image_limits(student.processor)
     if config.rollout_adapter:
         rank = max(each.r for each in student.model.peft_config.values())
         room = next(each for each in (8, 16, 32, 64, 128, 256, 320, 512) if each >= rank)

@@ -54,7 +54,7 @@ def sampler(request, engine, checkpoint, tmp_path):
     """The engine in this process or the server, with the checkpoint's weights before and after."""
     loaded = load_checkpoint(checkpoint, "float32")
     if request.param == "vllm":
-        sampler = VLLMSampler(engine, tmp_path / "weights")
+        sampler = VLLMSampler(engine, loaded.processor, tmp_path / "weights")
     else:
         url = request.getfixturevalue("server").url
         config = RolloutConfig(rollout="server", rollout_urls=(url,))

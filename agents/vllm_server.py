@@ -46,7 +46,7 @@ class VLLMServer:
         self.folder, self.config, self.processor = folder.absolute(), config, processor
         self.sampling, self.dtype = Sampling(), dtype
         self._servers = [Server(url, timeout) for url in urls]
-        self._adapter = ""
+        self._adapter, self._described = "", False
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Reply]:
         """One reply per prompt, with its ids and log-probabilities. Raises VLLMServerError."""
@@ -55,9 +55,10 @@ class VLLMServer:
 
     def renew(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Answer with these weights from now on: all of the model's, named as in a checkpoint."""
-        if not self.folder.exists():  # the whole checkpoint, which the server from now on is one of
+        if not self._described:  # the folder is the server's checkpoint from now on
             self.config.save_pretrained(self.folder)
             self.processor.save_pretrained(self.folder)
+            self._described = True
         written = self.folder / "weights.new"
         # Copies, as a file of safetensors holds no two names of the same memory.
         held = {name: weight.to("cpu", self.dtype, copy=True) for name, weight in weights}

@@ -23,7 +23,6 @@ from training.sampler import (
     RolloutConfig,
     RolloutError,
     Sampler,
-    log_prob_gaps,
     make_sampler,
 )
 from vsp_envs import LayoutSpec, draw_distinct
@@ -104,14 +103,6 @@ def test_what_an_adapter_cannot_say_is_refused(
     model = with_lora(student.model, places) if places else student.model
     with pytest.raises(ValueError, match=r"is trained: .* send whole weights"):
         save_adapter(model, tmp_path)
-
-
-def test_gaps_are_those_of_the_chances_among_the_tokens_that_can_be_drawn() -> None:
-    # Token 2 is never drawn, so the two others have 1/4 and 3/4.
-    logits = torch.tensor([[1.0, 3.0, 6.0], [1.0, 1.0, 1.0]]).log().unsqueeze(0)
-    drawn = [[float(torch.tensor(0.25).log()) + 0.5]]
-    gaps = log_prob_gaps(logits, torch.tensor([[0, 1]]), drawn, never=[2])
-    assert torch.allclose(gaps, torch.tensor([0.5]))
 
 
 def prompts_and_inputs(student: Loaded) -> tuple[list[Any], Any]:

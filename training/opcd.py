@@ -12,175 +12,241 @@ gradient has the same expectation as the paper's sampled-token one without its v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import TrainerCallback
 
 from agents.agent import Prompt
 from agents.encoding import Batch, Completed, complete, encode_prompts
-from agents.loading import CheckpointError, Loaded, load_checkpoint, vision_token_ids
+from agents.loading import Loaded, end_token_ids, vision_token_ids
 from agents.prompts import text_prompt
 from agents.sampling import Sampling
-from training.boards import Board, LiveBoards
-from training.losses import DISTILLATION, entropy, log_probs, mean_over
+from training.boards import Board, LiveBoards, live_boards
+from training.chunked import completion_loss
+from training.health import Watch, means
 from training.measure import measure
-from training.sampler import Drawn, RolloutConfig, log_prob_gaps, make_sampler
-from training.trainer import CompletionTrainer, Measure, TrainingConfig, block_size, run
+from training.objective import Tokens, judge
+from training.opcd_settings import OPCDConfig, check, objective_of
+from training.reward import (
+    group_advantages,
+    reward_of,
+    score_figures,
+    share,
+    share_without_advantage,
+)
+from training.sampler import Drawn, make_sampler
+from training.student import load_student
+from training.teachers import Teacher, make_teacher
+from training.trainer import CompletionTrainer, Measure, run
 from vsp_envs import score_reply, shortest_plan
-from vsp_envs.task import pick_name
+from vsp_envs.reward import Score
 
-
-@dataclass(frozen=True)
-class OPCDConfig(RolloutConfig, TrainingConfig):
-    """OPCD: the visual student learns from a symbolic teacher on its own rollouts."""
-
-    model: str = ""
-    """The student's checkpoint: the perception SFT model."""
-    teacher: str = ""
-    """The teacher's checkpoint: the base model, frozen."""
-    teacher_plan: bool = False
-    """Give the teacher a reference plan besides the state (the paper's default is True)."""
-    loss: str = "reverse_kl"
-    """`reverse_kl` over the full vocabulary, or `sampled`: the paper's."""
-    temperature: float = 1.0
-    """Of the student's sampling; both sides' logits are divided by it in the loss."""
-    max_new_tokens: int = 160
-    """Longest answer that is sampled."""
-    learning_rate: float = 5e-4
-    """Peak learning rate. The paper: 1e-6 for all parameters of 4B and 8B models."""
-    schedule: str = "half-linear"
-    """`half-linear`: constant, then linear over the second half; or `cosine`."""
-    weight_decay: float = 0.0
-    """AdamW's weight decay."""
+__all__ = ["OPCDConfig", "OPCDTrainer", "train"]
 
 
 class OPCDTrainer(CompletionTrainer):
-    """Rolls out once per optimizer step, then distils the teacher into the student."""
+    """Rolls out, then distils the teacher into the student and reinforces what was rewarded."""
 
-    def __init__(self, config: OPCDConfig, student: Loaded, teacher: Any, boards: LiveBoards):
-        """`teacher` is a model of the student's vocabulary; it is frozen here."""
+    def __init__(
+        self, config: OPCDConfig, student: Loaded, teacher: Teacher | None, boards: LiveBoards
+    ):
+        """`teacher` speaks the student's vocabulary. None: the reward alone teaches."""
         super().__init__(config, student, boards, data_collator=list)
-        self.opcd = config
-        self.teacher = teacher.requires_grad_(False).eval().to(self.args.device)
-        self.divergence = DISTILLATION[pick_name("loss", config.loss, DISTILLATION)]
+        self.opcd, self.teacher = config, teacher
+        self.objective = objective_of(config, vision_token_ids(student.model.config))
         self.sampler = make_sampler(config, config.model, student, config.out)
+        first = self.is_world_process_zero()
+        self.unreadable = Watch(
+            "no answer could be read", first, config.stop_after_unreadable, "stop_after_unreadable"
+        )
+        self.unrewarded = Watch("no answer earned more than another to its board", first)
+        self._kept: tuple[list[Any], torch.Tensor] | None = None
+        if teacher is not None:
+            if config.teacher_kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+                raise ValueError(
+                    "the teacher ema needs whole weights in every process, which FSDP and "
+                    "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
+                )
+            teacher.model.to(self.args.device)
+            self.add_callback(Follow(teacher))
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """Roll out, or take the answers of the last rollout once more."""
+        if self._kept and self.state.global_step % self.opcd.updates_per_rollout:
+            # Step s keeps board s·batch_size of the stream, so that runs resume at any of them.
+            deque(islice(epoch_iterator, num_batches), maxlen=0)
+            return self._kept
+        self._kept = None  # its memory is free for the next
+        prepared = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._look_at(prepared[0])
+        if self.opcd.updates_per_rollout > 1:
+            self._kept = prepared
+        return prepared
 
     def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
         """Sample the student's answers and set student and teacher side by side."""
-        boards = batch
-        prompts = [board.prompt("image", "plan", self.view) for board in boards]
-        student = self._encode(prompts)
-        teacher = self._encode([self._teacher_prompt(board) for board in boards])
-        answers, drawn = self._rollout(prompts, student, micro)
-        self._note_rollouts(boards, answers)
-        scored = complete(student, answers, self._pad_id)
-        # The very ids that were sampled follow the teacher's prompt: decoding and reading them
-        # again could part them differently.
-        judged = complete(teacher, answers, self._pad_id)
-        sides = {"student": scored._asdict(), "teacher": judged._asdict()}
-        return {**sides, "mask": scored.mask, "drawn": drawn}
-
-    def _rollout(self, prompts: Sequence[Prompt], inputs: Batch, micro: int) -> Drawn:
-        """The student's answers, drawn from its weights as they are now."""
-        if micro == 0:
-            self.sampler.update(self.accelerator.unwrap_model(self.model))
         config = self.opcd
-        sampling = Sampling(config.temperature, config.max_new_tokens, self._rollout_seed(micro))
-        return self.sampler.sample(prompts, inputs, sampling)
+        boards = [board for board in batch for _ in range(config.rollouts)]
+        prompts = [board.prompt("image", "plan", self.view) for board in boards]
+        inputs = self._encode(prompts)
+        self.model.eval()
+        answers, drawn = self._rollout(prompts, inputs, micro)
+        student = complete(inputs, answers, self._pad_id)
+        scores = self._score(boards, answers)
+        rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
+        tokens = self._tokens(student, rewards, drawn)
+        if config.updates_per_rollout > 1:
+            tokens = tokens._replace(old=self._log_probs(student, tokens))
+        unequal = 1 - share_without_advantage(rewards, config.rollouts)
+        if config.rollouts > 1:
+            self.note(groups_without_advantage=1 - unequal)
+        read = sum(score.status == "ok" for score in scores)
+        return {
+            "student": student._asdict(),
+            "teacher": self._teacher_side(boards, answers, micro),
+            "tokens": tokens._asdict(),
+            "mask": student.mask,
+            "outcome": torch.tensor([read, unequal]),
+        }
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The divergence at every sampled token, averaged over the whole step."""
-        student, teacher = Completed(**inputs["student"]), Completed(**inputs["teacher"])
-        logits = self.completion_logits(model, student) / self.opcd.temperature
-        with torch.no_grad():
-            target = self.completion_logits(self.teacher, teacher) / self.opcd.temperature
-        self._note_divergence(logits.detach(), target, student)
-        if (drawn := inputs["drawn"]) is not None:
-            never = vision_token_ids(self.model.config)
-            gaps = log_prob_gaps(logits.detach(), student.ids, drawn, never)
-            self.note(rollout_mismatch=gaps.mean().item())
-        loss = self.divergence(logits, target, student.ids, student.mask, num_items_in_batch)
+        """Divergence and reward terms at every sampled token, averaged over the whole step."""
+        judgement = None
+        if self.teacher is not None:
+            with self.accelerator.autocast():
+                judgement = judge(self.teacher, Completed(**inputs["teacher"]))
+        # Without a single token the sum is 0, and so is the loss.
+        total = num_items_in_batch.clamp(min=1)
+        score = self.objective.score(Tokens(**inputs["tokens"]), judgement, total)
+        loss, figures = completion_loss(model, Completed(**inputs["student"]), score)
+        self.note(**means(figures))
         return self.over_ranks(loss)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the student; into a checkpoint to resume from, also what the teacher has become."""
+        super().save_model(output_dir, _internal_call)
+        if _internal_call and output_dir and self.teacher and self.is_world_process_zero():
+            self.teacher.save(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.teacher:
+            self.teacher.load(Path(resume_from_checkpoint))
+
+    def _rollout(self, prompts: Sequence[Prompt], inputs: Batch, micro: int) -> Drawn:
+        """The student's answers, drawn from its weights as they are now."""
+        config = self.opcd
+        if micro == 0:
+            self.sampler.update(self.accelerator.unwrap_model(self.model))
+        sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(micro))
+        return self.sampler.sample(prompts, inputs, sampling)
+
+    def _teacher_side(
+        self, boards: Sequence[Board], answers: list[list[int]], micro: int
+    ) -> dict[str, Any] | None:
+        if self.teacher is None:
+            return None
+        luck = np.random.default_rng(self._seed(micro)).random(len(boards))
+        given = self.opcd.teacher_plan & (luck < self.opcd.teacher_plan_share)
+        inputs = self._encode(
+            [self._teacher_prompt(*each) for each in zip(boards, given, strict=True)]
+        )
+        lengths = np.array([len(answer) for answer in answers])
+        self.note(tokens_judged_with_plan=(lengths * given).sum() / max(1, lengths.sum()))
+        # The very ids that were sampled follow the teacher's prompt: decoding and reading them
+        # again could part them differently.
+        return complete(inputs, answers, self._pad_id)._asdict()
+
+    def _teacher_prompt(self, board: Board, given: bool) -> Prompt:
+        plan = shortest_plan(board.layout) if given else None
+        return text_prompt(board.layout, "plan", self.view.style, plan)
+
+    @torch.no_grad()
+    def _log_probs(self, student: Completed, tokens: Tokens) -> torch.Tensor:
+        _, figures = completion_loss(self.model, student, self.objective.log_probs_of(tokens))
+        return figures["log_p"]
 
     @property
     def _pad_id(self) -> int:
         return self.processor.tokenizer.pad_token_id
 
-    def _encode(self, prompts: Sequence[Any]) -> dict[str, torch.Tensor]:
+    def _encode(self, prompts: Sequence[Prompt]) -> Batch:
         return self._prepare_inputs(encode_prompts(self.processor, prompts))
 
-    def _teacher_prompt(self, board: Board) -> Any:
-        plan = shortest_plan(board.layout) if self.opcd.teacher_plan else None
-        return text_prompt(board.layout, "plan", self.view.style, plan)
-
-    def _rollout_seed(self, micro: int) -> int:
+    def _seed(self, micro: int) -> int:
         # Not from torch's generator: on resume the Trainer restores it after the first rollout.
         place = [self.config.seed, self.state.global_step, micro, self.args.process_index]
         return int(np.random.SeedSequence(place).generate_state(1)[0])
 
-    def _note_rollouts(self, boards: Sequence[Board], answers: list[list[int]]) -> None:
+    def _score(self, boards: Sequence[Board], answers: list[list[int]]) -> list[Score]:
         texts = self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
         pairs = zip(boards, texts, strict=True)
         scores = [score_reply(board.layout, text) for board, text in pairs]
+        end = set(end_token_ids(self.model))
         self.note(
-            rollout_success=share(score.success for score in scores),
-            rollout_answered=share(score.status == "ok" for score in scores),
             rollout_tokens=sum(map(len, answers)) / len(answers),
+            rollout_cut=share(bool(answer) and answer[-1] not in end for answer in answers),
+            rollout_blank=share(not text.strip() for text in texts),
+            **score_figures(scores, self.opcd.optimal_reward),
         )
+        return scores
 
-    @torch.no_grad()
-    def _note_divergence(
-        self, logits: torch.Tensor, target: torch.Tensor, student: Completed
-    ) -> None:
-        log_student, log_teacher = log_probs(logits), log_probs(target)
-        divergence = (log_student.exp() * (log_student - log_teacher)).sum(-1)
-        same = logits.argmax(-1) == target.argmax(-1)
-        self.note(
-            reverse_kl=mean_over(divergence, student.mask),
-            entropy=mean_over(entropy(logits), student.mask),
-            teacher_agreement=mean_over(same.float(), student.mask),
-        )
+    def _tokens(
+        self, student: Completed, rewards: torch.Tensor, drawn: list[list[float]] | None
+    ) -> Tokens:
+        config, device, advantages = self.opcd, student.ids.device, None
+        if config.reward_weight:
+            gained = group_advantages(rewards, config.rollouts, config.scale_rewards).to(device)
+            advantages = gained.unsqueeze(1).expand(student.ids.shape)[student.mask]
+        said = None
+        if drawn is not None:
+            said = torch.tensor([each for answer in drawn for each in answer], device=device)
+        return Tokens(student.ids[student.mask], advantages, drawn=said)
+
+    def _look_at(self, batches: Sequence[dict[str, Any]]) -> None:
+        outcome = torch.stack([batch["outcome"] for batch in batches]).sum(0, keepdim=True)
+        read, unequal = self.accelerator.gather(outcome.to(self.args.device)).sum(0).tolist()
+        step = self.state.global_step + 1
+        self.unreadable.see(step, not read)
+        if not self.opcd.distill_weight:
+            self.unrewarded.see(step, not unequal)
 
 
-def share(marks: Iterable[bool]) -> float:
-    """The share of marks that are True."""
-    marks = list(marks)
-    return sum(marks) / len(marks)
+class Follow(TrainerCallback):
+    """Lets a teacher follow the student after each step."""
+
+    def __init__(self, teacher: Teacher):
+        """The teacher."""
+        self.teacher = teacher
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """One step was made."""
+        self.teacher.follow(model)
 
 
 def train(config: OPCDConfig) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
-    pick_name("loss", config.loss, DISTILLATION)
-    if config.temperature <= 0:
-        raise ValueError(f"temperature must be above 0 to sample, got {config.temperature}")
-    student = load_checkpoint(config.model, dtype="float32")
-    teacher = load_checkpoint(config.teacher, dtype="float32").model
-    check_same_vocabulary(student.model, teacher)
-    size = config.steps * config.batch_size
-    boards = LiveBoards(
-        config.kinds(), student.view, config.split, config.seed, size, block_size(config)
-    )
+    check(config)
+    student = load_student(config, config.model)
+    teacher = None
+    if config.distill_weight:
+        teacher = make_teacher(config.teacher_kind, config.teacher, config.ema_decay, student.model)
+    boards = live_boards(config, student.view, ("plan",))
     trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.add_callback(
         Measure(trainer, config.eval_every, lambda: measure(student, config, "image", "plan"))
     )
     return run(trainer, student)
-
-
-def check_same_vocabulary(student: Any, teacher: Any) -> None:
-    """Raise CheckpointError unless both models speak the same tokens."""
-    sizes = [model.config.get_text_config().vocab_size for model in (student, teacher)]
-    if sizes[0] != sizes[1]:
-        raise CheckpointError(
-            "student and teacher must share a vocabulary; theirs have "
-            f"{sizes[0]} and {sizes[1]} tokens"
-        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from agents.agent import Prompt
 from agents.encoding import Batch, resized
 from agents.hf import Sampling, sample
 from agents.loading import CheckpointError, Loaded
-from training.losses import chosen_log_probs
+from training.checkpoints import TrainingStopped
 from training.policy import policy_weights, save_adapter
 from vsp_envs.task import pick_name
 
@@ -54,7 +54,7 @@ class RolloutConfig:
 ROLLOUTS = ("hf", "vllm", "server")
 
 
-class RolloutError(ValueError):
+class RolloutError(TrainingStopped):
     """No answers can be drawn, so the run stops; its checkpoints are as they were."""
 
 
@@ -162,7 +162,7 @@ class VLLMSampler:
 def _guarded(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except CheckpointError:
+    except (CheckpointError, TrainingStopped):
         raise
     except Exception as error:  # whatever an engine dies of
         said = str(error).strip().splitlines() or ["no word"]
@@ -215,22 +215,3 @@ def _start_engine(config: RolloutConfig, checkpoint: str, student: Loaded) -> An
         max_model_len=config.rollout_tokens,
         **options,
     )
-
-
-@torch.no_grad()
-def log_prob_gaps(
-    logits: torch.Tensor, ids: torch.Tensor, drawn: Sequence[Sequence[float]], never: Sequence[int]
-) -> torch.Tensor:
-    """|Δ log p| of every sampled token between the trainer, by its `logits`, and the sampler.
-
-    `logits` [batch, token, vocab] are at the temperature of the draw, those of the tokens that are
-    `never` drawn included. More than rounding means stale weights, another prompt or another
-    arithmetic.
-    """
-    excluded = torch.tensor(never, device=logits.device)
-    gaps = []
-    for scores, own, chances in zip(logits, ids, drawn, strict=True):  # a copy of all is large
-        length = len(chances)
-        found = chosen_log_probs(scores[:length].index_fill(-1, excluded, -torch.inf), own[:length])
-        gaps.append((found.cpu() - torch.tensor(chances)).abs())
-    return torch.cat(gaps)

@@ -18,7 +18,7 @@ from agents.loading import Loaded
 from agents.prompts import perception_target, planning_target
 from agents.rollouts import INPUTS
 from training.boards import Board, live_boards
-from training.losses import cross_entropy
+from training.chunked import completion_nll
 from training.measure import measure
 from training.student import load_student
 from training.trainer import CompletionTrainer, Measure, TrainingConfig, run
@@ -54,11 +54,7 @@ class SFTTrainer(CompletionTrainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean over the step's answer tokens."""
-        completed = Completed(**inputs)
-        logits = self.completion_logits(model, completed)
-        return self.over_ranks(
-            cross_entropy(logits, completed.ids, completed.mask, num_items_in_batch)
-        )
+        return self.over_ranks(completion_nll(model, Completed(**inputs), num_items_in_batch))
 
 
 class Collate:

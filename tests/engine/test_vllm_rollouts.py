@@ -21,7 +21,6 @@ from training.sampler import (
     RolloutConfig,
     RolloutError,
     VLLMSampler,
-    log_prob_gaps,
     make_sampler,
 )
 from training.tiny import TINY_VIEW, build_tiny
@@ -74,9 +73,11 @@ def gap(sampler, model, processor):
     whole = complete(inputs, drawn.ids, processor.tokenizer.pad_token_id)
     with torch.no_grad():
         logits = model(**whole.inputs).logits[:, -whole.ids.shape[1] - 1 : -1]
-    never = vision_token_ids(model.config)
-    gaps = log_prob_gaps(logits / WARM.temperature, whole.ids, drawn.logprobs, never)
-    return gaps.max().item()
+    logits[..., vision_token_ids(model.config)] = -torch.inf
+    log_p = (logits / WARM.temperature).log_softmax(-1)
+    found = log_p.gather(-1, whole.ids[..., None])[..., 0][whole.mask]
+    said = torch.tensor([each for reply in drawn.logprobs for each in reply])
+    return (found - said).abs().max().item()
 
 
 def check(sampler, model, processor):

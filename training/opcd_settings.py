@@ -1,0 +1,94 @@
+"""What OPCD can be told: whose judgement, which loss, how much reward, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.losses import divergence_named
+from training.objective import Objective
+from training.reward import check_rollouts
+from training.sampler import RolloutConfig
+from training.settings import TrainingConfig
+
+
+@dataclass(frozen=True)
+class OPCDConfig(RolloutConfig, TrainingConfig):
+    """OPCD: the visual student learns from a symbolic teacher on its own rollouts."""
+
+    model: str = ""
+    """The student's checkpoint: the perception SFT model."""
+    teacher: str = ""
+    """The checkpoint of a frozen teacher: the base model."""
+    teacher_kind: str = "frozen"
+    """`frozen`: the checkpoint `teacher`; `adapter-off`: the student without its LoRA; `ema`: the
+    moving average of the student's weights."""
+    ema_decay: float = 0.99
+    """`ema`: how much of the average each step keeps."""
+    teacher_plan: bool = False
+    """Give the teacher a reference plan besides the state (the paper's default is True)."""
+    teacher_plan_share: float = 1.0
+    """With `teacher_plan`: the share of boards, drawn at random, that it is given for."""
+    distill_weight: float = 1.0
+    """Weight of the divergence from the teacher; 0: the reward alone, and no teacher is loaded."""
+    reward_weight: float = 0.0
+    """Weight of the environment's reward: success of the plan, as an advantage over the other
+    answers to the same board. With `distill_weight` 0 this is RLVR with GRPO's baseline."""
+    rollouts: int = 1
+    """Answers sampled per board; the batch of a step is `batch_size` × `rollouts` answers."""
+    optimal_reward: float = 0.0
+    """What a shortest plan earns beside the 1 for success."""
+    scale_rewards: bool = True
+    """Divide advantages by the standard deviation over a board's answers, as GRPO does."""
+    loss: str = "reverse_kl"
+    """`reverse_kl` over the full vocabulary; `sampled`: the paper's; `topk`: over the student's
+    likeliest tokens and the rest as one; `forward_kl`; `jsd`: between the two, by `beta`."""
+    beta: float = 0.5
+    """`jsd`: the teacher's share of the mixture, between 0 and 1."""
+    top_k: int = 64
+    """`topk`: tokens that are told apart."""
+    divergence_cap: float | None = None
+    """Most that one token's divergence counts for, in nats; None: no cap."""
+    updates_per_rollout: int = 1
+    """Optimizer steps on the same answers; the boards of the others are passed over."""
+    clip_ratio: tuple[float, float] = (0.2, 0.3)
+    """PPO's clip of p / p_old below and above 1, for `sampled` and the reward (the paper's; with
+    one update per rollout the ratio is 1 and nothing is clipped)."""
+    stop_after_unreadable: int = 0
+    """Stop after so many steps in a row in which no answer could be read; 0: only say so."""
+    temperature: float = 1.0
+    """Of the student's sampling; both sides' logits are divided by it in the loss."""
+    max_new_tokens: int = 160
+    """Longest answer that is sampled."""
+    learning_rate: float = 5e-4
+    """Peak learning rate. The paper: 1e-6 for all parameters of 4B and 8B models."""
+    schedule: str = "half-linear"
+    """`half-linear`: constant, then linear over the second half; or `cosine`."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+
+
+def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
+    """The loss that the settings describe. Raises ValueError if they make no sense."""
+    if config.temperature <= 0:
+        raise ValueError(f"temperature must be above 0 to sample, got {config.temperature}")
+    divergence = divergence_named(
+        config.loss, config.beta, config.top_k, config.divergence_cap, config.clip_ratio
+    )
+    return Objective(
+        divergence, config.distill_weight, config.reward_weight, config.clip_ratio,
+        config.temperature, never,
+    )  # fmt: skip
+
+
+def check(config: OPCDConfig) -> None:
+    """Raise ValueError for settings that make no sense, before anything is loaded."""
+    check_rollouts(config.rollouts, config.reward_weight, config.distill_weight)
+    objective_of(config, ())
+    if config.updates_per_rollout < 1 or config.save_every % config.updates_per_rollout:
+        raise ValueError(
+            f"save_every {config.save_every} must be a multiple of updates_per_rollout "
+            f"{config.updates_per_rollout}: answers are not kept in checkpoints"
+        )
+    if not 0 <= config.teacher_plan_share <= 1:
+        raise ValueError(f"teacher_plan_share must be from 0 to 1, got {config.teacher_plan_share}")

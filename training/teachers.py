@@ -1,0 +1,140 @@
+"""Who judges the student: a frozen checkpoint, the student without LoRA, or its average."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from agents.encoding import Completed
+from agents.loading import CheckpointError, load_checkpoint
+from training.chunked import completion_hidden, narrow, output_layer
+from vsp_envs.task import pick_name
+
+KINDS = ("frozen", "adapter-off", "ema")
+
+
+class Teacher:
+    """A frozen model of the student's vocabulary."""
+
+    def __init__(self, model: Any):
+        """`model` is never trained again."""
+        self.model = model.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def hidden(self, completed: Completed) -> Tensor:
+        """What `weight` turns into its logits at the completion tokens: [token, hidden]."""
+        with self.acting() as model:
+            return narrow(completion_hidden(model, completed))
+
+    @property
+    def weight(self) -> Tensor:
+        """The matrix of its output layer: [vocab, hidden]."""
+        weight = output_layer(self.model).weight.detach()
+        return narrow(weight.full_tensor() if isinstance(weight, DTensor) else weight)
+
+    @contextmanager
+    def acting(self) -> Iterator[Any]:
+        """The model, ready to judge."""
+        yield self.model
+
+    def follow(self, student: Any) -> None:
+        """Learn from the student after one of its steps. A frozen teacher does not."""
+
+    def save(self, folder: Path) -> None:
+        """Write what a resumed run needs beside the settings: nothing."""
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote."""
+
+
+class AdapterOff(Teacher):
+    """The student itself with its LoRA adapter switched off: no memory for a second model."""
+
+    def __init__(self, student: Any):
+        """Raises ValueError for a student without LoRA."""
+        if not hasattr(student, "disable_adapter"):
+            raise ValueError(
+                "the teacher adapter-off is the student without its LoRA, and this student has "
+                "none; train with LoRA, or take --teacher-kind frozen or ema"
+            )
+        self.model = student
+
+    @contextmanager
+    def acting(self) -> Iterator[Any]:
+        """The student without its adapter, for as long as it judges."""
+        training = self.model.training
+        self.model.eval()
+        with self.model.disable_adapter():
+            yield self.model
+        self.model.train(training)
+
+
+class Average(Teacher):
+    """The exponential moving average of the student's weights, in their precision."""
+
+    FILE = "teacher.safetensors"
+
+    def __init__(self, student: Any, decay: float):
+        """Starts as a copy of the student."""
+        if not 0 <= decay < 1:
+            raise ValueError(f"ema_decay must be at least 0 and below 1, got {decay}")
+        self.decay = decay
+        self.learned = [name for name, each in student.named_parameters() if each.requires_grad]
+        super().__init__(copy.deepcopy(student))
+
+    @torch.no_grad()
+    def follow(self, student: Any) -> None:
+        """Move to the student by 1 − `decay` of the way."""
+        weights = dict(student.named_parameters())
+        torch._foreach_lerp_(
+            list(self._averages().values()),
+            [weights[name] for name in self.learned],
+            1 - self.decay,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the averages."""
+        save_file(self._averages(), folder / self.FILE)
+
+    @torch.no_grad()
+    def load(self, folder: Path) -> None:
+        """Read the averages."""
+        saved = load_file(folder / self.FILE)
+        for name, average in self._averages().items():
+            average.copy_(saved[name])
+
+    def _averages(self) -> dict[str, Tensor]:
+        weights = dict(self.model.named_parameters())
+        return {name: weights[name].detach() for name in self.learned}
+
+
+def make_teacher(kind: str, checkpoint: str, decay: float, student: Any) -> Teacher:
+    """The teacher of that kind for a student. Raises ValueError or CheckpointError."""
+    if pick_name("teacher_kind", kind, KINDS) == "frozen":
+        model = load_checkpoint(checkpoint, dtype="float32").model
+        check_same_vocabulary(student, model)
+        return Teacher(model)
+    if checkpoint:
+        raise ValueError(
+            f"the teacher {kind} is made from the student and needs no checkpoint; leave out "
+            f"--teacher {checkpoint}, or take --teacher-kind frozen"
+        )
+    return AdapterOff(student) if kind == "adapter-off" else Average(student, decay)
+
+
+def check_same_vocabulary(student: Any, teacher: Any) -> None:
+    """Raise CheckpointError unless both models speak the same tokens."""
+    sizes = [model.config.get_text_config().vocab_size for model in (student, teacher)]
+    if sizes[0] != sizes[1]:
+        raise CheckpointError(
+            "student and teacher must share a vocabulary; theirs have "
+            f"{sizes[0]} and {sizes[1]} tokens"
+        )

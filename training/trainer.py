@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
-from agents.encoding import Completed
 from agents.loading import Loaded
 from training.batches import StepBatches
 from training.boards import LiveBoards
@@ -86,12 +85,6 @@ class CompletionTrainer(Trainer):
     def prepare_batch(self, batch: dict[str, Any], micro: int) -> dict[str, Any]:
         """What is to be done once per micro-batch, before any gradient of the step."""
         return batch
-
-    def completion_logits(self, model: Any, completed: Completed) -> torch.Tensor:
-        """Logits that score the completion tokens: [batch, completion, vocab]."""
-        width = completed.ids.shape[1]
-        # Row t scores token t + 1, so the completion's scores begin one row before it.
-        return model(**completed.inputs, logits_to_keep=width + 1, use_cache=False).logits[:, :-1]
 
     def over_ranks(self, loss: torch.Tensor) -> torch.Tensor:
         """Undo the averaging of gradients over processes: the loss is a share of a global mean."""

@@ -9,9 +9,10 @@ DOCS = build --quiet
 
 BIN = .venv/bin
 INSTALLED = .venv/installed
+EXAMPLES = .venv/installed-examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-vllm lint docs test-faults clean
+.PHONY: help install install-examples demo test coverage test-examples test-wheel test-faults test-vllm lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -19,6 +20,8 @@ help: ## list the goals
 	@echo "PYTHON=$(PYTHON) is the interpreter that .venv is made with."
 
 install: $(INSTALLED) ## make .venv and install into it; the other goals do this by themselves
+
+install-examples: $(EXAMPLES) ## and what the examples show our environments beside: PPO, TRL, datasets
 
 demo: $(INSTALLED) ## train a tiny model by the whole method and report; LEVEL=4, TASKS=all, OUT=runs/demo
 	$(BIN)/python -m training.demo --out $(OUT) $(if $(LEVEL),--level $(LEVEL)) $(if $(TASKS),--tasks $(TASKS))
@@ -29,6 +32,26 @@ test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-n 0 -k maze"
 
 test-faults: $(INSTALLED) ## run the fault tests in full and write docs/reliability.md; some ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --faults tests/faults
+
+coverage: $(INSTALLED) ## run the tests and report the lines that none of them reaches
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
+
+test-examples: $(EXAMPLES) .venv-openenv/installed ## run every program in examples/ on tiny settings
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_examples.py
+	OMP_NUM_THREADS=1 .venv-openenv/bin/python -m pytest -p no:cacheprovider -k "serve or openenv" tests/test_examples.py
+
+.venv-openenv/installed: tests/openenv.txt pyproject.toml
+	$(PYTHON) -m venv .venv-openenv
+	.venv-openenv/bin/python -m pip install --quiet --requirement $< --editable .
+	@touch $@
+
+# The wheel is built from the sdist, so that both are tried.
+test-wheel: $(INSTALLED) ## build sdist and wheel, install the wheel alone, make, solve and show every task
+	rm -rf build/dist
+	$(BIN)/python -m build --outdir build/dist
+	$(PYTHON) -m venv --clear build/wheel
+	build/wheel/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo build/dist/*.whl)[play]"
+	build/wheel/bin/python -I -W error .ci/try_wheel.py
 
 # A real vLLM on CPUs, in an environment of its own: one person's build of it, so no dependency of
 # the project (see tests/engine/requirements.txt). Where it cannot be installed there is nothing to
@@ -64,7 +87,7 @@ docs: .venv-docs/installed ## build the site into site/; open site/index.html, o
 	@touch $@
 
 clean: ## remove .venv, caches and build output; results under runs/ stay
-	rm -rf .venv .venv-vllm .venv-docs site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-docs .venv-openenv .venv-vllm site .coverage build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip 25.1 is the first to know dependency groups (--group).
@@ -73,4 +96,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[train,play]" --group dev
+	@touch $@
+
+$(EXAMPLES): $(INSTALLED)
+	$(BIN)/python -m pip install --constraint constraints.txt --group examples
 	@touch $@

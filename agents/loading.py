@@ -12,9 +12,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils import logging
 
 from agents.agent import View
+from agents.patch_embedding import embed_by_product
 from agents.processor import ImageTextProcessor
 from vsp_envs.task import pick_name
 
+ADAPTER = "adapter_config.json"
 DTYPES = ("auto", "float32", "bfloat16")
 
 # A bar for every file of weights that is read or written would bury the bar of the run itself.
@@ -38,17 +40,22 @@ def load_checkpoint(
 ) -> Loaded:
     """Load a checkpoint of an image-text family, safetensors only and without remote code.
 
-    A folder is read as it is; any other name is looked up on the model hub. `dtype` is `auto` (as
-    stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU where there is one, or
-    `map` to spread the layers over all of them. `adapter` is the folder of a LoRA adapter, which
-    is merged into the weights. Raises CheckpointError if nothing is there or a file is broken.
+    A folder is read as it is; any other name is looked up on the model hub. A folder with a LoRA
+    adapter in it stands for the model that the adapter was trained on, with the adapter.
+
+    `dtype` is `auto` (as stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU
+    where there is one, or `map` to spread the layers over all of them. `adapter` is the folder of
+    a LoRA adapter, which is merged into the weights. Raises CheckpointError if nothing is there or
+    a file is broken.
     """
     pick_name("dtype", dtype, DTYPES)
     path = str(path)
     if not Path(path).is_dir() and not is_hub_name(path):
         raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
+    if not adapter and Path(path, ADAPTER).is_file():
+        path, adapter = adapted_model(path), path
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
             path,
             dtype=dtype,
@@ -58,7 +65,7 @@ def load_checkpoint(
         )
         if adapter:
             model = merge_adapter(model, adapter)
-        processor = load_processor(path, config)
+        processor, view = load_processor(path, config), view_of(config)
     except CheckpointError:
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
@@ -70,16 +77,34 @@ def load_checkpoint(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
-    return Loaded(placed.eval(), processor, view_of(config))
+    return Loaded(embed_by_product(placed).eval(), processor, view)
 
 
 def merge_adapter(model: Any, adapter: str) -> Any:
     """The model with a LoRA adapter added into its weights. Raises what peft raises."""
     from peft import PeftModel
 
-    if not Path(adapter, "adapter_config.json").is_file():
-        raise CheckpointError(f"no adapter at {adapter!r}: there is no adapter_config.json in it")
+    if not Path(adapter, ADAPTER).is_file():
+        raise CheckpointError(f"no adapter at {adapter!r}: there is no {ADAPTER} in it")
+    if not Path(adapter, "adapter_model.safetensors").is_file():
+        raise CheckpointError(
+            f"no adapter_model.safetensors in {adapter!r}; weights that are pickles run code"
+        )
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+def adapted_model(adapter: str) -> str:
+    """The model that an adapter was trained on. Raises CheckpointError if it is nowhere."""
+    try:
+        name = json.loads(Path(adapter, ADAPTER).read_text())["base_model_name_or_path"]
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{adapter}/{ADAPTER} is broken: {error!r}") from None
+    if not name or not (Path(name).is_dir() or is_hub_name(name)):
+        raise CheckpointError(
+            f"{adapter} holds an adapter of {name!r}, which is not there; name the model by its "
+            "present place, and the adapter beside it with --adapter"
+        )
+    return str(name)
 
 
 def is_hub_name(name: str) -> bool:
@@ -94,7 +119,7 @@ def load_processor(path: str, config: Any) -> Any:
         return ImageTextProcessor.load(path)
     from transformers import AutoProcessor
 
-    return AutoProcessor.from_pretrained(path)
+    return AutoProcessor.from_pretrained(path, trust_remote_code=False)
 
 
 def view_of(config: Any) -> View:

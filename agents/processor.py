@@ -72,6 +72,6 @@ class ImageTextProcessor(Qwen3VLProcessor):
         """The processor of a checkpoint folder or hub name."""
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         images = Qwen2VLImageProcessorPil.from_pretrained(path)
         return cls(images, tokenizer, getattr(tokenizer, "chat_template", None))

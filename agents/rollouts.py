@@ -55,6 +55,10 @@ class Case:
     """Whose drawing `picture` is; see `agents.prompts.LEGENDS`."""
 
 
+MOST_PIXELS = 4096
+"""Longest side of a picture from a file."""
+
+
 @lru_cache(maxsize=64)
 def live_env(task: str, level: int, view: View, split: str | None = None) -> gym.Env[Any, int]:
     """A live environment that shows boards as `view` wants them. Shared: reset it before use."""
@@ -103,9 +107,14 @@ def prompt_of(case: Case, view: View) -> Prompt:
 
 
 def read_picture(path: str) -> np.ndarray:
-    """A picture file as uint8[height, width, 3]."""
-    with Image.open(path) as picture:
-        return np.array(picture.convert("RGB"))
+    """A picture file as uint8[height, width, 3]. Raises ValueError that names one that is none."""
+    try:
+        with Image.open(path) as picture:
+            if max(picture.size) > MOST_PIXELS:
+                raise ValueError(f"its sides are {picture.size}, more than {MOST_PIXELS} px")
+            return np.array(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is no picture to show: {error}") from None
 
 
 def play(

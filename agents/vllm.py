@@ -65,11 +65,13 @@ class VLLMAgent:
             ) from error
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         engine = LLM(
             path,
             dtype=dtype,
             enable_lora=engine_options.pop("enable_lora", bool(adapter)),
+            load_format="safetensors",  # other weights may be pickles, which run code
+            trust_remote_code=False,
             # The log-probabilities of the distribution that was sampled from, temperature included.
             logprobs_mode="processed_logprobs",
             limit_mm_per_prompt={"image": 16, "video": 0},

@@ -33,7 +33,7 @@ class Row:
     work: str
     peer: str
     ours: float
-    """Units per second."""
+    """Units per second; of GB as many as there are."""
     theirs: float
     unit: str
     ratio: float
@@ -66,7 +66,7 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
     lines = ["| work | peer | ours | theirs | ratio | at least |", "|---|---|---|---|---|---|"]
     for row in rows:
-        ours, theirs = (f"{_short(each)} {row.unit}/s" for each in (row.ours, row.theirs))
+        ours, theirs = (_with_unit(each, row.unit) for each in (row.ours, row.theirs))
         floor = "–" if row.floor is None else f"{row.floor:g}×"
         if row.floor is not None and row.ratio < row.floor:
             floor += " (missed)"
@@ -74,6 +74,11 @@ def table(rows: Sequence[Row]) -> str:
             f"| {row.work} | {row.peer} | {ours} | {theirs} | {row.ratio:.3g}× | {floor} |"
         )
     return "\n".join(lines)
+
+
+def _with_unit(number: float, unit: str) -> str:
+    # Memory is had, everything else is done in a second.
+    return f"{_short(number)} {unit}" if unit == "GB" else f"{_short(number)} {unit}/s"
 
 
 def _short(number: float) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-TASKS = ROOT / "vsp_envs" / "tasks"
+CARDS = [
+    *sorted((ROOT / "vsp_envs" / "tasks").glob("*/README.md")),
+    ROOT / "examples" / "keydoor" / "keydoor" / "README.md",
+]
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add `cards/TASK/README.md` and its pictures."""
-    for card in sorted(TASKS.glob("*/README.md")):
+    for card in CARDS:
         for file in [card, *card.parent.glob("*.gif"), *card.parent.glob("*.png")]:
             place = f"cards/{card.parent.name}/{file.name}"
             files.append(File.generated(config, place, abs_src_path=str(file)))
@@ -24,4 +27,4 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links that lead into the tree lead to where the site has the same."""
     up = "../" * page.file.src_uri.count("/")
-    return re.sub(r"\]\((?:\.\./)+vsp_envs/tasks/", f"]({up}cards/", markdown)
+    return re.sub(r"\]\((?:\.\./)+(?:vsp_envs/tasks|examples/keydoor)/", f"]({up}cards/", markdown)

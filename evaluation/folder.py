@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import vsp_envs
-from evaluation.metrics import Record
-from vsp_envs.episode import naming, read_replies, storable
+from evaluation.metrics import Record, as_rate
+from vsp_envs.episode import naming, read_records, storable
 
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
 
@@ -38,7 +38,23 @@ def read_run(path: Path, name: str = "") -> Run:
     if not (path / "results.json").is_file():
         raise ValueError(f"{path} holds no finished run: there is no results.json in it")
     config, results = read_json(path / "config.json"), read_json(path / "results.json")
-    return Run(name or path.resolve().name, config, results, read_replies(path / "replies.jsonl"))
+    try:
+        _check_results(results)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}/results.json is of no run ({error!r}); evaluate again") from None
+    if not isinstance(config.get("settings"), dict):
+        raise ValueError(f"{path}/config.json holds no settings of a run")
+    return Run(name or path.resolve().name, config, results, read_records(path / "replies.jsonl"))
+
+
+def _check_results(results: Mapping[str, Any]) -> None:
+    measure = {"plan": "success", "perceive": "exact"}[results["goal"]]
+    tasks = [task for task in results["tasks"].values()]
+    levels = [(int(level), rates) for task in tasks for level, rates in task["levels"].items()]
+    for rates in [results["macro"], *tasks, *(rates for _, rates in levels)]:
+        rate = as_rate(rates[measure])
+        if not (0 <= rate.low <= rate.value <= rate.high <= 1 <= rate.n):
+            raise ValueError(f"{rate} is no rate")
 
 
 def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
@@ -48,14 +64,15 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
     """
     settings = json.loads(storable(json.dumps(settings, ensure_ascii=False)))
     if (path / "config.json").is_file():
-        held = read_json(path / "config.json").get("settings", {})
+        held = read_json(path / "config.json").get("settings")
+        held = held if isinstance(held, dict) else {}
         other = [name for name in {**held, **settings} if held.get(name) != settings.get(name)]
         if other:
             raise ValueError(
                 f"{path} holds a run of different {', '.join(other)}; "
                 "choose another --out, or remove that folder to start anew"
             )
-        return read_replies(path / "replies.jsonl", repair=True)
+        return read_records(path / "replies.jsonl", repair=True)
     path.mkdir(parents=True, exist_ok=True)
     if (path / "replies.jsonl").is_file():
         raise ValueError(f"{path} holds replies.jsonl without a config.json; choose another --out")
@@ -68,11 +85,14 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file. Raises ValueError that names it if it is broken."""
+    """A JSON file that holds an object. Raises ValueError that names it if it is broken."""
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}; remove it to start anew") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} holds no JSON object; remove it to start anew")
+    return data
 
 
 def write_json(path: Path, data: Any) -> None:

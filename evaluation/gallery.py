@@ -108,7 +108,7 @@ def board(record: Record, goal: str = "plan") -> Board:
         record=record,
         right=_is_right(record, goal),
         verdict=verdict(record, wrong, goal),
-        picture=picture(layout, record["image"]["theme"]),
+        picture=picture(layout, record["image"].get("theme", "classic")),
         strokes=strokes(layout, record["states"], plan) if goal == "plan" else [],
         plan=" ".join(map(action_name, plan)),
         reading=reading(record["reply"]),

@@ -361,11 +361,14 @@ def test_frozenlake_has_no_difficulties_and_says_so() -> None:
 @every_task
 def test_a_bucket_that_a_level_does_not_have_is_refused_in_bounded_time(task: str) -> None:
     level = get_task(task).min_level
-    env = make(task, level=level, plan_length=60, observation="symbolic")
-    with pytest.raises(ValueError, match=r"no .* with .*plan_length=60.* among"):
+    every_state = get_task(task).phases * level**2
+    env = make(task, level=level, plan_length=every_state, observation="symbolic")
+    with pytest.raises(ValueError, match=rf"no .* with .*plan_length={every_state}.* among"):
         env.reset(seed=0)
+    with pytest.raises(ValueError, match=rf"there is no {task} .* with .*plan_length=60"):
+        make(task, level=level, plan_length=60)
     if get_task(task).difficulty:
-        with pytest.raises(ValueError, match=r"no plan length meets .*difficulty='easy'"):
+        with pytest.raises(ValueError, match=r"there is no .* with .*difficulty='easy'"):
             make(task, level=5, min_plan=9, difficulty="easy")
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import gymnasium as gym
+import pytest
+from gymnasium.envs.registration import EnvSpec
 
 import agents
 import vsp_envs
@@ -63,3 +68,14 @@ def test_every_task_is_found_by_its_folder() -> None:
     folders = {each.parent.name for each in (ROOT / "vsp_envs" / "tasks").glob("*/__init__.py")}
     assert set(vsp_envs.TASKS) == folders >= {"frozenlake", "maze", "minibehaviour"}
     assert all(name == task.name for name, task in vsp_envs.TASKS.items())
+
+
+def test_a_raised_version_is_a_new_id_and_the_old_one_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again = replace(vsp_envs.TASKS["maze"], version=1)
+    assert again.id == "VSP/Maze-v1"
+    monkeypatch.delitem(gym.registry, "VSP/Maze-v0")
+    monkeypatch.setitem(gym.registry, again.id, EnvSpec(again.id))
+    with pytest.warns(DeprecationWarning), pytest.raises(gym.error.DeprecatedEnv, match="Maze-v1"):
+        gym.make("VSP/Maze-v0")

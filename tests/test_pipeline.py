@@ -6,6 +6,7 @@ import torch
 
 from agents.agent import View
 from agents.encoding import chat_text, encode_prompts
+from agents.patch_embedding import PatchLinear
 from agents.pixels import patches
 from agents.rollouts import live_env
 from training.boards import LiveBoards
@@ -54,3 +55,13 @@ def test_prompts_become_the_inputs_of_the_stock_processor() -> None:
             assert ours.keys() == theirs.keys()
             for name, part in ours.items():
                 assert torch.equal(part, theirs[name]) and part.dtype == theirs[name].dtype
+
+
+def test_patches_are_embedded_by_a_matrix_product_as_by_the_convolution() -> None:
+    embedding = build_tiny("S").model.model.visual.patch_embed
+    patches = torch.randn(8, 3 * 2 * 16 * 16)
+    ours = embedding(patches)
+    assert isinstance(embedding.proj, PatchLinear)
+    embedding.proj.__class__ = torch.nn.Conv3d
+    assert torch.allclose(ours, embedding(patches), atol=1e-4)
+    assert [name for name, _ in embedding.named_parameters()] == ["proj.weight", "proj.bias"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from vsp_envs import TASKS, LayoutSpec, draw_distinct
+from vsp_envs import TASKS, LayoutSpec, draw_distinct, layout_id
 from vsp_envs.vector import PlanningVectorEnv
 
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -164,6 +164,25 @@ def test_a_pool_deals_every_layout_once_before_any_again(task: str) -> None:
     assert [*again.reset(seed=0)[1]["layout_id"]] == dealt[:8]
 
 
+@every_task
+def test_a_pool_is_drawn_anew_after_its_rounds_and_no_board_in_play_is_touched(task: str) -> None:
+    env = vector(task, 8, level=5, observation="symbolic", pool=16, pool_rounds=2,
+                 max_episode_steps=1, autoreset_mode="SameStep")  # fmt: skip
+    dealt = [*env.reset(seed=0)[1]["layout_id"]]
+    for _ in range(23):
+        playing = env.layouts
+        info = env.step(np.zeros(8, int))[4]
+        dealt += [*info["layout_id"]]
+        ended = info["final_info"]["layout_id"].tolist()
+        assert ended == [layout_id(layout) for layout in playing]
+    rounds = [set(dealt[first : first + 16]) for first in range(0, len(dealt), 16)]
+    assert all(len(each) == 16 for each in rounds)
+    for first in range(0, 12, 2):
+        assert rounds[first] == rounds[first + 1]
+        assert first == 0 or len(rounds[first] & rounds[first - 1]) < 8
+    assert len(env._batch.store.level) <= 64  # the rows of old pools are used again
+
+
 def test_a_pool_is_no_larger_than_the_space_and_spans_the_levels() -> None:
     env = vector("minibehaviour", 2, level=(3, 4), observation="symbolic", pool=100)
     env.reset(seed=0)
@@ -207,6 +226,7 @@ def test_render_shows_every_board(task: str) -> None:
     ("wish", "words"),
     [
         ({"pool": 0}, "pool is the number of layouts, at least 1, got 0"),
+        ({"pool_rounds": 2}, "pool_rounds is at least 1 and needs a pool, got 2"),
         ({"render_mode": "human"}, "'human' shows one environment"),
         ({"theme": "clasic"}, "Did you mean 'classic'"),
     ],

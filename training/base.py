@@ -41,6 +41,6 @@ def train(config: BaseConfig) -> Path:
 
 
 if __name__ == "__main__":
-    from vsp_envs.cli import main
+    from training.presets import main
 
-    main(train, BaseConfig)
+    main(train, BaseConfig, "base")

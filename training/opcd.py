@@ -250,6 +250,6 @@ def train(config: OPCDConfig) -> Path:
 
 
 if __name__ == "__main__":
-    from vsp_envs.cli import main
+    from training.presets import main
 
-    main(train, OPCDConfig)
+    main(train, OPCDConfig, "opcd")

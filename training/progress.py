@@ -23,10 +23,11 @@ class ProgressBar(TrainerCallback):
         """`name` is the run's."""
         self.name, self.console = name, Console(stderr=True)
         self.latest: dict[str, float] = {}
+        self.bar: Progress | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Begin at the step that a resumed run goes on from."""
-        self.first, self.began, self.bar = state.global_step, time.perf_counter(), None
+        self.first, self.began = state.global_step, time.perf_counter()
         if not state.is_world_process_zero:
             return
         if state.global_step:
@@ -66,7 +67,7 @@ class ProgressBar(TrainerCallback):
 
     def stop(self) -> None:
         """Take the bar away, also after an error."""
-        if getattr(self, "bar", None):
+        if self.bar:
             self.bar.stop()
             self.bar = None
 

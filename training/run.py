@@ -17,13 +17,17 @@ from transformers import PrinterCallback, ProgressCallback
 from agents.loading import Loaded
 from evaluation.folder import claimed, read_json, versions, write_json
 from training.checkpoints import last_checkpoint, writing
+from training.dry_run import dry_run
 from training.progress import ProgressBar
 from training.reporting import draw_curves
 
 if TYPE_CHECKING:
     from training.trainer import CompletionTrainer
 
-CHANGEABLE = ("on_nan", "report_to", "rollout_folder", "rollout_memory", "rollout_urls", "workers")
+CHANGEABLE = (
+    "on_nan", "report_to", "workers", "preset", "dry_run",
+    "rollout_folder", "rollout_memory", "rollout_urls",
+)  # fmt: skip
 """Settings that a resumed run may have otherwise than before."""
 
 
@@ -37,6 +41,9 @@ def run(trainer: CompletionTrainer, loaded: Loaded) -> Path:
     settings = json.loads(
         json.dumps({"stage": type(trainer).__name__, **asdict(config)}, default=str)
     )
+    if config.dry_run:
+        dry_run(trainer)
+        return out
     if is_done(out, settings):
         print(f"{out} is done; delete it to train again", file=sys.stderr)
         return out

@@ -23,6 +23,10 @@ class TrainingConfig:
 
     out: Path
     """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
+    preset: str = ""
+    """Settings to start from: `tiny`, `qwen3-vl-4b` or `qwen3-vl-8b`. Others given override it."""
+    dry_run: bool = False
+    """Print one prompt, its tokens side by side and an estimate of the memory, and stop."""
     tasks: tuple[str, ...] = ("frozenlake:3",)
     """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels.
     `frozenlake:3-5@2` draws each of these levels twice as often as a level without a weight."""
@@ -63,7 +67,8 @@ class TrainingConfig:
     vision_learning_rate: float | None = None
     """Peak learning rate of the vision tower; None: the same."""
     schedule: str = "cosine"
-    """`cosine` (the paper's), or `half-linear`: constant, then linear over the second half."""
+    """`cosine` (the paper's SFT), `constant` (its OPCD), or `half-linear`: constant, then linear
+    over the second half."""
     warmup: float = 0.1
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = 0.01
@@ -104,16 +109,22 @@ class TrainingConfig:
         return sum(self.mixture().values())
 
 
-SCHEDULES = ("cosine", "half-linear")
+SCHEDULES = {
+    "cosine": "cosine",
+    "constant": "constant_with_warmup",
+    "half-linear": "warmup_stable_decay",
+}
+"""Ours → the Trainer's."""
 
 
 def training_arguments(config: TrainingConfig) -> TrainingArguments:
     """The Trainer's arguments. What a launcher has set for the processes is kept."""
     accumulation = micro_batches(config)
-    schedule: dict[str, Any] = {"lr_scheduler_type": "cosine"}
-    if pick_name("schedule", config.schedule, SCHEDULES) == "half-linear":
+    name = SCHEDULES[pick_name("schedule", config.schedule, SCHEDULES)]
+    schedule: dict[str, Any] = {"lr_scheduler_type": name}
+    if config.schedule == "half-linear":
         decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
-        schedule = {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": decay}
+        schedule["lr_scheduler_kwargs"] = decay
     return TrainingArguments(
         output_dir=str(config.out / "checkpoints"),
         max_steps=config.steps,

@@ -99,6 +99,6 @@ def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    from vsp_envs.cli import main
+    from training.presets import main
 
-    main(train, SFTConfig)
+    main(train, SFTConfig, "sft")

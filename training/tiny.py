@@ -21,6 +21,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from agents.agent import View
 from agents.loading import Loaded, store_view
+from agents.patch_embedding import embed_by_product
 from agents.processor import ImageTextProcessor
 from agents.prompts import GOALS, perception_target, planning_target, text_prompt
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
@@ -84,7 +85,7 @@ def build_tiny(size: str = "M", seed: int = 0) -> Loaded:
     )
     processor = ImageTextProcessor(images, tokenizer, CHAT_TEMPLATE)
     torch.manual_seed(seed)
-    model = Qwen3VLForConditionalGeneration(tiny_config(SIZES[size], tokenizer))
+    model = embed_by_product(Qwen3VLForConditionalGeneration(tiny_config(SIZES[size], tokenizer)))
     end, pad = tokenizer.convert_tokens_to_ids([END, PAD])
     model.generation_config = GenerationConfig(eos_token_id=[end, pad], pad_token_id=pad)
     store_view(model.config, TINY_VIEW)

@@ -28,6 +28,10 @@ FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE,
 """Name of a public set → its files, below whatever folder it was unpacked to."""
 
 
+MOST_BYTES = 2**28
+"""Largest file that is read; the public ones have a few megabytes."""
+
+
 class PublicBoard(NamedTuple):
     """A board of a public set."""
 
@@ -89,7 +93,7 @@ def read_visualplanning_row(row: Mapping[str, Any]) -> Layout:
         meta = row["meta"]
         layout = _room(meta) if "table_pos" in meta else _cells(meta)
         given = len(row["input_state"]) - 1
-    except (KeyError, IndexError, TypeError) as error:
+    except (LookupError, TypeError, ArithmeticError) as error:
         raise LayoutError(f"not a row of VisualPlanning ({error!r})") from None
     found = len(shortest_plan(layout) or [])
     if found != given:
@@ -127,6 +131,8 @@ def read_diffthinker_maze(text: str) -> Layout:
 
 
 def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{file}: {file.stat().st_size} bytes are too many for a file of boards")
     source = storable(str(file.relative_to(root)) if file != root else file.name)
     if file.suffix != ".jsonl":
         try:
@@ -140,7 +146,7 @@ def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
             yield PublicBoard(read_visualplanning_row(json.loads(line)), f"{source}:{number}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{file}, line {number}: {error}") from None
 
 

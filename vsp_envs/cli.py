@@ -19,16 +19,23 @@ OURS = ("vsp_envs", "agents", "evaluation", "training", "__main__")
 
 
 def main(
-    command: Callable[[Config], Any], config_class: type[Config], args: Sequence[str] | None = None
+    command: Callable[[Config], Any],
+    config_class: type[Config],
+    args: Sequence[str] | None = None,
+    default: Config | None = None,
 ) -> None:
     """Read the arguments as a `config_class`, whose field docstrings are `--help`, and run.
+
+    What is not given is as in `default`.
 
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130. Anything
     else is a bug and keeps its traceback.
     """
     spec = sys.modules["__main__"].__spec__
     module = spec.name.removesuffix(".__main__") if spec else ""
-    config = tyro.cli(config_class, args=args, prog=f"python -m {module}" if module else None)
+    prog = f"python -m {module}" if module else None
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    config = tyro.cli(config_class, args=args, prog=prog, **given)
     try:
         command(config)
     except KeyboardInterrupt:
@@ -53,7 +60,7 @@ def is_user_error(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks."""
+    """The message of an error, without line breaks, and not all of a file that it may quote."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split())[:1000]

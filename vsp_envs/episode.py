@@ -11,9 +11,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from vsp_envs.plan import Parsed, parse_plan
+from vsp_envs.plan import Parsed, ParseStatus, parse_plan
 from vsp_envs.reward import Score, score_parsed
-from vsp_envs.task import Layout, get_task, load_layout
+from vsp_envs.task import Layout, Outcome, get_task, load_layout, pick_name
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **{"str": (str,), "int": (int,), "bool": (bool,), "float": (int, float)},
+    **{"list": (list,), "dict": (dict,)},
+}
 
 
 @dataclass(frozen=True)
@@ -68,17 +73,40 @@ class Episode:
         """The episode of a line, whatever else the line holds. Raises ValueError if it is none."""
         known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         try:
+            for each in fields(cls):
+                if each.name in known:
+                    _check(each.name, str(each.type), known[each.name])
             episode = cls(**known)
-            states = get_task(episode.task).phases * episode.board().level ** 2
-            if not set(episode.states) <= set(range(states)):
-                raise ValueError(f"states are 0 to {states - 1}, got {episode.states}")
+            episode._check_play()
         except (TypeError, ValueError) as error:
             raise ValueError(f"not an episode: {error}") from None
         return episode
 
+    def _check_play(self) -> None:
+        layout, task = self.board(), get_task(self.task)
+        states = task.phases * layout.level**2
+        if self.level != layout.level or self.layout_id != layout.layout_id:
+            raise ValueError(f"level or layout_id is not that of the layout, {layout.layout_id}")
+        if not set(self.states) <= set(range(states)):
+            raise ValueError(f"states are 0 to {states - 1}, got {self.states}")
+        for name in self.plan:
+            pick_name("action", name, [action.name for action in task.actions])
+        pick_name("status", self.status, list(ParseStatus))
+        pick_name("outcome", self.outcome, [outcome.name.lower() for outcome in Outcome])
+        theme = str(self.image.get("theme", "classic"))
+        pick_name("theme", theme.partition(":")[0], [*task.themes, *task.folder_themes])
+
     def board(self) -> Layout:
         """The layout that was played."""
         return load_layout(self.task, self.layout, self.level)
+
+
+def _check(name: str, kind: str, value: Any) -> None:
+    """Raises ValueError for a value that is not of a field's kind."""
+    known = _KINDS[kind.partition("[")[0]]
+    number = kind in ("int", "float")
+    if type(value) not in known or (number and not 0 <= value < 1e12):
+        raise ValueError(f"{name} must be of {kind}, got {str(value)[:50]}")
 
 
 def storable(text: str) -> str:
@@ -154,6 +182,11 @@ def read_episodes(path: Path, repair: bool = False) -> list[Episode]:
     return episodes
 
 
+def read_records(path: Path, repair: bool = False) -> list[Mapping[str, Any]]:
+    """Like `read_episodes`, as JSON data."""
+    return [episode.record() for episode in read_episodes(path, repair)]
+
+
 def append_episode(path: Path, episode: Episode) -> None:
     """Add a line to a file of episodes; it is on the disk when this returns."""
     append_record(path, episode.record(), sync=True)
@@ -201,7 +234,7 @@ def first_attempts(episodes: Iterable[Episode]) -> list[Episode]:
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise ValueError(f"{path}, line {number} is not a record; remove that line")

@@ -51,8 +51,9 @@ class LayoutSpec:
         if self.plan_length is not None and self.plan_length < 1:
             raise ValueError(f"plan_length is at least 1, got {self.plan_length}")
         low, high = self.plan_lengths()
-        if low > high:
-            raise NoLayoutError(f"no plan length meets {self._wish()}; ask for less at once")
+        # A shortest plan is in no state twice.
+        if low > min(high, get_task(self.task).phases * self.level**2):
+            raise NoLayoutError(f"there is no {self}; ask for less at once")
 
     def plan_lengths(self) -> tuple[int, int]:
         """Fewest and most actions of a shortest plan."""

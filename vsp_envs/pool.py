@@ -1,4 +1,4 @@
-"""A fixed set of different layouts that are dealt again and again, each once per round."""
+"""Different layouts that are dealt again and again, each once per round, and at times renewed."""
 
 from __future__ import annotations
 
@@ -18,29 +18,56 @@ _PATIENCE = 4
 
 
 class Pool:
-    """`size` different layouts, fewer where the space holds fewer, in a new order each round."""
+    """`size` different layouts, fewer where the space holds fewer, in a new order each round.
+
+    After `rounds` rounds other layouts are drawn in their place; with None that is never.
+    """
 
     def __init__(
-        self, settings: Settings, store: Store, size: int, rng: np.random.Generator
+        self,
+        settings: Settings,
+        store: Store,
+        size: int,
+        rng: np.random.Generator,
+        rounds: int | None = None,
     ) -> None:
-        low, high = settings.levels
-        bounds = np.linspace(0, size, high - low + 2).astype(int)
-        rows: list[int] = []
-        for level, share in enumerate(np.diff(bounds).tolist(), start=low):
-            rows += _fill(replace(settings.wish, level=level), store, share, rng)
-        self._rows, self._rng, self._dealt = np.array(rows), rng, len(rows)
+        self._settings, self._store, self._size, self._rng = settings, store, size, rng
+        self._rounds, self._left = rounds, rounds
+        self._rows = self._draw()
+        self._dealt = len(self._rows)
+        self._old: set[int] = set()
+        """Rows of layouts that were replaced while an environment played them."""
 
-    def deal(self, count: int) -> Int:
-        """Rows of the next layouts."""
-        dealt = []
+    def deal(self, count: int, in_play: Int) -> Int:
+        """Rows of the next layouts; `in_play` are the rows that the environments hold now."""
+        dealt: list[Int] = []
         while count > 0:
             if self._dealt == len(self._rows):
-                self._rng.shuffle(self._rows)
-                self._dealt = 0
+                self._next_round([in_play, *dealt])
             dealt.append(self._rows[self._dealt : self._dealt + count].copy())
             self._dealt += len(dealt[-1])
             count -= len(dealt[-1])
         return np.concatenate(dealt)
+
+    def _next_round(self, in_play: list[Int]) -> None:
+        if self._left == 0:
+            self._old.update(self._rows.tolist())
+            free = self._old.difference(np.concatenate(in_play).tolist())
+            self._old -= free
+            self._store.free(free)
+            self._rows, self._left = self._draw(), self._rounds
+        if self._left is not None:
+            self._left -= 1
+        self._rng.shuffle(self._rows)
+        self._dealt = 0
+
+    def _draw(self) -> Int:
+        low, high = self._settings.levels
+        bounds = np.linspace(0, self._size, high - low + 2).astype(int)
+        rows: list[int] = []
+        for level, share in enumerate(np.diff(bounds).tolist(), start=low):
+            rows += _fill(replace(self._settings.wish, level=level), self._store, share, self._rng)
+        return np.array(rows)
 
 
 def _fill(spec: LayoutSpec, store: Store, size: int, rng: np.random.Generator) -> list[int]:

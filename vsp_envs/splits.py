@@ -44,7 +44,8 @@ def read_hashes(path: str | Path) -> frozenset[str]:
 
     Raises ValueError for a line that is no hash.
     """
-    lines = (line.partition("#")[0].strip() for line in Path(path).read_text().splitlines())
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     hashes = frozenset(filter(None, lines))
     for each in hashes:
         if not re.fullmatch("[0-9a-f]{16}", each):

@@ -159,7 +159,7 @@ class Task:
     name: str
     """Name in commands and files, for example `frozenlake`."""
     title: str
-    """Name in `gym.make(f"VSP/{title}-v0")` and in prompts."""
+    """Name in prompts and in the id, for example in `gym.make("VSP/Maze-v0")`."""
     actions: tuple[Action, ...]
     """Legal actions; their values are 0, 1, 2, …"""
     paper_levels: tuple[int, ...]
@@ -224,6 +224,8 @@ class Task:
     """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
     in_hand: str = ""
     """What the agent holds in the second phase; empty: nothing."""
+    version: int = 0
+    """In the id; raised with the rules, the pixels and which boards a seed gives."""
 
     def __reduce__(self) -> tuple[Callable[[str], Task], tuple[str]]:
         return get_task, (self.name,)  # a copied or pickled task is the task
@@ -231,7 +233,7 @@ class Task:
     @property
     def id(self) -> str:
         """Id for `gym.make`."""
-        return f"VSP/{self.title}-v0"
+        return f"VSP/{self.title}-v{self.version}"
 
     def generate(
         self, level: int, count: int, rng: np.random.Generator, frozen_prob: float
@@ -297,7 +299,7 @@ def read_cell(data: Mapping[str, Any], name: str, level: int) -> Cell:
     """`data[name]` as a cell of a board of that side. Raises LayoutError."""
     try:
         row, col = (int(value) for value in data[name])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise LayoutError(f"{name} must be [row, col], got {data.get(name)!r}") from None
     if not (0 <= row < level and 0 <= col < level):
         raise LayoutError(f"{name} ({row},{col}) is outside the {level}×{level} board")

@@ -39,6 +39,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         copy: bool = True,
         pool: int | None = None,
+        pool_rounds: int | None = None,
         infos: bool = True,
         **arguments: Any,
     ) -> None:
@@ -46,7 +47,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
 
         `copy=False` returns the same observation arrays at every step, overwritten by the next.
         `pool` makes all environments share that many different layouts, dealt in a new order each
-        round: faster resets, and episodes that no longer equal the scalar environments'.
+        round: faster resets, and episodes that no longer equal the scalar environments'. After
+        `pool_rounds` rounds other layouts take their places; with None that is never.
         `infos=False` leaves the infos empty, but for `final_obs`: they take half of a step's time.
         """
         self.settings = settings = Settings(task, **arguments)
@@ -54,6 +56,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError("render_mode 'human' shows one environment; use gym.make for it")
         if pool is not None and pool < 1:
             raise ValueError(f"pool is the number of layouts, at least 1, got {pool}")
+        if pool_rounds is not None and (pool is None or pool_rounds < 1):
+            raise ValueError(f"pool_rounds is at least 1 and needs a pool, got {pool_rounds}")
         self.task, self.num_envs, self.render_mode = settings.rules, num_envs, settings.render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
@@ -63,6 +67,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._limit = np.iinfo(np.int64).max if max_episode_steps is None else max_episode_steps
         self._copy, self._pool_size, self._with_infos = copy, pool, infos
+        self._pool_rounds = pool_rounds
         self._pool: Pool | None = None
         self._decks: list[Deck[int]] = []
         self._batch: Batch
@@ -125,7 +130,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             anew = len(envs) == self.num_envs and seeds[0] is not None
             if self._pool is None or anew:
                 store = self._batch.store = Store(self.task, settings.padding)
-                self._pool = Pool(settings, store, self._pool_size, self._decks[0].rng)
+                rng = self._decks[0].rng
+                self._pool = Pool(settings, store, self._pool_size, rng, self._pool_rounds)
 
     def _asked_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
         rows = []
@@ -139,7 +145,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
     def _begin(self, envs: Int, rows: Int | None = None) -> None:
         """Begin new episodes, on the boards of `rows` or on the next ones."""
         if self._pool is not None:
-            rows = self._pool.deal(len(envs)) if rows is None else rows
+            rows = self._pool.deal(len(envs), self._batch.row) if rows is None else rows
         else:
             store, settings = self._batch.store, self.settings
             if rows is None:

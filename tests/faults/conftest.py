@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+import runs
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIGURES, PAGE = DOCS / "results/reliability.json", DOCS / "reliability.md"
@@ -18,6 +19,16 @@ BEGIN, END = "<!-- figures, written by make test-faults -->\n", "<!-- end of fig
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether to do all of it: `count = 10_000 if long else 200`."""
     return request.config.getoption("--faults")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As everywhere, but made in the process that the runs are forks of: no other needs torch."""
+    folder = tmp_path_factory.mktemp("tiny")
+    process = runs.PROCESSES.Process(target=runs.build, args=(folder,))
+    process.start()
+    process.join()
+    return folder
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,17 +1,45 @@
-"""Small runs to be killed or starved: each is a command's work in a function that can be forked."""
+"""Small runs to be killed or starved: each is a command's work in a function for a fork."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+# One process imports everything once; each run is a fork of it.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["training.demo", "vsp_envs.play.play_screen"])
 SFT_STEPS, OPCD_STEPS, EPISODES, GAMES = 4, 3, 40, 40
 LIVELY = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
 """What a log says of time."""
+
+
+def build(tiny: Path) -> None:
+    """A checkpoint folder of the smallest tiny model, untrained."""
+    from training.tiny import build_tiny
+
+    model, processor, _ = build_tiny("S")
+    model.save_pretrained(tiny)
+    processor.save_pretrained(tiny)
+
+
+def command(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Path) -> None:
+    """The run as a command does it: a user error is one line on stderr, here the file `said`."""
+    from vsp_envs.cli import main
+
+    with said.open("w") as sys.stderr:
+        main(lambda _: what(tiny, out), Nothing, [])
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No settings."""
 
 
 def train_sft(tiny: Path, out: Path) -> None:

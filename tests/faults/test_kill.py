@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,6 @@ import runs
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.episode import read_episodes
 
-# One process imports everything once; each run is a fork of it.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["training.demo", "vsp_envs.play.play_screen"])
 LATEST = 120
 """Seconds after which a run hangs."""
 
@@ -31,7 +27,7 @@ class Runs:
 
     def start(self, out: Path) -> Any:
         out.mkdir(parents=True, exist_ok=True)
-        process = PROCESSES.Process(target=self.what, args=(self.tiny, out))
+        process = runs.PROCESSES.Process(target=self.what, args=(self.tiny, out))
         process.start()
         return process
 
@@ -115,14 +111,6 @@ def same_recording(one: Path, other: Path) -> None:
         found = [episode.layout_id for episode in episodes]
         assert found[: runs.GAMES] == [layout.layout_id for layout in wanted]
         assert len(set(found)) == len(found)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def imported() -> None:
-    """The first process waits for the imports."""
-    process = PROCESSES.Process(target=time.sleep, args=(0,))
-    process.start()
-    process.join()
 
 
 @pytest.mark.parametrize("stage", [runs.train_sft, runs.train_opcd], ids=["sft", "opcd"])

@@ -55,7 +55,7 @@ def test_the_solver_finds_what_the_referees_search_finds(long: bool, record_prop
     the shortest plan, held against breadth-first search by the referee."""
     seen = [0, 0]
 
-    @many(5000 if long else 100)
+    @many(2000 if long else 100)
     @given(any_board())
     def arbitrary(layout: Layout) -> None:
         seen[0] += 1
@@ -111,7 +111,7 @@ def test_no_plan_shorter_than_the_solvers_succeeds(long: bool, record_property: 
     """Random plans one action too short, on arbitrary boards, under every rule set."""
     count = [0]
 
-    @many(30_000 if long else 200)
+    @many(6000 if long else 200)
     @given(st.data())
     def fails(data: st.DataObject) -> None:
         layout = data.draw(any_board())

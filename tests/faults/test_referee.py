@@ -88,7 +88,7 @@ def test_the_tables_are_the_rule_book(long: bool, record_property: Any) -> None:
     """Every action at every stand of drawn and of arbitrary boards, held against the referee."""
     seen = [0, 0]
 
-    @many(5000 if long else 100)
+    @many(2000 if long else 100)
     @given(any_board())
     def arbitrary(layout: Layout) -> None:
         seen[0] += 1
@@ -130,7 +130,7 @@ def test_every_rule_set_scores_plans_as_the_referee_judges_them(
     successes = dict.fromkeys(RULE_SETS, 0)
     count = [0]
 
-    @many(20_000 if long else 150)
+    @many(5000 if long else 150)
     @given(st.data())
     def scored(data: st.DataObject) -> None:
         layout = data.draw(any_board(5))
@@ -152,7 +152,7 @@ def test_the_symbolic_observation_says_how_the_referee_sees_play_stand(
 ) -> None:
     """Every stand of drawn boards, won ones too, in symbols."""
     count = 0
-    for level in (3, 5, 8):
+    for level in (4, 5, 8):
         for layout in draw_distinct(LayoutSpec(task, level), 50 if long else 3, level):
             for state, truth in described(layout):
                 symbolic = symbolic_state(layout, state)

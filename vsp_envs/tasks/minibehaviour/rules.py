@@ -56,7 +56,7 @@ def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
             cells = [data["start"], data["printer"], *table]
             reach = max(int(value) for cell in cells for value in cell) + 1
             size = next((known for known in task.paper_levels if known >= reach), reach)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise LayoutError(f"a room has start, printer and six table cells ({error})") from None
     size = check_level(task, size)
     row, col = min(table, default=(0, 0))

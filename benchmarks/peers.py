@@ -1,0 +1,120 @@
+"""TRL's trainers on our boards: the peers of `benchmarks.training`. A benchmark dependency only.
+
+`pip install --constraint constraints.txt --group bench` brings TRL. Its DistillationTrainer gives
+teacher and student the same inputs, so that a text-only teacher takes the small subclass here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.loading import Loaded, end_token_ids, vision_token_ids
+from agents.prompts import text_prompt
+from training.boards import Board, LiveBoards
+
+INSTALLED = importlib.util.find_spec("trl") is not None
+
+
+def sft_peer(loaded: Loaded, boards: LiveBoards, batch: int, answer: Any, out: Path) -> Any:
+    """TRL's SFTTrainer: the boards' visual prompts and their reference answers."""
+    from trl import SFTConfig, SFTTrainer
+
+    def row(board: Board) -> dict[str, Any]:
+        completion = [{"role": "assistant", "content": answer(board.layout)}]
+        return {**_prompt(board, loaded, "perceive"), "completion": completion}
+
+    loaded = as_it_comes(loaded)
+    # Packing is refused for images; the other settings are those that are fastest here.
+    args = SFTConfig(max_length=None, **_arguments(batch, out))
+    return SFTTrainer(
+        loaded.model, args, train_dataset=_stream(boards, batch, row),
+        processing_class=loaded.processor,
+    )  # fmt: skip
+
+
+def opcd_peer(
+    student: Loaded, teacher: Any, boards: LiveBoards, batch: int, new_tokens: int, out: Path
+) -> Any:
+    """TRL's DistillationTrainer, doing OPCD: reverse KL to a teacher that reads the board."""
+    from trl import DistillationConfig, DistillationTrainer
+
+    student = as_it_comes(student)
+    tokenizer, view = student.processor.tokenizer, student.view
+    tokenizer.padding_side = "left"
+
+    class TextTeacher(DistillationTrainer):
+        """The teacher is given its own prompt, and no image, before the student's tokens."""
+
+        def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+            made = super()._generate_and_score_completions(inputs)
+            told = tokenizer([each["told"] for each in inputs], padding=True, return_tensors="pt")
+            told = told.to(made["prompt_ids"].device)
+            return {**made, "told_ids": told.input_ids, "told_mask": told.attention_mask}
+
+        def _compute_loss(self, student: Any, inputs: Any, items: Any) -> Any:
+            self._told = inputs
+            return super()._compute_loss(student, inputs, items)
+
+        def _get_last_hidden_state(
+            self, model: Any, ids: Any, mask: Any, keep: int, **pictures: Any
+        ) -> Any:
+            if model is self.accelerator.unwrap_model(self.teacher_model):
+                told, pictures = self._told, {}
+                ids = torch.cat([told["told_ids"], told["completion_ids"]], 1)
+                mask = torch.cat([told["told_mask"], told["completion_mask"]], 1)
+            return super()._get_last_hidden_state(model, ids, mask, keep, **pictures)
+
+    def row(board: Board) -> dict[str, Any]:
+        told = student.processor.apply_chat_template(
+            text_prompt(board.layout, "plan", view.style).messages, add_generation_prompt=True
+        )
+        return {**_prompt(board, student, "plan"), "told": told}
+
+    never = [*vision_token_ids(student.model.config), *end_token_ids(student.model)]
+    # End tokens are never sampled, so that all completions have their full length, as ours have.
+    args = DistillationConfig(
+        beta=1.0, temperature=1.0, top_k=0, top_p=1.0, max_completion_length=new_tokens,
+        shuffle_dataset=False,
+        generation_kwargs={"suppress_tokens": never},
+        **_arguments(batch, out),
+    )  # fmt: skip
+    return TextTeacher(
+        student.model, teacher, args, train_dataset=_stream(boards, batch, row),
+        processing_class=student.processor,
+    )  # fmt: skip
+
+
+def as_it_comes(loaded: Loaded) -> Loaded:
+    """The model as transformers makes it: its patch embedding a convolution."""
+    loaded.model.model.visual.patch_embed.proj.__class__ = torch.nn.Conv3d
+    return loaded
+
+
+def _arguments(batch: int, out: Path) -> dict[str, Any]:
+    return {
+        "output_dir": str(out), "per_device_train_batch_size": batch, "max_steps": 1_000_000,
+        "save_strategy": "no", "report_to": "none", "bf16": torch.cuda.is_available(),
+        "gradient_checkpointing": False, "learning_rate": 1e-4, "logging_steps": 10,
+        "use_cpu": not torch.cuda.is_available(),
+    }  # fmt: skip
+
+
+def _prompt(board: Board, loaded: Loaded, goal: str) -> dict[str, Any]:
+    prompt = board.prompt("image", goal, loaded.view)
+    return {"prompt": [{"role": "user", "content": prompt.text}], "images": list(prompt.images)}
+
+
+def _stream(boards: LiveBoards, batch: int, row: Callable[[Board], dict[str, Any]]) -> Any:
+    from datasets import IterableDataset
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for first in count(0, batch):  # a batch of boards at a time, as fast as ours are made
+            yield from map(row, boards.__getitems__(range(first, first + batch)))
+
+    return IterableDataset.from_generator(rows)

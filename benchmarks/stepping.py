@@ -1,0 +1,131 @@
+"""A Trainer that is run step by step, so that two of them can take turns, with a stopwatch."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+REST = "data"
+"""All time of a step that no phase claims: boards, prompts, scores, logs, Python."""
+
+
+class Stopwatch:
+    """Seconds by phase. A phase within another stops the outer one; it runs only when started."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.peak: dict[str, int] = defaultdict(int)
+        """Most bytes allocated on a GPU in each phase."""
+        self._phases, self._since, self._runs = [REST], 0.0, False
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._runs, self._since = True, _now()
+
+    def stop(self) -> None:
+        """Count no further."""
+        self._note()
+        self._runs = False
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count what happens inside for that phase."""
+        self._note()
+        self._phases.append(name)
+        try:
+            yield
+        finally:
+            self._note()
+            self._phases.pop()
+
+    def claim(self, owner: Any, method: str, name: str) -> None:
+        """Count the calls of a method for a phase."""
+        plain = getattr(owner, method)
+
+        @functools.wraps(plain)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.phase(name):
+                return plain(*args, **kwargs)
+
+        setattr(owner, method, timed)
+
+    def _note(self) -> None:
+        now = _now()
+        if self._runs:
+            self.seconds[self._phases[-1]] += now - self._since
+            if torch.cuda.is_available():
+                peak = torch.cuda.max_memory_allocated()
+                self.peak[self._phases[-1]] = max(self.peak[self._phases[-1]], peak)
+                torch.cuda.reset_peak_memory_stats()
+        self._since = now
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+class Stepper:
+    """A Trainer whose `train` waits after every optimizer step until it is told to go on."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer, self.watch, self.steps = trainer, Stopwatch(), 0
+        self._go, self._waits = threading.Semaphore(0), threading.Semaphore(0)
+        self._stopping = False
+        self._error: BaseException | None = None
+        self._threads = torch.get_num_threads()
+        for noise in (ProgressCallback, PrinterCallback):
+            trainer.remove_callback(noise)
+        trainer.add_callback(_Gate(self))
+        threading.Thread(target=self._train, daemon=True).start()
+
+    def step(self) -> None:
+        """One optimizer step, from the end of the one before to its own end."""
+        self.watch.start()
+        self._turn()
+        self.watch.stop()
+        self.steps += 1
+
+    def close(self) -> None:
+        """End the training and let go of its memory."""
+        self._stopping = True
+        self._turn()
+        del self.trainer
+
+    def _turn(self) -> None:
+        self._go.release()
+        self._waits.acquire()
+        if self._error is not None:
+            raise self._error
+
+    def _train(self) -> None:
+        torch.set_num_threads(self._threads)  # a thread of its own would take its own number
+        self._go.acquire()
+        try:
+            self.trainer.train()
+        except BaseException as error:  # raised again where somebody waits for it
+            self._error = error
+        self._waits.release()
+
+    def wait(self, control: Any) -> None:
+        """Hand over at the end of a step, in the training's thread."""
+        self._waits.release()
+        self._go.acquire()
+        control.should_training_stop = self._stopping
+
+
+class _Gate(TrainerCallback):
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._stepper.wait(control)

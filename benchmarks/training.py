@@ -1,0 +1,243 @@
+"""Speed of training: `python -m benchmarks.training [--quick] [--json FILE] [--gpu]`.
+
+Ours and TRL's trainers take turns, step by step, in one process: the same tiny Qwen3-VL with random
+weights, the same boards. Without TRL (`pip install --group bench`) the rows with it are left out.
+With `--gpu` it times Qwen3-VL-4B's shape instead, see `benchmarks.real_shape`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from agents.agent import View
+from agents.loading import Loaded, end_token_ids
+from agents.prompts import perception_target
+from benchmarks import peers
+from benchmarks.measure import Race, Row, run, save, table
+from benchmarks.stepping import REST, Stepper
+from training.boards import LiveBoards
+from training.opcd import OPCDConfig, OPCDTrainer
+from training.sft import Collate, SFTConfig, SFTTrainer
+from training.tiny import build_tiny
+from vsp_envs.select import Kind, select_kinds
+
+
+class Scale(NamedTuple):
+    """How much is done."""
+
+    size: str = "M"
+    batch: int = 64
+    new_tokens: int = 48
+    seconds: float = 120
+    samples: int = 512
+
+
+QUICK = Scale("S", 8, 8, 0, 32)
+TASKS = ("frozenlake:4",)
+STEPS = 1_000_000  # more than are ever taken
+
+
+def boards_of(config: Any, view: View) -> LiveBoards:
+    """The live boards of a training run."""
+    return LiveBoards(
+        config.kinds(), view, "train", 0, STEPS * config.batch_size, config.batch_size
+    )
+
+
+def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
+    """Our perception SFT."""
+    config = SFTConfig(out, TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS)
+    collate = Collate(loaded.processor, loaded.view, "image", "perception")
+    boards = boards_of(config, loaded.view)
+    return watched(SFTTrainer(config, loaded, boards, data_collator=collate))
+
+
+def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Stepper:
+    """Our OPCD with the reverse KL."""
+    config = OPCDConfig(
+        out, TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS,
+        max_new_tokens=scale.new_tokens, learning_rate=1e-4,
+    )  # fmt: skip
+    student = endless(student)
+    trainer = OPCDTrainer(config, student, teacher, boards_of(config, student.view))
+    stepper = watched(trainer)
+    stepper.watch.claim(student.model, "generate", "generation")
+    # The backbone and the head, however the loss calls them.
+    stepper.watch.claim(teacher.model, "forward", "teacher")
+    stepper.watch.claim(teacher.lm_head, "forward", "teacher")
+    return stepper
+
+
+def watched(trainer: Any) -> Stepper:
+    """A stepper whose stopwatch knows the update: forward, backward, clipping and optimizer."""
+    stepper = Stepper(trainer)
+    stepper.watch.claim(trainer, "training_step", "update")
+    stepper.watch.claim(trainer.accelerator, "clip_grad_norm_", "update")
+    trainer.create_optimizer()
+    stepper.watch.claim(trainer.optimizer, "step", "update")
+    return stepper
+
+
+def sft_rows(scale: Scale, out: Path) -> Iterator[Row]:
+    """Tokens per second beside TRL's SFTTrainer, and what of a step the model has."""
+    work, tokens = "SFT, frozenlake 4", tokens_of_a_step(scale)
+    with ExitStack() as stack:
+        ours = stack.enter_context(closing(sft_stepper(build_tiny(scale.size), scale, out)))
+        theirs = None
+        if peers.INSTALLED:
+            loaded = build_tiny(scale.size)
+            boards = boards_of(ours.trainer.config, loaded.view)
+            peer = peers.sft_peer(loaded, boards, scale.batch, perception_target, out)
+            theirs = stack.enter_context(closing(Stepper(peer)))
+        yield from race(ours, theirs, work, "TRL SFTTrainer", "token", tokens, scale)
+        yield whole(ours, work, "its forward, backward and optimizer alone")
+
+
+def opcd_rows(scale: Scale, out: Path) -> Iterator[Row]:
+    """Sampled tokens per second beside TRL's DistillationTrainer, and where a step's time goes."""
+    work = f"OPCD, frozenlake 4, {scale.new_tokens} new tokens"
+
+    def pair() -> tuple[Loaded, Any]:
+        return build_tiny(scale.size), build_tiny(scale.size, seed=1).model
+
+    with ExitStack() as stack:
+        ours = stack.enter_context(closing(opcd_stepper(*pair(), scale, out)))
+        theirs = None
+        if peers.INSTALLED:
+            student, teacher = pair()
+            boards = boards_of(ours.trainer.config, student.view)
+            peer = peers.opcd_peer(student, teacher, boards, scale.batch, scale.new_tokens, out)
+            theirs = stack.enter_context(closing(Stepper(peer)))
+        tokens = scale.batch * scale.new_tokens
+        name = "TRL DistillationTrainer, teacher on text"
+        yield from race(ours, theirs, work, name, "sampled token", tokens, scale)
+        yield whole(ours, work, "all of it but the data")
+        for phase in ("generation", "teacher", "update"):
+            yield share(ours, work, phase)
+
+
+def race(
+    ours: Stepper, theirs: Stepper | None, work: str, peer: str, unit: str, units: int, scale: Scale
+) -> Iterator[Row]:
+    """Step by step in turns; without the peer ours alone, and no row."""
+
+    def stepping(stepper: Stepper) -> Callable[[], int]:
+        def one() -> int:
+            stepper.step()
+            return units
+
+        return one
+
+    ours.step()  # the first one makes caches and optimizer states
+    ours.watch.seconds.clear()
+    ours.steps = 0
+    if theirs is None:
+        print(f"TRL is not installed here: {work} beside it is left out", file=sys.stderr)
+        began = time.perf_counter()
+        while ours.steps < 3 or time.perf_counter() - began < scale.seconds / 2:
+            ours.step()
+        return
+    yield run(Race(work, peer, unit, stepping(ours), stepping(theirs), 1.0), scale.seconds)
+
+
+def whole(stepper: Stepper, work: str, peer: str) -> Row:
+    """A step against itself without what is neither model nor optimizer: at least 95 %."""
+    seconds = stepper.watch.seconds
+    total = sum(seconds.values())
+    alone = total - seconds[REST]
+    steps = stepper.steps
+    return Row(f"{work}: a step", peer, steps / total, steps / alone, "step", alone / total, 0.95)
+
+
+def share(stepper: Stepper, work: str, phase: str) -> Row:
+    """A step against one of its phases alone: the ratio is the phase's share."""
+    total, alone = sum(stepper.watch.seconds.values()), stepper.watch.seconds[phase]
+    steps = stepper.steps
+    name = f"its {phase} alone"
+    return Row(f"{work}: a step", name, steps / total, steps / alone, "step", alone / total, None)
+
+
+def tokens_of_a_step(scale: Scale) -> int:
+    """Tokens of prompts and answers in a mean batch."""
+    loaded, first = build_tiny("S"), range(scale.samples)
+    collate = Collate(loaded.processor, loaded.view, "image", "perception")
+    boards = LiveBoards(select_kinds(TASKS), loaded.view, "train", 0, len(first), len(first))
+    counted = collate(boards.__getitems__(first))["inputs"]["attention_mask"].sum()
+    return round(int(counted) / len(first) * scale.batch)
+
+
+def endless(loaded: Loaded) -> Loaded:
+    """The model, made never to sample an end token: all completions have their full length."""
+    plain, never = loaded.model.generate, end_token_ids(loaded.model)
+
+    def generate(**options: Any) -> Any:
+        return plain(**{**options, "suppress_tokens": [*options["suppress_tokens"], *never]})
+
+    loaded.model.generate = generate
+    return loaded
+
+
+def sample_rows(scale: Scale, per_cpu_second: float = 500) -> Iterator[Row]:
+    """Perception samples that one core prepares: boards, pictures, patches, tokens."""
+    processor = build_tiny("S").processor
+    views = (("32 px a cell", View("brief", cell_pixels=32)), ("256 px", View("brief")))
+    for pixels, view in views:
+        for kind in (Kind("frozenlake", 4), Kind("maze", 6), Kind("minibehaviour", 6)):
+            collate = Collate(processor, view, "image", "perception")
+            boards = LiveBoards([kind], view, "train", 0, STEPS, STEPS)
+            speed = prepared(boards, collate, scale.samples)
+            name = f"prepared samples per CPU second, {kind.task} {kind.level}, {pixels}"
+            ratio = speed / per_cpu_second
+            yield Row(name, "2 ms a sample", speed, per_cpu_second, "sample", ratio, 1)
+
+
+def prepared(
+    boards: LiveBoards, collate: Callable[[Any], Any], samples: int, batch: int = 32
+) -> float:
+    """Samples per second of CPU time, all threads."""
+    collate(boards.__getitems__(range(batch)))  # fill caches
+    before = time.process_time()
+    for first in range(batch, batch + samples, batch):
+        collate(boards.__getitems__(range(first, first + batch)))
+    return samples / (time.process_time() - before)
+
+
+def main() -> None:
+    """Race, print the table, and keep what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few small steps, within a minute")
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    parser.add_argument("--gpu", action="store_true", help="Qwen3-VL-4B's shape on a CUDA device")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = list(all_rows(QUICK if options.quick else Scale(), Path(folder), options.gpu))
+    print(table(rows))
+    if options.json:
+        save(rows, options.json)
+
+
+def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
+    """All that is measured, on the CPU or on the GPU."""
+    if gpu:
+        if not torch.cuda.is_available():
+            raise SystemExit("--gpu needs a CUDA device, and there is none here")
+        from benchmarks import real_shape
+
+        yield from real_shape.rows("qwen3-vl-4b", real_shape.REAL, out)
+        return
+    yield from sample_rows(scale)
+    yield from sft_rows(scale, out)
+    yield from opcd_rows(scale, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Many environments for a long time, their workers killed, and runs that want the same folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+from test_disk import refused
+from test_kill import Runs, same_evaluation, same_training
+
+from vsp_envs import TASKS
+from vsp_envs.vector import PlanningVectorEnv
+
+MIB = 2**20
+
+
+def resident() -> float:
+    """MiB of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def step_randomly(env: PlanningVectorEnv, steps: int, seed: int) -> None:
+    actions = np.random.default_rng(seed).integers(len(env.task.actions), size=(64, env.num_envs))
+    for step in range(steps):
+        env.step(actions[step % 64])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_memory_stays_flat_over_a_million_steps(
+    task: str, long: bool, record_property: Any
+) -> None:
+    """4096 environments in one, stepped at random, with infos: the memory of the process and what
+    Python allocated, against the same after a warm-up of some forty episodes each."""
+    count, steps = (4096, 1000) if long else (256, 300)
+    env = PlanningVectorEnv(count, task, 5, level=5, observation="symbolic")
+    env.reset(seed=0)
+    step_randomly(env, 200, seed=0)  # until every environment has drawn layouts ahead
+    before = resident()
+    step_randomly(env, steps, seed=1)
+    grown = resident() - before
+    tracemalloc.start()
+    try:
+        step_randomly(env, 20, seed=2)
+        held = tracemalloc.get_traced_memory()[0]
+        step_randomly(env, 40, seed=3)
+        leaked = tracemalloc.get_traced_memory()[0] - held
+    finally:
+        tracemalloc.stop()
+    assert grown < 16 and leaked < MIB, (grown, leaked)
+    record_property("steps of an environment", count * steps)
+    record_property("MiB before", round(before))
+    record_property("MiB more after", round(grown, 1))
+    record_property("MiB more allocated by Python", round(leaked / MIB, 2))
+
+
+WORKERS = """
+import sys
+import gymnasium, numpy, vsp_envs
+env = gymnasium.make_vec("VSP/Maze-v0", 64, vectorization_mode="async", level=3,
+                         observation="symbolic", vector_kwargs={"context": "fork"})
+env.reset(seed=0)
+print(*(process.pid for process in env.processes), flush=True)
+how = sys.argv[1]
+for _ in sys.stdin if how == "closed" else iter(int, 1):
+    try:
+        env.step(numpy.zeros(64, int))
+    except (EOFError, OSError):
+        break
+env.close(terminate=how == "worker killed")
+"""
+
+
+def workers(how: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """A process with 64 environments in workers, and the workers' ids."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", WORKERS, how],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert parent.stdout
+    return parent, [int(pid) for pid in parent.stdout.readline().split()]
+
+
+def alive(pids: list[int]) -> list[int]:
+    def state(pid: int) -> str:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return "X"
+
+    return [pid for pid in pids if state(pid) not in "XZ"]
+
+
+def gone(pids: list[int], seconds: float = 60) -> float:
+    """Wait until none of the processes is left; the seconds that took."""
+    began = time.monotonic()
+    while alive(pids):
+        assert time.monotonic() - began < seconds, f"{len(alive(pids))} workers are left"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("end", ["killed", "worker killed", "closed"])
+def test_no_worker_outlives_the_environments(end: str, long: bool, record_property: Any) -> None:
+    """64 environments in async workers. The parent is killed while it steps; or one worker is: the
+    step then raises and `close(terminate=True)` ends the rest; or all is closed in peace."""
+    times = []
+    for number in range(5 if long else 1):
+        parent, pids = workers(end)
+        assert len(alive(pids)) == 64
+        if end == "killed":
+            parent.kill()
+        if end == "worker killed":
+            os.kill(pids[13 * number], signal.SIGKILL)
+        parent.communicate("step\nstep\n", timeout=60)
+        assert parent.returncode == (-9 if end == "killed" else 0)
+        times.append(gone(pids))
+    record_property("times", len(times))
+    record_property("last worker gone after seconds", round(max(times), 1))
+
+
+@pytest.mark.parametrize(
+    ("what", "check"),
+    [(runs.evaluate, same_evaluation), (runs.train_sft, same_training)],
+    ids=["evaluations", "trainings"],
+)
+def test_of_two_runs_in_one_folder_the_second_is_refused(
+    what: Callable[[Path, Path], None], check: Callable[[Path, Path], None],
+    tiny_folder: Path, tmp_path: Path, record_property: Any,
+) -> None:  # fmt: skip
+    """Two processes started on one folder, with the first stopped in the midst of its work: the
+    second says in one line that the folder is in use, and the first ends undisturbed."""
+    these, out = Runs(what, tiny_folder, tmp_path), tmp_path / "run"
+    first = these.start(out)
+    while not list(out.glob("*.json")):
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        line = refused(what, tiny_folder, out, tmp_path / "said")
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert f"{out} is in use by another run; wait for it, or choose another --out" in line
+    first.join(120)
+    assert first.exitcode == 0
+    these.finish(tmp_path / "alone")
+    check(tmp_path / "alone", out)
+    record_property("refused", 1)

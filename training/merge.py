@@ -1,0 +1,54 @@
+"""A finished run as a plain Hugging Face checkpoint: `python -m training.merge`.
+
+Adapters are added into the weights of the model that they were trained on. transformers and vLLM
+load what comes out as they load any checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from agents.loading import DTYPES, load_checkpoint
+from training.checkpoints import writing
+from vsp_envs.task import pick_name
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """Write a run's model as a plain checkpoint."""
+
+    run: str
+    """Folder of a finished run, of a checkpoint or of a LoRA adapter."""
+    out: Path
+    """Folder for the merged model; it must not exist, or be empty."""
+    model: str = ""
+    """The model that the adapter was trained on, if it is no longer where it was."""
+    dtype: str = "bfloat16"
+    """Weights as written: `bfloat16`, `float32`, or `auto` as they are in the model."""
+
+
+def merge(config: MergeConfig) -> Path:
+    """Write the model; returns its folder. Raises ValueError, also for a broken checkpoint."""
+    pick_name("dtype", config.dtype, DTYPES)
+    out = config.out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is not empty; choose another --out")
+    adapter = config.run if config.model else ""
+    # Merged in fp32: a product of adapters rounded to bf16 twice would be another model.
+    loaded = load_checkpoint(config.model or config.run, "float32", adapter=adapter)
+    if config.dtype != "auto":
+        loaded.model.to(getattr(torch, config.dtype))
+    with writing(out, out.parent):
+        loaded.model.save_pretrained(out)
+        loaded.processor.save_pretrained(out)
+    print(f"written to {out}")
+    return out
+
+
+if __name__ == "__main__":
+    from vsp_envs.cli import main
+
+    main(merge, MergeConfig)

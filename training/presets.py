@@ -1,0 +1,100 @@
+"""Settings by name, `--preset`: the tiny model's, and the paper's for Qwen3-VL-4B and 8B."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from training.settings import TrainingConfig
+from vsp_envs import cli
+from vsp_envs.task import pick_name
+
+Config = TypeVar("Config", bound=TrainingConfig)
+
+_ALL = ("frozenlake", "maze", "minibehaviour")
+_PIXELS = {"min_pixels": 65_536, "max_pixels": 262_144}
+# LLaMA-Factory's defaults for what the paper's file leaves out: alpha is twice the rank, no decay.
+_PAPER_SFT: dict[str, Any] = {
+    **_PIXELS,
+    "tasks": _ALL,
+    "target": "perception",
+    "steps": 828,  # three epochs of about 18 000 samples
+    "batch_size": 64,
+    "micro_batch_size": 4,
+    "lora_rank": 8,
+    "dtype": "bfloat16",
+    "learning_rate": 1e-4,
+    "schedule": "cosine",
+    "warmup": 0.1,
+    "weight_decay": 0.0,
+    "adam_beta2": 0.999,
+    "workers": 4,
+}
+_PAPER_OPCD: dict[str, Any] = {
+    **_PIXELS,
+    "tasks": _ALL,
+    "steps": 1400,  # the checkpoint that the reference evaluates
+    "batch_size": 32,
+    "micro_batch_size": 1,
+    "learning_rate": 1e-6,
+    "schedule": "constant",
+    "warmup": 0.0,
+    "weight_decay": 0.01,
+    "adam_beta2": 0.999,
+    "loss": "sampled",
+    "teacher_plan": True,
+    "temperature": 1.0,
+    "max_new_tokens": 2048,
+    "gradient_checkpointing": True,
+    "save_every": 20,
+    "eval_every": 20,
+}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "base": {"tiny": {"size": "S", "steps": 900, "learning_rate": 3e-3}},
+    "sft": {
+        "tiny": {
+            "steps": 450,
+            "learning_rate": 1e-4,
+            "vision_learning_rate": 3e-3,
+            "schedule": "half-linear",
+        },
+        "qwen3-vl-4b": {"model": "Qwen/Qwen3-VL-4B-Instruct", **_PAPER_SFT},
+        "qwen3-vl-8b": {"model": "Qwen/Qwen3-VL-8B-Instruct", **_PAPER_SFT},
+    },
+    "opcd": {
+        "tiny": {"steps": 300, "learning_rate": 2e-3, "max_new_tokens": 48},
+        "qwen3-vl-4b": {"teacher": "Qwen/Qwen3-VL-4B-Instruct", **_PAPER_OPCD},
+        "qwen3-vl-8b": {"teacher": "Qwen/Qwen3-VL-8B-Instruct", **_PAPER_OPCD},
+    },
+}
+"""Stage → preset → what differs from the stage's own defaults."""
+
+
+def preset(config_class: type[Config], stage: str, name: str) -> Config:
+    """The settings of a preset, "" being the stage's defaults; `out` is still to be given."""
+    values = PRESETS[stage][pick_name("preset", name, PRESETS[stage])] if name else {}
+    return config_class(**{"out": tyro.MISSING, "preset": name, **values})
+
+
+def main(
+    train: Callable[[Config], Any],
+    config_class: type[Config],
+    stage: str,
+    args: Sequence[str] | None = None,
+) -> None:
+    """The command line of a stage. What is given beside `--preset` overrides it; `--help` beside
+    it shows its values."""
+    args = list(sys.argv[1:] if args is None else args)
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset", default="")
+    name = finder.parse_known_args(args)[0].preset
+    try:
+        default = preset(config_class, stage, name)
+    except ValueError as error:
+        print(f"error: {cli.one_line(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    cli.main(train, config_class, args, default)

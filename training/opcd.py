@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from training.reward import (
     share,
     share_without_advantage,
 )
-from training.sampler import Drawn, make_sampler
+from training.sampler import Drawn, Sampler, make_sampler
 from training.student import load_student
 from training.teachers import Teacher, make_teacher
 from training.trainer import CompletionTrainer, Measure, run
@@ -60,7 +61,6 @@ class OPCDTrainer(CompletionTrainer):
         super().__init__(config, student, boards, data_collator=list)
         self.opcd, self.teacher = config, teacher
         self.objective = objective_of(config, vision_token_ids(student.model.config))
-        self.sampler = make_sampler(config, config.model, student, config.out)
         first = self.is_world_process_zero()
         self.unreadable = Watch(
             "no answer could be read", first, config.stop_after_unreadable, "stop_after_unreadable"
@@ -142,6 +142,12 @@ class OPCDTrainer(CompletionTrainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         if self.teacher:
             self.teacher.load(Path(resume_from_checkpoint))
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Who draws the answers, from the first rollout on: a run that is done starts no engine."""
+        loaded = Loaded(self.model, self.processor, self.view)
+        return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
 
     def _rollout(self, prompts: Sequence[Prompt], inputs: Batch, micro: int) -> Drawn:
         """The student's answers, drawn from its weights as they are now."""

@@ -20,7 +20,7 @@ class Completion(NamedTuple):
     """The model that answers by its own account; empty if it does not say."""
 
 
-def chat_messages(prompt: Prompt, level: int) -> list[dict[str, Any]]:
+def chat_messages(prompt: Prompt, level: int = 8) -> list[dict[str, Any]]:
     """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
     urls = iter([data_url(image, level) for image in prompt.images])
     return [

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from transformers.image_utils import SizeDict
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from agents.agent import Prompt
 from agents.processor import ImageTextProcessor
@@ -52,6 +55,22 @@ def chat_text(processor: Any, prompt: Prompt) -> str:
         tokenize=False,
         add_generation_prompt=True,
     )
+
+
+def resized(processor: Any, prompt: Prompt) -> Prompt:
+    """The prompt with its pictures as the processor is going to resize them.
+
+    Other processors than this one resize by other arithmetic; they leave alone what fits already.
+    """
+    images = processor.image_processor
+    if not isinstance(images, Qwen2VLImageProcessorPil):
+        return prompt
+    size, factor = SizeDict(**dict(images.size)), images.patch_size * images.merge_size
+    fitting = [
+        images.resize(image.transpose(2, 0, 1), size, images.resample, factor).transpose(1, 2, 0)
+        for image in prompt.images
+    ]
+    return prompt._replace(images=tuple(map(np.ascontiguousarray, fitting)))
 
 
 class Completed(NamedTuple):

@@ -60,8 +60,10 @@ def sample(
     elif sampling.temperature > 0 and seeds is not None:
         draws = SeededDraws(seeds, sampling.temperature, model.device)
         options["logits_processor"] = LogitsProcessorList([draws])
-    # Qwen's family needs it, see `encode_prompts`; others refuse what they do not know.
-    if "mm_token_type_ids" not in signature(model.forward).parameters:
+    # Qwen's family needs it, see `encode_prompts`; others refuse what they do not know. What peft
+    # wraps says of itself that it takes anything.
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if "mm_token_type_ids" not in signature(bare.forward).parameters:
         prompts = {name: each for name, each in prompts.items() if name != "mm_token_type_ids"}
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

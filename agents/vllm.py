@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from agents.agent import Prompt, Reply, Request, View
@@ -34,7 +35,7 @@ class VLLMAgent:
         """Take over an engine; see `VLLMAgent.load` for a path."""
         self.engine, self.processor, self.view = engine, processor, view
         self.sampling, self.batch_size, self.name = sampling or Sampling(), batch_size, name
-        self._adapter = adapter
+        self._adapter, self._version = adapter, 1
 
     @classmethod
     def load(
@@ -68,7 +69,7 @@ class VLLMAgent:
         engine = LLM(
             path,
             dtype=dtype,
-            enable_lora=bool(adapter),
+            enable_lora=engine_options.pop("enable_lora", bool(adapter)),
             load_format="safetensors",  # other weights may be pickles, which run code
             trust_remote_code=False,
             # The log-probabilities of the distribution that was sampled from, temperature included.
@@ -90,15 +91,35 @@ class VLLMAgent:
         """One reply per request, with its sampled ids and their log-probabilities."""
         return self.answer([request.prompt for request in requests])
 
-    def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply per prompt, in one go."""
+    def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None) -> list[Reply]:
+        """One reply per prompt, in one go; `seeds` give each reply a draw of its own."""
+        drawn = [self.sampling.seed] * len(prompts) if seeds is None else seeds
         outputs = self.engine.generate(
             [self._input(prompt) for prompt in prompts],
-            self._parameters(),
+            [self._parameters(seed) for seed in drawn],
             use_tqdm=False,
             lora_request=self._lora(),
         )
         return [self._reply(output) for output in outputs]
+
+    def renew(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Answer with these weights from now on: all of the model's, named as in a checkpoint."""
+        # Not `apply_model` with the model's `load_weights`: on CPUs it fails half-way, and leaves
+        # a model that is neither the old nor the new one.
+        self.engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+        # What was computed with the old weights: attention's keys and values, and vision's output,
+        # of which the worker forgets its own and the scheduler would still count on it.
+        self.engine.reset_prefix_cache()
+        self.engine.llm_engine.reset_encoder_cache()
+        self.engine.reset_mm_cache()
+
+    def adapt(self, adapter: str) -> None:
+        """Answer with the LoRA adapter of this folder from now on; `enable_lora` at loading.
+
+        The folder stays until the next one comes. Each version has a folder of its own: what is
+        cached is found again by the adapter's name and path.
+        """
+        self._adapter, self._version = adapter, self._version + 1
 
     def _input(self, prompt: Prompt) -> dict[str, Any]:
         # Unexpanded ids: the engine itself puts an image's tokens in the place of its one pad.
@@ -109,14 +130,14 @@ class VLLMAgent:
             {"multi_modal_data": {"image": images}} if images else {}
         )
 
-    def _parameters(self) -> Any:
+    def _parameters(self, seed: int) -> Any:
         from vllm import SamplingParams
 
         config = self.engine.llm_engine.model_config.hf_config
         return SamplingParams(
             temperature=self.sampling.temperature,
             max_tokens=self.sampling.max_new_tokens,
-            seed=self.sampling.seed,
+            seed=seed,
             logprobs=0,  # of the sampled token alone
             logit_bias=dict.fromkeys(vision_token_ids(config), -100.0),
         )
@@ -126,7 +147,7 @@ class VLLMAgent:
             return None
         from vllm.lora.request import LoRARequest
 
-        return LoRARequest("adapter", 1, self._adapter)
+        return LoRARequest(f"adapter-{self._version}", self._version, self._adapter)
 
     def _reply(self, output: Any) -> Reply:
         [best] = output.outputs

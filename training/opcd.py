@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from transformers import TrainerCallback
 
 from agents.agent import Prompt
 from agents.encoding import Batch, Completed, complete, encode_prompts
-from agents.hf import Sampling, sample
 from agents.loading import Loaded, end_token_ids, vision_token_ids
 from agents.prompts import text_prompt
+from agents.sampling import Sampling
 from training.boards import Board, LiveBoards, live_boards
 from training.chunked import completion_loss
 from training.health import Watch, means
@@ -40,7 +41,8 @@ from training.reward import (
     share,
     share_without_advantage,
 )
-from training.sharding import place, whole
+from training.sampler import Drawn, Sampler, make_sampler
+from training.sharding import place
 from training.student import load_student
 from training.teachers import Teacher, make_teacher
 from training.trainer import CompletionTrainer, Measure, run
@@ -148,14 +150,21 @@ class OPCDTrainer(CompletionTrainer):
         if self.teacher:
             self.teacher.load(Path(resume_from_checkpoint))
 
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Who draws the answers, from the first rollout on: a run that is done starts no engine."""
+        loaded = Loaded(self.model, self.processor, self.view)
+        return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
+
     def _rollout(
         self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: Batch, micro: int
-    ) -> tuple[list[list[int]], list[list[float]] | None]:
-        """Sampled ids, and the log-probability of each where something else than `model` drew."""
+    ) -> Drawn:
+        """The student's answers, drawn from its weights as they are now."""
         config = self.opcd
+        if micro == 0:
+            self.sampler.update(self.accelerator.unwrap_model(self.model))
         sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(micro))
-        with whole(self.model):
-            return sample(self.model, inputs, sampling, self._pad_id, self._seeds(boards)), None
+        return self.sampler.sample(prompts, inputs, sampling, self._seeds(boards))
 
     def _teacher_side(
         self, boards: Sequence[Board], answers: list[list[int]], micro: int

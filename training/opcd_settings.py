@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from training.losses import divergence_named
 from training.objective import Objective
 from training.reward import check_rollouts
+from training.sampler import RolloutConfig
 from training.settings import TrainingConfig
 
 
 @dataclass(frozen=True)
-class OPCDConfig(TrainingConfig):
+class OPCDConfig(RolloutConfig, TrainingConfig):
     """OPCD: the visual student learns from a symbolic teacher on its own rollouts."""
 
     model: str = ""

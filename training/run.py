@@ -24,7 +24,10 @@ from training.reporting import draw_curves
 if TYPE_CHECKING:
     from training.trainer import CompletionTrainer
 
-CHANGEABLE = ("on_nan", "report_to", "workers", "preset", "dry_run")
+CHANGEABLE = (
+    "on_nan", "report_to", "workers", "preset", "dry_run",
+    "rollout_folder", "rollout_memory", "rollout_urls",
+)  # fmt: skip
 """Settings that a resumed run may have otherwise than before."""
 
 

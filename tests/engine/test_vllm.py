@@ -1,13 +1,5 @@
 """A real vLLM answers as transformers does: in this process, and behind its own server."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -21,13 +13,11 @@ from agents.hf import HFAgent, Sampling
 from agents.loading import load_checkpoint, vision_token_ids
 from agents.openai import Endpoint, OpenAIAgent
 from agents.rollouts import Case, play, prompt_of
-from agents.vllm import VLLMAgent
-from training.tiny import TINY_VIEW, build_tiny
+from training.tiny import TINY_VIEW
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
 CLOSE = 1e-4
 GREEDY = Sampling(temperature=0, max_new_tokens=24)
-ENGINE = {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 16}
 LAYOUTS = [
     layout
     for task in TASKS
@@ -38,16 +28,6 @@ PROMPTS = [prompt_of(case, TINY_VIEW) for case in CASES]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A tiny Qwen3-VL with random weights: what it says is nonsense, and the same everywhere."""
-    folder = tmp_path_factory.mktemp("tiny")
-    model, processor, _ = build_tiny("S", seed=0)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
 def hf(checkpoint):
     return HFAgent(load_checkpoint(checkpoint, "float32"), GREEDY)
 
@@ -55,11 +35,6 @@ def hf(checkpoint):
 @pytest.fixture(scope="module")
 def greedy(hf):
     return hf.answer(PROMPTS)
-
-
-@pytest.fixture(scope="module")
-def engine(checkpoint):
-    return VLLMAgent.load(checkpoint, GREEDY, dtype="float32", **ENGINE)
 
 
 @torch.no_grad()
@@ -74,6 +49,7 @@ def logprobs(hf, prompts, completions, temperature=1.0):
 
 
 def test_greedy_replies_and_their_log_probabilities_are_those_of_transformers(hf, engine, greedy):
+    engine.sampling = GREEDY
     replies = engine.answer(PROMPTS)
     assert [reply.text for reply in replies] == [reply.text for reply in greedy]
     assert [reply.ids for reply in replies] == [reply.ids for reply in greedy]
@@ -106,51 +82,11 @@ def test_the_engine_acts_step_by_step_with_several_images_in_a_prompt(engine):
     assert all(len(episode.turns) == 3 and not episode.error for episode in episodes)
 
 
-@pytest.fixture(scope="module")
-def server(checkpoint, tmp_path_factory):
-    """vLLM's own server in a process of its own; yields its base URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    # Not `vllm serve`: that command looks itself up under the name of the official distribution.
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", checkpoint,
-        "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port),
-        "--dtype", "float32", "--enforce-eager", "--max-model-len", "1024",
-        "--max-num-seqs", "16", "--logprobs-mode", "processed_logprobs",
-    ]  # fmt: skip
-    # The engine of this process was told to stay in it; the server runs its own beside it.
-    environment = {k: v for k, v in os.environ.items() if k != "VLLM_ENABLE_V1_MULTIPROCESSING"}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-        )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process, log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_for(url, process, log, seconds=150):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.5)
-    tail = "\n".join(Path(log).read_text(errors="replace").splitlines()[-30:])
-    raise AssertionError(f"vLLM's server did not start:\n{tail}")
-
-
 def test_an_image_request_of_the_openai_client_is_answered_as_by_transformers(hf, greedy, server):
     from openai import OpenAI
 
     case = CASES.index(next(case for case in CASES if case.input == "image"))
-    with OpenAI(base_url=server, api_key="none", timeout=120) as client:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="none", timeout=120) as client:
         answer = client.chat.completions.create(
             model="tiny",
             messages=chat_messages(PROMPTS[case], CASES[case].layout.level),
@@ -168,7 +104,7 @@ def test_an_image_request_of_the_openai_client_is_answered_as_by_transformers(hf
 
 def test_our_own_client_gets_the_same_replies_from_the_server(hf, greedy, server):
     bias = ", ".join(f'"{token}": -100' for token in vision_token_ids(hf.model.config))
-    endpoint = Endpoint(base_urls=(server,), request=f'{{"logit_bias": {{{bias}}}}}')
+    endpoint = Endpoint(base_urls=(f"{server.url}/v1",), request=f'{{"logit_bias": {{{bias}}}}}')
     agent = OpenAIAgent("tiny", endpoint, GREEDY, TINY_VIEW)
     episodes = list(play(agent, CASES))
     assert [episode.error for episode in episodes] == [""] * len(CASES)

@@ -1,0 +1,219 @@
+"""vLLM draws from the very policy that is trained: after every step, by weights or by adapter."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+
+pytest.importorskip("vllm", reason="vLLM is not installed here; `make test-vllm` has it")
+
+from peft import LoraConfig, get_peft_model
+
+from agents.encoding import complete, encode_prompts
+from agents.hf import Sampling, sample
+from agents.loading import Loaded, load_checkpoint, vision_token_ids
+from agents.rollouts import Case, prompt_of
+from training import opcd
+from training.sampler import (
+    RolloutConfig,
+    RolloutError,
+    VLLMSampler,
+    make_sampler,
+)
+from training.tiny import TINY_VIEW, build_tiny
+from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
+
+CLOSE = 1e-3
+GREEDY = Sampling(temperature=0, max_new_tokens=12)
+WARM = Sampling(temperature=0.8, max_new_tokens=12, seed=3)
+LAYOUTS = [
+    layout
+    for task in TASKS
+    for layout in draw_distinct(LayoutSpec(task, get_task(task).paper_levels[0]), 1, seed=0)
+]
+# Always the same images: what was computed for them with older weights would be found again.
+PROMPTS = [prompt_of(Case(layout, "image"), TINY_VIEW) for layout in LAYOUTS]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """Another tiny model with random weights, for the student to move towards."""
+    folder = tmp_path_factory.mktemp("teacher")
+    model, processor, _ = build_tiny("S", seed=1)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def sampler(request, engine, checkpoint, tmp_path):
+    """The engine in this process or the server, with the checkpoint's weights before and after."""
+    loaded = load_checkpoint(checkpoint, "float32")
+    if request.param == "vllm":
+        sampler = VLLMSampler(engine, loaded.processor, tmp_path / "weights")
+    else:
+        url = request.getfixturevalue("server").url
+        config = RolloutConfig(rollout="server", rollout_urls=(url,))
+        sampler = make_sampler(config, checkpoint, loaded, tmp_path)
+    yield sampler
+    if request.param == "vllm" or request.getfixturevalue("server").process.poll() is None:
+        sampler.update(loaded.model)
+
+
+EITHER = pytest.mark.parametrize("sampler", ["vllm", "server"], indirect=True)
+
+
+def gap(sampler, model, processor):
+    """The largest |Δ log p| between a sampler's draw and this model."""
+    inputs = encode_prompts(processor, PROMPTS)
+    drawn = sampler.sample(PROMPTS, inputs, WARM)
+    whole = complete(inputs, drawn.ids, processor.tokenizer.pad_token_id)
+    with torch.no_grad():
+        logits = model(**whole.inputs).logits[:, -whole.ids.shape[1] - 1 : -1]
+    logits[..., vision_token_ids(model.config)] = -torch.inf
+    log_p = (logits / WARM.temperature).log_softmax(-1)
+    found = log_p.gather(-1, whole.ids[..., None])[..., 0][whole.mask]
+    said = torch.tensor([each for reply in drawn.logprobs for each in reply])
+    return (found - said).abs().max().item()
+
+
+def check(sampler, model, processor):
+    """The sampler draws from this model: the same ids greedily, the same log-probabilities."""
+    inputs = encode_prompts(processor, PROMPTS)
+    greedy = sample(model, inputs, GREEDY, processor.tokenizer.pad_token_id)
+    assert sampler.sample(PROMPTS, inputs, GREEDY).ids == greedy
+    assert gap(sampler, model, processor) < CLOSE
+
+
+class Watched(opcd.OPCDTrainer):
+    """Checks the sampler against the model after each update, and counts the updates."""
+
+    updates = 0
+
+    def _rollout(self, prompts, inputs, micro):
+        drawn = super()._rollout(prompts, inputs, micro)
+        if micro == 0:
+            check(self.sampler, self.model, self.processor)
+            Watched.updates += 1
+        return drawn
+
+
+def history(run):
+    return json.loads((run / "run.json").read_text())["history"]
+
+
+def train(monkeypatch, sampler, trainer, out, **settings):
+    """OPCD with this sampler, watched by this kind of trainer."""
+    monkeypatch.setattr(opcd, "make_sampler", lambda *_: sampler)
+    monkeypatch.setattr(opcd, "OPCDTrainer", trainer)
+    defaults = {
+        "tasks": ("frozenlake:3", "maze:3"), "batch_size": 4, "max_new_tokens": 12,
+        "learning_rate": 3e-3, "warmup": 0.0, "eval_every": 0,
+    }  # fmt: skip
+    return opcd.train(opcd.OPCDConfig(out=out, **defaults | settings))
+
+
+@EITHER
+def test_over_twenty_steps_of_opcd_vllm_draws_from_the_policy_as_it_is(
+    sampler, checkpoint, teacher, tmp_path, monkeypatch
+):
+    Watched.updates = 0
+    run = tmp_path / "run"
+    train(monkeypatch, sampler, Watched, run, model=checkpoint, teacher=teacher, steps=20)
+    assert Watched.updates == 20
+    start = load_checkpoint(checkpoint, "float32")
+    assert gap(sampler, start.model, start.processor) > 100 * CLOSE  # so far has the policy moved
+    logged = [entry["rollout_mismatch"] for entry in history(run) if "rollout_mismatch" in entry]
+    assert logged and max(logged) < CLOSE
+
+
+def with_lora(checkpoint):
+    """The checkpoint with LoRA on its language model, and its processor."""
+    model, processor, _ = load_checkpoint(checkpoint, "float32")
+    places = r".*language_model.*(q_proj|o_proj|gate_proj|down_proj)"
+    return get_peft_model(model, LoraConfig(r=4, target_modules=places)).eval(), processor
+
+
+def moves(model, count):
+    """Move the trained weights at random, so many times."""
+    torch.manual_seed(0)
+    for _ in range(count):
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.requires_grad:
+                    weight += 0.1 * torch.randn_like(weight)
+        yield
+
+
+@EITHER
+def test_lora_is_added_into_the_weights_that_are_sent(sampler, checkpoint):
+    model, processor = with_lora(checkpoint)
+    for _ in moves(model, 3):
+        sampler.update(model)
+        check(sampler, model, processor)
+
+
+@pytest.mark.parametrize("way", ["vllm", "server"])
+def test_lora_is_sent_as_an_adapter(way, checkpoint, server, tmp_path):
+    model, processor = with_lora(checkpoint)
+    # The trainer may bound the size of pictures: here every one is made smaller.
+    processor.image_processor.size["longest_edge"] = 64 * 64
+    loaded = Loaded(model, processor, TINY_VIEW)
+    config = RolloutConfig(
+        rollout=way, rollout_adapter=True, rollout_tokens=1024, rollout_urls=(server.url,)
+    )
+    sampler = make_sampler(config, checkpoint, loaded, tmp_path)
+    for _ in moves(model, 3):
+        sampler.update(model)
+        check(sampler, model, processor)
+    assert len(list((tmp_path / "weights").iterdir())) == 1
+
+
+class Dying(opcd.OPCDTrainer):
+    """Loses its engine at the third step."""
+
+    def _rollout(self, prompts, inputs, micro):
+        if self.state.global_step == 2:
+            self.kill()
+        return super()._rollout(prompts, inputs, micro)
+
+
+def dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, match):
+    Dying.kill = staticmethod(kill)
+    settings = {"model": checkpoint, "teacher": checkpoint, "steps": 3, "save_every": 2}
+    with pytest.raises(RolloutError, match=match):
+        train(monkeypatch, sampler, Dying, tmp_path / "run", **settings)
+    monkeypatch.undo()
+    # What is left is a whole checkpoint: transformers' own sampler goes on from it.
+    shutil.copytree(tmp_path / "run/checkpoints", tmp_path / "again/checkpoints")
+    (last,) = (tmp_path / "again/checkpoints").iterdir()
+    assert last.name == "checkpoint-2"
+    hf = make_sampler(RolloutConfig(), checkpoint, load_checkpoint(checkpoint, "float32"), tmp_path)
+    assert load_checkpoint(train(monkeypatch, hf, opcd.OPCDTrainer, tmp_path / "again", **settings))
+
+
+@pytest.mark.parametrize("sampler", ["vllm"], indirect=True)
+def test_an_engine_that_fails_stops_the_run_and_leaves_a_whole_checkpoint(
+    sampler, checkpoint, tmp_path, monkeypatch
+):
+    def kill():
+        raised = RuntimeError("CUDA out of memory")
+        core = sampler.engine.engine.llm_engine.engine_core.engine_core
+        runner = core.model_executor.driver_worker.worker.model_runner
+        monkeypatch.setattr(runner.model, "forward", lambda **_: (_ for _ in ()).throw(raised))
+
+    dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, "vLLM failed: .*memory")
+
+
+@pytest.mark.parametrize("sampler", ["server"], indirect=True)
+def test_a_server_that_is_killed_stops_the_run_and_leaves_a_whole_checkpoint(
+    sampler, server, checkpoint, tmp_path, monkeypatch
+):
+    def kill():
+        os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+
+    dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, "does not answer")

@@ -1,0 +1,73 @@
+"""What a sampler elsewhere is sent: the policy's weights with LoRA added in, or its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def policy_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The weights under their names in a checkpoint, one at a time, LoRA added in.
+
+    The model stays as it is: merging and parting again in place would leave a rounding error at
+    every step, in bf16 a large one. Weights that FSDP2 has sharded are put together, so every
+    process takes all of them, in step with the others.
+    """
+    # Tied matrices come under both names: vLLM may keep a copy of its own of the second.
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        if _is_lora(name) or ".original_module." in name:
+            continue
+        layer, is_adapted, leaf = name.partition(".base_layer.")
+        if is_adapted and leaf == "weight":
+            weight = weight + _added(model.get_submodule(layer))
+        yield _checkpoint_name(name), whole(weight)
+
+
+def save_adapter(model: Any, folder: Path, write: bool = True) -> None:
+    """Write the LoRA adapter as peft does. Raises ValueError if it is not all that is trained.
+
+    vLLM applies an adapter to the language model alone. Of several processes one has `write`, and
+    all take part.
+    """
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    outside = [name for name in trained if not _is_lora(name) or ".visual." in name]
+    if outside or not trained:
+        found = outside[0] if outside else "nothing"
+        raise ValueError(
+            f"{found} is trained: what is sent as an adapter is LoRA on the language model alone; "
+            "send whole weights (--no-rollout-adapter)"
+        )
+    adapter = {name: whole(weight) for name, weight in model.named_parameters() if _is_lora(name)}
+    if write:
+        model.save_pretrained(folder, state_dict=adapter, save_embedding_layers=False)
+
+
+def whole(weight: torch.Tensor) -> torch.Tensor:
+    """A parameter's values, put together if they are sharded."""
+    if hasattr(weight, "ds_status"):
+        raise ValueError(
+            "ZeRO-3 shards the weights in a way that cannot be sent to vLLM here; take FSDP2 or "
+            "ZeRO-2, or --rollout hf"
+        )
+    weight = weight.detach()
+    return weight.full_tensor() if isinstance(weight, torch.distributed.tensor.DTensor) else weight
+
+
+def _is_lora(name: str) -> bool:
+    return ".lora_" in name
+
+
+@torch.no_grad()
+def _added(layer: Any) -> torch.Tensor:
+    if layer.merged or any(getattr(layer, "use_dora", {}).values()):
+        raise ValueError("LoRA that is merged already, or DoRA, cannot be added into the weights")
+    return sum(layer.get_delta_weight(adapter) for adapter in layer.active_adapters)
+
+
+def _checkpoint_name(name: str) -> str:
+    name = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+    before, kept, after = name.partition(".modules_to_save.")
+    return f"{before}.{after.partition('.')[2]}" if kept else name

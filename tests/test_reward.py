@@ -79,13 +79,19 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("distill_weight", [0.0, 1.0])
 def test_reward_trains_the_student_alone_or_beside_the_teacher(
-    planner: Path, tiny_folder: Path, tmp_path: Path, distill_weight: float
+    planner: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    distill_weight: float,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = opcd.OPCDConfig(
         out=tmp_path / "run", model=str(planner), tasks=("frozenlake:3",), steps=2, batch_size=6,
         rollouts=4, reward_weight=1.0, distill_weight=distill_weight, optimal_reward=0.5,
         teacher=str(tiny_folder) if distill_weight else "", max_new_tokens=40, eval_every=0,
     )  # fmt: skip
+    opcd.train(replace(config, out=tmp_path / "dry", dry_run=True))
+    assert ("teacher's prompt" in capsys.readouterr().out) == bool(distill_weight)
     done = opcd.train(config)
     entry = json.loads((done / "run.json").read_text())["history"][0]
     assert entry["reward"] > 0 and entry["groups_without_advantage"] < 1

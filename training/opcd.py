@@ -112,7 +112,7 @@ class OPCDTrainer(CompletionTrainer):
         read = sum(score.status == "ok" for score in scores)
         return {
             "student": student._asdict(),
-            "teacher": self._teacher_side(boards, answers, micro),
+            **self._teacher_side(boards, answers, micro),
             "tokens": tokens._asdict(),
             "mask": student.mask,
             "outcome": torch.tensor([read, unequal]),
@@ -159,9 +159,9 @@ class OPCDTrainer(CompletionTrainer):
 
     def _teacher_side(
         self, boards: Sequence[Board], answers: list[list[int]], micro: int
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, Any]:
         if self.teacher is None:
-            return None
+            return {}
         luck = np.random.default_rng(self._seed(micro)).random(len(boards))
         given = self.opcd.teacher_plan & (luck < self.opcd.teacher_plan_share)
         inputs = self._encode(
@@ -171,7 +171,7 @@ class OPCDTrainer(CompletionTrainer):
         self.note(tokens_judged_with_plan=(lengths * given).sum() / max(1, lengths.sum()))
         # The very ids that were sampled follow the teacher's prompt: decoding and reading them
         # again could part them differently.
-        return complete(inputs, answers, self._pad_id)._asdict()
+        return {"teacher": complete(inputs, answers, self._pad_id)._asdict()}
 
     def _teacher_prompt(self, board: Board, given: bool) -> Prompt:
         plan = shortest_plan(board.layout) if given else None

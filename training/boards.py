@@ -16,7 +16,7 @@ from agents.agent import Prompt, View
 from agents.prompts import text_prompt, visual_prompt
 from agents.rollouts import INPUTS, live_envs
 from training.settings import TrainingConfig
-from vsp_envs import Layout
+from vsp_envs import Layout, shortest_plan
 from vsp_envs.benchmarks import FORMATS, benchmark_ids
 from vsp_envs.perturb import PERTURBATIONS, episode_of, perturb
 from vsp_envs.select import Kind
@@ -37,10 +37,11 @@ class Board(NamedTuple):
     place: int = 0
     """Its index in the stream."""
 
-    def prompt(self, input: str, goal: str, view: View) -> Prompt:
-        """The board's prompt by `image` or by `text`."""
+    def prompt(self, input: str, goal: str, view: View, told: bool = False) -> Prompt:
+        """The board's prompt by `image` or by `text`; `told` puts a shortest plan into the text."""
         if pick_name("input", input, INPUTS) == "text":
-            return text_prompt(self.layout, goal, view.style)
+            plan = shortest_plan(self.layout) if told else None
+            return text_prompt(self.layout, goal, view.style, plan)
         view = replace(view, theme=self.theme) if self.theme else view
         return visual_prompt(self.layout.task, self.image, goal, view)
 

@@ -26,7 +26,6 @@ from transformers import TrainerCallback
 from agents.agent import Prompt
 from agents.encoding import Batch, Completed, complete, encode_prompts
 from agents.loading import Loaded, end_token_ids, vision_token_ids
-from agents.prompts import text_prompt
 from agents.sampling import Sampling
 from training.boards import Board, LiveBoards, live_boards
 from training.chunked import completion_loss
@@ -46,7 +45,7 @@ from training.sharding import place
 from training.student import load_student
 from training.teachers import Teacher, make_teacher
 from training.trainer import CompletionTrainer, Measure, run
-from vsp_envs import score_reply, shortest_plan
+from vsp_envs import score_reply
 from vsp_envs.reward import Score
 
 __all__ = ["OPCDConfig", "OPCDTrainer", "train"]
@@ -173,18 +172,15 @@ class OPCDTrainer(CompletionTrainer):
             return {}
         luck = np.random.default_rng(self._seed(micro)).random(len(boards))
         given = self.opcd.teacher_plan & (luck < self.opcd.teacher_plan_share)
+        pairs = zip(boards, given, strict=True)
         inputs = self._encode(
-            [self._teacher_prompt(*each) for each in zip(boards, given, strict=True)]
+            [board.prompt("text", "plan", self.view, told) for board, told in pairs]
         )
         lengths = np.array([len(answer) for answer in answers])
         self.note(tokens_judged_with_plan=(lengths * given).sum() / max(1, lengths.sum()))
         # The very ids that were sampled follow the teacher's prompt: decoding and reading them
         # again could part them differently.
         return {"teacher": complete(inputs, answers, self._pad_id)._asdict()}
-
-    def _teacher_prompt(self, board: Board, given: bool) -> Prompt:
-        plan = shortest_plan(board.layout) if given else None
-        return text_prompt(board.layout, "plan", self.view.style, plan)
 
     @torch.no_grad()
     def _log_probs(self, student: Completed, tokens: Tokens) -> torch.Tensor:

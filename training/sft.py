@@ -41,6 +41,8 @@ class SFTConfig(TrainingConfig):
     target: str = "perception"
     """What it learns to answer: `perception`, `plan` (state, route and answer), or `both`, half of
     the boards each."""
+    plan_share: float = 0.0
+    """Share of text prompts with a reference plan in them, as a teacher's may have."""
 
     def parts(self) -> int:
         """Micro-batches that a step falls into by itself."""
@@ -64,14 +66,19 @@ class Collate:
     that trains.
     """
 
-    def __init__(self, processor: Any, view: View, input: str) -> None:
-        """See `SFTConfig` for `input`."""
+    def __init__(self, processor: Any, view: View, input: str, plan_share: float = 0.0) -> None:
+        """See `SFTConfig` for `input` and `plan_share`."""
         self.processor, self.view, self.input = processor, view, input
+        self.plan_share = plan_share
 
     def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
         """One micro-batch, the fields of `Completed`."""
         tokenizer = self.processor.tokenizer
-        prompts = [board.prompt(self.input, board.goal, self.view) for board in boards]
+        told = round(self.plan_share * len(boards))
+        prompts = [
+            board.prompt(self.input, board.goal, self.view, told=row < told)
+            for row, board in enumerate(boards)
+        ]
         answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
         inputs = encode_prompts(self.processor, prompts)
@@ -84,7 +91,7 @@ def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
     pick_name("input", config.input, INPUTS)
     student = load_student(config, config.model, loaded)
     boards = live_boards(config, student.view, goals)
-    collate = Collate(student.processor, student.view, config.input)
+    collate = Collate(student.processor, student.view, config.input, config.plan_share)
     trainer = SFTTrainer(config, student, boards, data_collator=collate)
 
     def validate() -> dict[str, float]:

@@ -1,0 +1,46 @@
+"""The ablation: every arm trains, plays and is in the table; intervals over seeds are honest."""
+
+from pathlib import Path
+
+import pytest
+
+from evaluation.metrics import wilson
+from training import ablation
+from training.ablation_report import Played, each_seed, over_seeds
+
+KIND = "frozenlake:3"
+
+
+def played(*wins: int) -> list[Played]:
+    return [Played(KIND, seed, "opcd-image", each, 100, None) for seed, each in enumerate(wins)]
+
+
+def test_equal_seeds_keep_the_boards_interval_and_unequal_ones_widen_it() -> None:
+    assert over_seeds(played(90, 90, 90)) == wilson(270, 300)
+    wide = over_seeds(played(80, 90, 100))
+    assert wide.value == pytest.approx(0.9)
+    # 10 points of standard deviation, t(2) = 4.303, three seeds.
+    assert wide.low == pytest.approx(0.9 - 4.303 * 0.1 / 3**0.5)
+    assert wide.high == 1.0
+    assert over_seeds(played(90)) == wilson(90, 100)
+
+
+def test_the_table_by_seed_holds_what_each_one_reached() -> None:
+    assert "| OPCD | 80.0 · 90.0 |" in each_seed(played(80, 90), {"OPCD": "opcd-image"}, [KIND])
+
+
+@pytest.mark.slow
+def test_every_arm_trains_plays_and_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ablation, "STEPS", {KIND: ablation.Steps(1, 1, 1)})
+    monkeypatch.setattr(ablation, "TOKENS", 4)
+    monkeypatch.setattr(ablation, "BATCH", 8)
+    config = ablation.AblationConfig(tmp_path, tasks=(KIND,), seeds=(0,), episodes=2)
+    ablation.run(config)
+    text = (tmp_path / "ablation.md").read_text()
+    assert all(f"| {row} |" in text for row in ablation.ROWS)
+    assert (tmp_path / "ablation.png").stat().st_size > 10_000
+    capsys.readouterr()
+    ablation.run(config)  # everything is there already
+    assert "step 1/1" not in capsys.readouterr().err

@@ -51,7 +51,7 @@ STEPS = 1_000_000  # more than are ever taken
 
 def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
     """Our perception SFT."""
-    config = SFTConfig(out, TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS)
+    config = SFTConfig(out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS)
     collate = Collate(loaded.processor, loaded.view, "image")
     boards = live_boards(config, loaded.view, ("perceive",))
     return watched(SFTTrainer(config, loaded, boards, data_collator=collate))
@@ -60,7 +60,7 @@ def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
 def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Stepper:
     """Our OPCD with the reverse KL."""
     config = OPCDConfig(
-        out, TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS,
+        out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS,
         max_new_tokens=scale.new_tokens, learning_rate=1e-4,
     )  # fmt: skip
     student = endless(student)

@@ -11,12 +11,12 @@ from agents.agent import Reply, View
 from agents.prompts import planning_target
 from agents.scripted import Oracle
 from evaluation import modality_gap
-from evaluation.folder import read_replies
 from evaluation.metrics import wilson
 from evaluation.modality_gap import GapOptions
 from evaluation.paired import chi_square, independent_gap, mcnemar, mean_gap, paired_gap
 from vsp_envs import describe
 from vsp_envs.cli import main
+from vsp_envs.episode import read_replies
 
 POND = lake("SFF FHF FFG")
 

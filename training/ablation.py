@@ -8,7 +8,7 @@ base's prompts hold a reference plan, so that it can use one as a teacher.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,7 +78,8 @@ START = {
 
 def settings(arm: str, kind: Kind, place: Path, seed: int) -> TrainingConfig:
     """The settings of one arm's training in the folder of its kind and seed."""
-    steps, rates = STEPS[str(kind)], {"schedule": "half-linear", "vision_learning_rate": 3e-3}
+    steps = STEPS[str(kind)]
+    rates: dict[str, Any] = {"schedule": "half-linear", "vision_learning_rate": 3e-3}
     shared: dict[str, Any] = {
         "out": place / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
         "eval_episodes": 50, "batch_size": BATCH,
@@ -97,7 +98,11 @@ def settings(arm: str, kind: Kind, place: Path, seed: int) -> TrainingConfig:
         max_new_tokens=TOKENS,
     )  # fmt: skip
     if arm == "rlvr":
-        rewarded = {"distill_weight": 0.0, "reward_weight": 1.0, "batch_size": BATCH // 8}
+        rewarded: dict[str, Any] = {
+            "distill_weight": 0.0,
+            "reward_weight": 1.0,
+            "batch_size": BATCH // 8,
+        }
         return replace(distilled, teacher="", rollouts=8, **rewarded)
     return replace(distilled, **DIFFERS.get(arm, {}))
 
@@ -107,7 +112,11 @@ DIFFERS: dict[str, dict[str, Any]] = {
     "opcd_sampled": {"loss": "sampled"},
 }
 """How arms differ from OPCD's default settings."""
-TRAIN = {BaseConfig: base.train, SFTConfig: sft.train, OPCDConfig: opcd.train}
+TRAIN: dict[type, Callable[[Any], Path]] = {
+    BaseConfig: base.train,
+    SFTConfig: sft.train,
+    OPCDConfig: opcd.train,
+}
 
 
 class Played(NamedTuple):
@@ -166,7 +175,7 @@ def run(config: AblationConfig) -> None:
             for arm in arms:
                 print(f"— {kind} seed {seed}: {arm}", flush=True)
                 asked = settings(arm, kind, place, seed)
-                TRAIN[type(asked)](asked)  # type: ignore[index]
+                TRAIN[type(asked)](asked)
             play(kind, place, arms, config.episodes)
     kinds = [str(kind) for kind in select_kinds(config.tasks)]
     rows = {title: folder_of(row) for title, row in ROWS.items() if row.arm in arms}

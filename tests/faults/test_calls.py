@@ -16,6 +16,7 @@ ALLOWED = {
     "vsp_envs/tasks/__init__.py: import_module",  # the folders beside that file
     "vsp_envs/play/film.py: subprocess.Popen",  # ffmpeg, from a list of arguments
     "benchmarks/evaluation.py: subprocess.Popen",  # our endpoint, from a list of arguments
+    "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
 }
 LOADS = {
     "agents/loading.py: AutoModelForImageTextToText.from_pretrained",

@@ -27,8 +27,8 @@ from training.trainer import run
 class ShownAsText(Board):
     """A board whose prompt is text, whatever is asked for."""
 
-    def prompt(self, input: str, goal: str, view: View) -> Prompt:
-        return super().prompt("text", goal, view)
+    def prompt(self, input: str, goal: str, view: View, told: bool = False) -> Prompt:
+        return super().prompt("text", goal, view, told)
 
 
 class TextFirst(Collate):

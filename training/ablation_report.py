@@ -136,7 +136,7 @@ def curves_figure(
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("success, validation boards")
-    figure.legend(loc="outside lower center", ncols=len(arms), frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(arms), frameon=False, fontsize=9)
     return figure
 
 

@@ -93,8 +93,8 @@ class Watched(opcd.OPCDTrainer):
 
     updates = 0
 
-    def _rollout(self, prompts, inputs, micro):
-        drawn = super()._rollout(prompts, inputs, micro)
+    def _rollout(self, boards, prompts, inputs, micro):
+        drawn = super()._rollout(boards, prompts, inputs, micro)
         if micro == 0:
             check(self.sampler, self.model, self.processor)
             Watched.updates += 1
@@ -175,10 +175,10 @@ def test_lora_is_sent_as_an_adapter(way, checkpoint, server, tmp_path):
 class Dying(opcd.OPCDTrainer):
     """Loses its engine at the third step."""
 
-    def _rollout(self, prompts, inputs, micro):
+    def _rollout(self, boards, prompts, inputs, micro):
         if self.state.global_step == 2:
             self.kill()
-        return super()._rollout(prompts, inputs, micro)
+        return super()._rollout(boards, prompts, inputs, micro)
 
 
 def dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, match):

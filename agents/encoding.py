@@ -17,12 +17,16 @@ Batch = dict[str, torch.Tensor]
 
 
 def encode_prompts(
-    processor: Any, prompts: Sequence[Prompt], openings: Sequence[str] | None = None
+    processor: Any,
+    prompts: Sequence[Prompt],
+    openings: Sequence[str] | None = None,
+    packed: bool = False,
 ) -> Batch:
     """Left-padded inputs that end in the generation prefix, and in an answer's opening if given.
 
     `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
     `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
+    `packed` leaves our processor's pictures as bytes; `agents.pixels.unpack` does the rest.
     """
     # Visual prompts are alike but for their images: each different one is written out once.
     keys = [repr(prompt.messages) for prompt in prompts]
@@ -35,7 +39,7 @@ def encode_prompts(
         texts = [text + opening for text, opening in zip(texts, openings, strict=True)]
     images = [image for prompt in prompts for image in prompt.images]
     if isinstance(processor, ImageTextProcessor):
-        return processor.encode(texts, images)
+        return processor.encode(texts, images, packed)
     inputs = processor(
         text=texts,
         images=images or None,

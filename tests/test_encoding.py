@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from agents.agent import Prompt
-from agents.encoding import complete, encode_prompts, until_end
+from agents.encoding import chat_text, chat_texts, complete, encode_prompts, until_end
 from agents.hf import HFAgent, Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.pixels import unpack
-from agents.prompts import text_prompt, visual_prompt
+from agents.prompts import STYLES, text_prompt, visual_prompt
 from agents.rollouts import observe
 from training.losses import chosen_log_probs
 from vsp_envs import Layout, LayoutSpec, draw_distinct
@@ -59,6 +59,16 @@ def test_pictures_that_travel_as_bytes_become_the_same_floats(
     assert found.keys() == floats.keys()
     assert all(torch.equal(found[name], floats[name]) for name in floats)
     assert unpack(floats) is floats
+
+
+def test_a_template_that_is_filled_in_once_gives_the_chats_one_by_one(
+    tiny: Loaded, layouts: list[Layout]
+) -> None:
+    prompts = visual_prompts(tiny, layouts)
+    prompts += [text_prompt(layout, "plan", style) for layout in layouts for style in STYLES]
+    prompts += [Prompt([*prompts[0].messages, *prompts[5].messages], prompts[0].images)]
+    one_by_one = [chat_text(tiny.processor, prompt) for prompt in prompts]
+    assert chat_texts(tiny.processor, prompts) == one_by_one
 
 
 def test_prompts_are_padded_on_the_left_and_end_in_the_same_prefix(

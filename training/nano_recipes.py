@@ -86,7 +86,7 @@ RECIPES = {
             "tasks": ("frozenlake:3", "maze:3", "minibehaviour:5"), "batch_size": 12,
             "eval_every": 20, "eval_episodes": 4, "save_every": 20,
         },
-        {"base": 60, "sft": 40, "opcd": 6, "opcd-reward": 4, "direct": 20},
+        {"base": 60, "sft": 12, "opcd": 3, "opcd-reward": 2, "direct": 6},
         answers=48, episodes=8, public=8, batch=24,
     ),
 }  # fmt: skip

@@ -43,9 +43,11 @@ def rows(samples: int) -> Iterator[Row]:
             continue
         boards = live_boards(replace(config, exclude=sets), view, TARGETS[config.target])
         collate, batch = Collate(processor, view, config.input), config.batch_size
-        collate(boards.__getitems__(range(batch)))  # fill caches
+        warm = 3 * batch  # the first boards fill caches: environments, pictures of cells
+        for first in range(0, warm, batch):
+            collate(boards.__getitems__(range(first, first + batch)))
         before = time.process_time()
-        for first in range(batch, batch + samples, batch):
+        for first in range(warm, warm + samples, batch):
             collate(boards.__getitems__(range(first, first + batch)))
         speed = samples / (time.process_time() - before)
         title = f"prepared samples per CPU second, stage {name}"

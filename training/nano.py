@@ -139,7 +139,7 @@ class Plan:
         """One stage, from its last checkpoint; its model is kept in bf16."""
         stage, place = self.recipe.stages[name], self.carry / "runs" / name
         left = 0.0 if self.end == math.inf else max(1e-6, (self.end - time.monotonic()) / 60)
-        asked = {
+        asked: dict[str, Any] = {
             "out": place, "seed": self.config.seed, "exclude": self.config.benchmarks,
             "workers": self.config.workers, "minutes": left,
         }  # fmt: skip

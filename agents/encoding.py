@@ -17,25 +17,23 @@ Batch = dict[str, torch.Tensor]
 
 
 def encode_prompts(
-    processor: Any, prompts: Sequence[Prompt], openings: Sequence[str] | None = None
+    processor: Any,
+    prompts: Sequence[Prompt],
+    openings: Sequence[str] | None = None,
+    packed: bool = False,
 ) -> Batch:
     """Left-padded inputs that end in the generation prefix, and in an answer's opening if given.
 
     `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
     `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
+    `packed` leaves our processor's pictures as bytes; `agents.pixels.unpack` does the rest.
     """
-    # Visual prompts are alike but for their images: each different one is written out once.
-    keys = [repr(prompt.messages) for prompt in prompts]
-    chats = {
-        key: chat_text(processor, prompt)
-        for key, prompt in dict(zip(keys, prompts, strict=True)).items()
-    }
-    texts = [chats[key] for key in keys]
+    texts = chat_texts(processor, prompts)
     if openings is not None:
         texts = [text + opening for text, opening in zip(texts, openings, strict=True)]
     images = [image for prompt in prompts for image in prompt.images]
     if isinstance(processor, ImageTextProcessor):
-        return processor.encode(texts, images)
+        return processor.encode(texts, images, packed)
     inputs = processor(
         text=texts,
         images=images or None,
@@ -45,6 +43,36 @@ def encode_prompts(
         return_mm_token_type_ids=True,
     )
     return dict(inputs)
+
+
+_TEXT = "\0text\0"
+
+
+def chat_texts(processor: Any, prompts: Sequence[Prompt]) -> list[str]:
+    """The chats in the model's template. It is filled in once for all that have one form.
+
+    That is a single turn with one text, which Qwen's templates copy as it is; visual prompts are
+    even alike but for their pictures. Others are written out one by one.
+    """
+    forms: dict[str, str] = {}
+    texts = []
+    for prompt in prompts:
+        form, text = prompt, ""
+        if isinstance(processor, ImageTextProcessor) and len(prompt.messages) == 1:
+            [message] = prompt.messages
+            said = [item["text"] for item in message["content"] if item["type"] == "text"]
+            if len(said) == 1:
+                [text] = said
+                blank = [
+                    {"type": "text", "text": _TEXT} if item["type"] == "text" else item
+                    for item in message["content"]
+                ]
+                form = Prompt([{**message, "content": blank}])
+        key = repr(form.messages)
+        if key not in forms:
+            forms[key] = chat_text(processor, form)
+        texts.append(forms[key].replace(_TEXT, text))
+    return texts
 
 
 def chat_text(processor: Any, prompt: Prompt) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from inspect import signature
-from typing import Any
+from typing import Any, Self
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
@@ -102,7 +102,7 @@ class HFAgent:
         dtype: str = "auto",
         adapter: str = "",
         **options: Any,
-    ) -> HFAgent:
+    ) -> Self:
         """The agent of a checkpoint, see `load_checkpoint`. Raises CheckpointError."""
         loaded = load_checkpoint(path, dtype, device, adapter)
         name = f"hf:{path}+{adapter}" if adapter else f"hf:{path}"

@@ -7,7 +7,7 @@ processor is asked once what becomes of each of the 256, and the rest is looked 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,15 @@ class Patches(NamedTuple):
     image_grid_thw: np.ndarray  # int64[picture, 3]: frames, rows and columns of patches
 
 
+class Packed(NamedTuple):
+    """Pictures on their way to a GPU: an eighth of the bytes. See `unpack`."""
+
+    pixel_values: np.ndarray  # uint8[patches of all pictures, features of one frame]
+    pixel_levels: np.ndarray  # float32[256]: the value of each byte
+    pixel_frames: np.ndarray  # uint8[1, frames]: the frames that a still picture stands for
+    image_grid_thw: np.ndarray  # int64[picture, 3]
+
+
 def patches(processor: Any, images: Sequence[np.ndarray]) -> Patches:
     """What `processor(images)` returns, a Qwen2VLImageProcessorPil, bit for bit."""
     table = _table(processor, images)
@@ -27,15 +36,48 @@ def patches(processor: Any, images: Sequence[np.ndarray]) -> Patches:
         made = processor(list(images), return_tensors="np")
         return Patches(made["pixel_values"], made["image_grid_thw"])
     patch, frames = processor.patch_size, processor.temporal_patch_size
-    sides = np.array([image.shape[:2] for image in images]) // patch
-    ends = sides.prod(1).cumsum().tolist()
+    sides, ends = _sizes(images, patch)
     values = np.empty((ends[-1], 3, frames, patch * patch), np.float32)
     for image, first, end in zip(images, [0, *ends], ends, strict=False):
         # One picture at a time stays in the cache of the processor.
         looked_up = table.take(_in_patches(image, patch, processor.merge_size))
         values[first:end] = looked_up.reshape(end - first, 3, 1, -1)
-    grid = np.concatenate([np.ones((len(images), 1), np.int64), sides], axis=1)
-    return Patches(values.reshape(ends[-1], -1), grid)
+    return Patches(values.reshape(ends[-1], -1), _grid(sides))
+
+
+def packed_patches(processor: Any, images: Sequence[np.ndarray]) -> Packed | Patches:
+    """What `unpack` turns into the same as `patches`; that itself where there is more to it."""
+    table = _table(processor, images)
+    if table is None:
+        return patches(processor, images)
+    patch, frames = processor.patch_size, processor.temporal_patch_size
+    sides, ends = _sizes(images, patch)
+    values = np.empty((ends[-1], 3 * patch * patch), np.uint8)
+    for image, first, end in zip(images, [0, *ends], ends, strict=False):
+        values[first:end] = _in_patches(image, patch, processor.merge_size).reshape(end - first, -1)
+    return Packed(values, table, np.zeros((1, frames), np.uint8), _grid(sides))
+
+
+def unpack(batch: Any) -> Any:
+    """A batch with the floats of `Packed` pictures looked up, on the device where they are."""
+    if not isinstance(batch, Mapping) or "pixel_levels" not in batch:
+        return batch
+    batch = dict(batch)
+    levels, frames = batch.pop("pixel_levels"), batch.pop("pixel_frames").shape[1]
+    values = levels[batch["pixel_values"].int()]
+    count, size = values.shape
+    by_channel = values.view(count, 3, 1, size // 3).expand(-1, -1, frames, -1)
+    return batch | {"pixel_values": by_channel.reshape(count, frames * size)}
+
+
+def _sizes(images: Sequence[np.ndarray], patch: int) -> tuple[np.ndarray, list[int]]:
+    """Rows and columns of patches of each picture, and where its patches end."""
+    sides = np.array([image.shape[:2] for image in images]) // patch
+    return sides, sides.prod(1).cumsum().tolist()
+
+
+def _grid(sides: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.ones((len(sides), 1), np.int64), sides], axis=1)
 
 
 def _in_patches(image: np.ndarray, patch: int, merge: int) -> np.ndarray:

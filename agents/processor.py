@@ -14,7 +14,7 @@ from transformers import Qwen3VLProcessor
 # Imported by module path: the class picker at the top of transformers wants torchvision.
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from agents.pixels import patches
+from agents.pixels import packed_patches, patches
 
 
 class ImageTextProcessor(Qwen3VLProcessor):
@@ -26,12 +26,16 @@ class ImageTextProcessor(Qwen3VLProcessor):
         """Same parts as the parent, less the video processor."""
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
 
-    def encode(self, texts: Sequence[str], images: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    def encode(
+        self, texts: Sequence[str], images: Sequence[np.ndarray], packed: bool = False
+    ) -> dict[str, torch.Tensor]:
         """What a call returns that pads on the left, sooner: equal texts are tokenised once.
 
-        The chats of visual prompts are equal but for their pictures.
+        The chats of visual prompts are equal but for their pictures, which with `packed` are left
+        as bytes for `agents.pixels.unpack`.
         """
-        pictures = patches(self.image_processor, images)._asdict() if images else {}
+        cut = packed_patches if packed else patches
+        pictures = cut(self.image_processor, images)._asdict() if images else {}
         parts = [text.split(self.image_token) for text in texts]
         if sum(map(len, parts)) - len(parts) != len(images):
             raise ValueError(f"{len(images)} images for other than that many {self.image_token}")

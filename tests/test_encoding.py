@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from agents.agent import Prompt
-from agents.encoding import complete, encode_prompts, until_end
+from agents.encoding import chat_text, chat_texts, complete, encode_prompts, until_end
 from agents.hf import HFAgent, Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
-from agents.prompts import text_prompt, visual_prompt
+from agents.pixels import unpack
+from agents.prompts import STYLES, text_prompt, visual_prompt
 from agents.rollouts import observe
 from training.losses import chosen_log_probs
 from vsp_envs import Layout, LayoutSpec, draw_distinct
@@ -44,6 +45,30 @@ def test_one_visual_token_is_one_cell(tiny: Loaded, layouts: list[Layout]) -> No
     inputs = encode_prompts(tiny.processor, visual_prompts(tiny, layouts))
     image_tokens = (inputs["input_ids"] == tiny.model.config.image_token_id).sum(1)
     assert image_tokens.tolist() == [layout.level**2 for layout in layouts]
+
+
+def test_pictures_that_travel_as_bytes_become_the_same_floats(
+    tiny: Loaded, layouts: list[Layout]
+) -> None:
+    prompts = visual_prompts(tiny, layouts)
+    floats = encode_prompts(tiny.processor, prompts)
+    packed = encode_prompts(tiny.processor, prompts, packed=True)
+    assert packed["pixel_values"].dtype == torch.uint8
+    assert packed["pixel_values"].nbytes * 8 == floats["pixel_values"].nbytes
+    found = unpack(packed)
+    assert found.keys() == floats.keys()
+    assert all(torch.equal(found[name], floats[name]) for name in floats)
+    assert unpack(floats) is floats
+
+
+def test_a_template_that_is_filled_in_once_gives_the_chats_one_by_one(
+    tiny: Loaded, layouts: list[Layout]
+) -> None:
+    prompts = visual_prompts(tiny, layouts)
+    prompts += [text_prompt(layout, "plan", style) for layout in layouts for style in STYLES]
+    prompts += [Prompt([*prompts[0].messages, *prompts[5].messages], prompts[0].images)]
+    one_by_one = [chat_text(tiny.processor, prompt) for prompt in prompts]
+    assert chat_texts(tiny.processor, prompts) == one_by_one
 
 
 def test_prompts_are_padded_on_the_left_and_end_in_the_same_prefix(

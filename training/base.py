@@ -21,7 +21,8 @@ class BaseConfig(SFTConfig):
     """The tiny model's symbolic planning."""
 
     size: str = "M"
-    """`S` (0.5 M parameters) or `M` (1.6 M)."""
+    """`S` (0.5 M parameters) or `M` (1.6 M) for pictures that grow with the board; `nano-1m`,
+    `nano-4m` or `nano-10m` for pictures of 256 px."""
     input: str = "text"
     """Always the symbolic state."""
     target: str = "plan"

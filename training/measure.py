@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 from accelerate import PartialState
@@ -15,6 +16,9 @@ from training.trainer import TrainingConfig
 from vsp_envs import Layout, LayoutSpec, draw_distinct
 from vsp_envs.select import Kind
 
+MIXED = 512
+"""Boards that are answered at once where kinds share batches."""
+
 
 @lru_cache(maxsize=64)
 def validation_layouts(kind: Kind, count: int) -> tuple[Layout, ...]:
@@ -27,17 +31,23 @@ def measure(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> di
 
     The processes share the boards.
     """
-    agent = HFAgent(loaded, Sampling(max_new_tokens=160))
-    rates: list[float] = []
-    for kind in config.kinds():
-        layouts = validation_layouts(kind, config.eval_episodes)
-        judge = _succeeded if goal == "plan" else _perceived
+    boards = [validation_layouts(kind, config.eval_episodes) for kind in config.kinds()]
+    # Together where kinds are mixed; otherwise each kind by itself, without padding.
+    together = [tuple(itertools.chain(*boards))] if config.mix_kinds else boards
+    batch = MIXED if config.mix_kinds else 64
+    agent = HFAgent(loaded, Sampling(max_new_tokens=160), batch)
+    judge = _succeeded if goal == "plan" else _perceived
+    marks: list[bool] = []
+    for layouts in together:
         places = list(range(len(layouts)))
         # Padded by repeating one: under ZeRO-3 all processes must generate equally often.
         with PartialState().split_between_processes(places, apply_padding=True) as mine:
-            episodes = play(agent, [Case(layouts[place], input, goal) for place in mine])
-        marks = dict(gather_object([*zip(mine, map(judge, episodes), strict=True)]))
-        rates.append(sum(marks.values()) / len(layouts))
+            cases = [Case(layouts[place], input, goal) for place in mine]
+            episodes = play(agent, cases, batch_size=batch)
+        judged = dict(gather_object([*zip(mine, map(judge, episodes), strict=True)]))
+        marks += [judged[place] for place in places]
+    each = iter(marks)
+    rates = [sum(itertools.islice(each, len(layouts))) / len(layouts) for layouts in boards]
     name = "success" if goal == "plan" else "perception"
     by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
     return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}

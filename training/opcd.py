@@ -192,7 +192,7 @@ class OPCDTrainer(CompletionTrainer):
         return self.processor.tokenizer.pad_token_id
 
     def _encode(self, prompts: Sequence[Prompt]) -> Batch:
-        return self._prepare_inputs(encode_prompts(self.processor, prompts))
+        return self._prepare_inputs(encode_prompts(self.processor, prompts, packed=True))
 
     def _seed(self, micro: int) -> int:
         # Not from torch's generator: on resume the Trainer restores it after the first rollout.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.trainer import CompletionTrainer
 
 CHANGEABLE = (
-    "on_nan", "report_to", "workers", "preset", "dry_run",
+    "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
     "rollout_folder", "rollout_memory", "rollout_urls",
 )  # fmt: skip
 """Settings that a resumed run may have otherwise than before."""

@@ -60,6 +60,9 @@ class TrainingConfig:
     micro_batch_size: int | None = None
     """Most boards that a process takes through the model at once; None: its share of one kind.
     Lower it when memory runs out: the step's boards and its gradient stay the same."""
+    mix_kinds: bool = False
+    """Boards of all kinds share micro-batches, padded to the longest: fewer and larger ones, which
+    a GPU wants, where otherwise each kind has its own."""
     gradient_checkpointing: bool = False
     """Keep no activations for the backward pass and compute them again: less memory, slower."""
     learning_rate: float = 1e-4
@@ -84,6 +87,9 @@ class TrainingConfig:
     """Steps between entries of the training curves."""
     save_every: int = 100
     """Steps between checkpoints to resume from; the last two are kept."""
+    minutes: float = 0.0
+    """Stop at a checkpoint after so many minutes, with exit status 3; run again, it goes on there.
+    0: train to the end."""
     eval_every: int = 50
     """Steps between measurements on validation boards; 0: none."""
     eval_episodes: int = 64
@@ -111,7 +117,7 @@ class TrainingConfig:
 
     def parts(self) -> int:
         """Micro-batches that a step falls into by itself: boards of one kind, without padding."""
-        return sum(self.mixture().values())
+        return 1 if self.mix_kinds else sum(self.mixture().values())
 
 
 SCHEDULES = {

@@ -46,7 +46,8 @@ class SFTConfig(TrainingConfig):
 
     def parts(self) -> int:
         """Micro-batches that a step falls into by itself."""
-        return super().parts() * len(TARGETS[pick_name("target", self.target, TARGETS)])
+        goals = TARGETS[pick_name("target", self.target, TARGETS)]
+        return super().parts() * (1 if self.mix_kinds else len(goals))
 
 
 class SFTTrainer(CompletionTrainer):
@@ -81,7 +82,7 @@ class Collate:
         ]
         answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
-        inputs = encode_prompts(self.processor, prompts)
+        inputs = encode_prompts(self.processor, prompts, packed=True)
         return complete(inputs, answers, tokenizer.pad_token_id)._asdict()
 
 

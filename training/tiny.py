@@ -63,33 +63,46 @@ class Size:
     vision_hidden: int
     vision_depth: int
     vision_mlp: int
+    view: View = TINY_VIEW
+    init: float = INIT
 
+
+# Pictures of 256 px whatever the level, so that any public PNG can be given: the processor brings
+# all to 256 × 256, 256 patches and 64 visual tokens of 32 px. Only at levels 4 and 8 do these end
+# where cells end; elsewhere the tower's attention over patches of 16 px, of which every cell has
+# four or more, has to find the cells. Hence twice the depth of the towers that are shown cells.
+NANO_VIEW = View(style="brief", image_size=256)
 
 SIZES = {
     "S": Size(64, 3, 2, 1, 192, 64, 2, 128),  # 0.5 M parameters
     "M": Size(128, 4, 4, 2, 384, 96, 2, 192),  # 1.5 M parameters
+    # INIT by one over the square root of the width, from M's.
+    "nano-1m": Size(96, 5, 3, 1, 256, 64, 4, 192, NANO_VIEW, 0.09),
+    "nano-4m": Size(192, 6, 6, 2, 512, 128, 4, 384, NANO_VIEW, 0.065),
+    "nano-10m": Size(256, 8, 8, 4, 704, 192, 4, 576, NANO_VIEW, 0.055),
 }
 
 
 def build_tiny(size: str = "M", seed: int = 0) -> Loaded:
     """A freshly initialised tiny Qwen3-VL with its processor. fp32, on the CPU."""
-    tokenizer = build_tokenizer()
+    tokenizer, shape = build_tokenizer(), SIZES[size]
+    pixels = (32 * 32, 1024 * 1024) if shape.view.cell_pixels else (shape.view.image_size**2,) * 2
     images = Qwen2VLImageProcessorPil(
         patch_size=16,
         merge_size=2,
         temporal_patch_size=2,
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
-        min_pixels=32 * 32,
-        max_pixels=1024 * 1024,
+        min_pixels=pixels[0],
+        max_pixels=pixels[1],
     )
     processor = ImageTextProcessor(images, tokenizer, CHAT_TEMPLATE)
     torch.manual_seed(seed)
-    model = embed_by_product(Qwen3VLForConditionalGeneration(tiny_config(SIZES[size], tokenizer)))
+    model = embed_by_product(Qwen3VLForConditionalGeneration(tiny_config(shape, tokenizer)))
     end, pad = tokenizer.convert_tokens_to_ids([END, PAD])
     model.generation_config = GenerationConfig(eos_token_id=[end, pad], pad_token_id=pad)
-    store_view(model.config, TINY_VIEW)
-    return Loaded(model, processor, TINY_VIEW)
+    store_view(model.config, shape.view)
+    return Loaded(model, processor, shape.view)
 
 
 def tiny_config(size: Size, tokenizer: Any) -> Qwen3VLConfig:
@@ -112,7 +125,7 @@ def tiny_config(size: Size, tokenizer: Any) -> Qwen3VLConfig:
                 "mrope_interleaved": True,
             },
             "tie_word_embeddings": True,
-            "initializer_range": INIT,
+            "initializer_range": size.init,
             "pad_token_id": token(PAD),
             "eos_token_id": token(END),
         },
@@ -127,7 +140,7 @@ def tiny_config(size: Size, tokenizer: Any) -> Qwen3VLConfig:
             "out_hidden_size": size.hidden,
             "num_position_embeddings": 256,
             "deepstack_visual_indexes": [0],
-            "initializer_range": INIT,
+            "initializer_range": size.init,
         },
         image_token_id=token("<|image_pad|>"),
         video_token_id=token("<|video_pad|>"),

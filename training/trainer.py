@@ -17,10 +17,12 @@ from transformers import Trainer, TrainerCallback
 
 from agents.encoding import Completed
 from agents.loading import Loaded
+from agents.pixels import unpack
 from training.batches import StepBatches
 from training.blank import with_blank_image
 from training.boards import LiveBoards
 from training.checkpoints import TrainingStopped, last_checkpoint, seal, writing
+from training.deadline import Deadline
 from training.parameters import parameter_groups
 from training.run import run
 from training.settings import (
@@ -63,6 +65,9 @@ class CompletionTrainer(Trainer):
             **options,
         )
         keep_float32(self.accelerator)
+        if config.minutes:
+            every = getattr(config, "updates_per_rollout", 1)  # answers are not in checkpoints
+            self.add_callback(Deadline(config.minutes, every))
 
     def get_train_dataloader(self) -> Any:
         """The stream in its order: it is random already, and so a resumed run goes on in it."""
@@ -96,6 +101,10 @@ class CompletionTrainer(Trainer):
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Of a prepared micro-batch what the trained model is shown: the fields of `Completed`."""
         return batch
+
+    def _prepare_input(self, data: Any) -> Any:
+        # Bytes cross to the device, floats are made there.
+        return unpack(super()._prepare_input(data))
 
     def prepare_batch(self, batch: dict[str, Any], micro: int) -> dict[str, Any]:
         """What is to be done once per micro-batch, before any gradient of the step."""

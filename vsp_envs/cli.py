@@ -44,8 +44,10 @@ def main(
     except (ValueError, OSError) as error:
         if not is_user_error(error):
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
+        # An error may say that it is none, only an end before the end.
+        status = getattr(error, "exit_status", 2)
+        print(f"{'error: ' * (status == 2)}{one_line(error)}", file=sys.stderr)
+        raise SystemExit(status) from None
 
 
 def is_user_error(error: Exception) -> bool:

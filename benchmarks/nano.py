@@ -1,0 +1,82 @@
+"""What `training.nano` costs on a CPU: `python -m benchmarks.nano [--quick]`.
+
+*Samples that a core prepares.* A stage's own mixture: all levels at 256 px, a theme drawn for each
+board, pictures cut to patches, prompt and answer to tokens; with `VSP_BENCHMARKS` the public sets
+are excluded. CPU seconds of one process count, so that what else the machine does matters less.
+
+*Seconds that a board takes.* One board at a time on one thread, picture to answer, by untrained
+weights, which cost what trained ones do: the answer is as long as a reference answer's mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from agents.hf import HFAgent, Sampling
+from agents.rollouts import Case, play
+from benchmarks.measure import Row, table
+from benchmarks.training import endless
+from training.boards import live_boards
+from training.nano_recipes import RECIPES
+from training.sft import TARGETS, Collate, SFTConfig
+from training.tiny import SIZES, build_tiny
+from vsp_envs import LayoutSpec, draw_distinct
+
+WANTED = 500
+"""Samples per CPU second: 8 000 on 16 cores."""
+
+
+def rows(samples: int) -> Iterator[Row]:
+    """A row for each stage that learns from reference answers."""
+    _, processor, view = build_tiny("nano-1m")
+    root = os.environ.get("VSP_BENCHMARKS")
+    sets = (f"vsp:{root}/vsp_frozenlake", f"visualplanning:{root}/visualplanning") if root else ()
+    for name, stage in RECIPES["full"].stages.items():
+        config = stage.config
+        if not isinstance(config, SFTConfig):
+            continue
+        boards = live_boards(replace(config, exclude=sets), view, TARGETS[config.target])
+        collate, batch = Collate(processor, view, config.input), config.batch_size
+        warm = 3 * batch  # the first boards fill caches: environments, pictures of cells
+        for first in range(0, warm, batch):
+            collate(boards.__getitems__(range(first, first + batch)))
+        before = time.process_time()
+        for first in range(warm, warm + samples, batch):
+            collate(boards.__getitems__(range(first, first + batch)))
+        speed = samples / (time.process_time() - before)
+        title = f"prepared samples per CPU second, stage {name}"
+        yield Row(title, "2 ms a sample", speed, WANTED, "sample", speed / WANTED, 1)
+
+
+LINE = 42
+"""Mean tokens of a planning answer over the boards of the full recipe; the longest had 109."""
+
+
+def latencies(boards: int) -> Iterator[str]:
+    """A line for each size and length."""
+    layouts = draw_distinct(LayoutSpec("frozenlake", 6), boards, seed=0)
+    for size in (name for name in SIZES if name.startswith("nano")):
+        loaded = endless(build_tiny(size))
+        agent = HFAgent(loaded, Sampling(max_new_tokens=LINE))
+        cases = [Case(layout) for layout in layouts]
+        list(play(agent, cases[:1], batch_size=1))
+        wall, cpu = time.perf_counter(), time.process_time()
+        list(play(agent, cases, batch_size=1))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        each = f"{cpu / boards:.3f} CPU s a board, {wall / boards:.3f} s by the clock"
+        yield f"{size}: {each}, {LINE} tokens, n = {boards}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a batch of each")
+    torch.set_num_threads(1)
+    quick = parser.parse_args().quick
+    print("\n".join(latencies(3 if quick else 20)))
+    print(table(list(rows(960 if quick else 9600))))

@@ -37,6 +37,7 @@ from vsp_envs.describe import symbolic_state
 from vsp_envs.simulate import RULE_SETS
 from vsp_envs.solve import compile_layout
 from vsp_envs.splits import canonical_id
+from vsp_envs.task import pick_name
 
 every_task = pytest.mark.parametrize("task", TASKS)
 ENV_OPTIONS: list[dict[str, Any]] = [
@@ -451,13 +452,15 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ({"level": 1}, ["level 1", "32"]),
     ({"level": 33}, ["level 33", "32"]),
     ({"level": 5.5}, ["level 5.5"]),
-    ({"level": "five"}, ["level 'five'"]),
+    ({"level": "five"}, ["level 'five'", "side of a board in cells"]),
     ({"level": (6, 5)}, ["(6, 5)", "low ≤ high"]),
     ({"level": (5, 6, 7)}, ["(5, 6, 7)", "(low, high)"]),
     ({"level": 6, "max_level": 5}, ["max_level 5", "6"]),
     ({"max_level": 0}, ["level 0"]),
     ({"image_size": 63}, ["63", "64 to 1024"]),
     ({"image_size": 1025}, ["1025", "64 to 1024"]),
+    ({"image_size": (64, 64)}, ["(64, 64)", "side"]),
+    ({"levle": 5}, ["'levle'", "image_size", "Did you mean 'level'?"]),
     ({"theme": "clasic"}, ["'clasic'", "Did you mean 'classic'?"]),
     ({"plan_length": 0}, ["plan_length", "0"]),
     ({"split": "dev"}, ["'dev'", "train, val, test"]),
@@ -485,6 +488,21 @@ def test_an_unknown_task_gives_one_line_with_the_nearest_name() -> None:
         PlanningEnv("mase")
     tasks = ", ".join(TASKS)
     assert str(caught.value) == f"unknown task 'mase'; tasks are {tasks}. Did you mean 'maze'?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "kinds"),
+    [
+        ("loss", "losses"),
+        ("status", "statuses"),
+        ("illegal policy", "illegal policies"),
+        ("policy on illegal actions", "policies on illegal actions"),
+        ("way to act", "ways to act"),
+    ],
+)
+def test_what_there_is_stands_in_the_plural(kind: str, kinds: str) -> None:
+    with pytest.raises(ValueError, match=rf"unknown {kind} 'x'; {kinds} are a, b\.$"):
+        pick_name(kind, "x", ["a", "b"])
 
 
 RESET_MISTAKES: list[tuple[dict[str, Any], list[str]]] = [

@@ -48,3 +48,13 @@ def test_the_command_prints_a_line_per_level(
     assert header.split() == ["task:level", "layouts", *SPLITS]
     assert small.split()[:3] == ["maze:3", "13", "824"]
     assert large.split()[0] == "maze:8" and large.count("≈") == 4
+
+
+def test_a_task_that_there_is_not_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["count", "mase"])
+    with pytest.raises(SystemExit, match="2"):
+        count.main()
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("error: unknown task 'mase'; ") and err.count("\n") == 1

@@ -244,6 +244,20 @@ def test_actions_out_of_range_are_refused() -> None:
             env.step(np.array(actions))
 
 
+@pytest.mark.parametrize(
+    ("count", "wishes", "message"),
+    [
+        (0, {}, "num_envs is at least 1, got 0"),
+        (2, {"pol": 64}, "unknown argument 'pol'; .*infos. Did you mean 'pool'?"),
+    ],
+)
+def test_a_mistake_in_an_argument_is_named(
+    count: int, wishes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        vector("maze", count, **wishes)
+
+
 @every_task
 def test_async_plays_the_same_episodes(task: str) -> None:
     ours = vector(task, 2, image_size=64)

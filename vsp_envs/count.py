@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from typing import NamedTuple
 
@@ -51,8 +52,13 @@ def main() -> None:
     """Print a line per task and level."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(TASKS), help="frozenlake:3-5 maze …")
+    try:
+        kinds = select_kinds(parser.parse_args().tasks)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     print(_line(["task:level", "layouts", *SPLITS]))
-    for kind in select_kinds(parser.parse_args().tasks):
+    for kind in kinds:
         found = count(kind)
         sign, form = ("", "{:,}") if found.exact else ("≈", "{:.3g}")
         numbers = (found.total, *found.splits.values())

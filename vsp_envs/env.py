@@ -11,7 +11,7 @@ import numpy as np
 from vsp_envs.deck import Deck, deal
 from vsp_envs.generate import Drawn
 from vsp_envs.render import Picture
-from vsp_envs.settings import RENDER_MODES, Settings, ThemeDraw
+from vsp_envs.settings import RENDER_MODES, ThemeDraw, make_settings
 from vsp_envs.simulate import state_cell
 from vsp_envs.solve import UNREACHABLE, Compiled, compile_boards, shortest_plan
 from vsp_envs.splits import layout_ids
@@ -49,7 +49,7 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     def __init__(self, task: str, **arguments: Any) -> None:
         """Make the environment; the keyword arguments are the fields of `Settings`."""
-        self.settings = Settings(task, **arguments)
+        self.settings = make_settings(task, arguments)
         self.task = self.settings.rules
         self.levels, self.max_level = self.settings.levels, self.settings.padding
         self.render_mode = self.settings.render_mode

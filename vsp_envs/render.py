@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,8 @@ class Picture:
 
 def check_image_size(image_size: int) -> int:
     """`image_size` if pictures can have that side; otherwise a ValueError with the range."""
+    if not isinstance(image_size, Integral):
+        raise ValueError(f"image_size is the side of a square picture in px; got {image_size!r}")
     if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
         raise ValueError(
             f"image_size {image_size} is out of range: pictures have a side of "

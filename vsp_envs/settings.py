@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,17 @@ class Settings:
                 f"of {layout.task} level {layout.level}"
             )
         return layout
+
+
+def make_settings(task: str, arguments: dict[str, Any], others: Sequence[str] = ()) -> Settings:
+    """The settings of an environment that takes the arguments `others` besides.
+
+    Raises ValueError for an unknown argument, naming those that there are.
+    """
+    names = [each.name for each in fields(Settings) if each.name != "task"]
+    for name in arguments:
+        pick_name("argument", name, [*names, *others])
+    return Settings(task, **arguments)
 
 
 class ThemeDraw:

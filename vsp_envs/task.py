@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -257,7 +258,7 @@ def pick_name(kind: str, name: str, names: Iterable[str]) -> str:
         return name
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown {kind} {name!r}; {kind}s are {', '.join(names)}.{hint}")
+    raise ValueError(f"unknown {kind} {name!r}; {_plural(kind)} are {', '.join(names)}.{hint}")
 
 
 def get_task(name: str) -> Task:
@@ -269,7 +270,9 @@ def get_task(name: str) -> Task:
 
 def check_level(task: Task, level: int) -> int:
     """`level` if the task has boards of that side; otherwise a ValueError with the range."""
-    if not isinstance(level, Integral) or not task.min_level <= level <= MAX_LEVEL:
+    if not isinstance(level, Integral):
+        raise ValueError(f"level {level!r} is no whole number; it is the side of a board in cells")
+    if not task.min_level <= level <= MAX_LEVEL:
         raise ValueError(
             f"level {level!r} is out of range for {task.name}: its boards have a side of "
             f"{task.min_level} to {MAX_LEVEL} cells"
@@ -304,3 +307,11 @@ def read_cell(data: Mapping[str, Any], name: str, level: int) -> Cell:
     if not (0 <= row < level and 0 <= col < level):
         raise LayoutError(f"{name} ({row},{col}) is outside the {level}×{level} board")
     return Cell(row, col)
+
+
+def _plural(kind: str) -> str:
+    noun, *rest = re.split(r"(?= (?:of|on|to) )", kind, maxsplit=1)
+    for ending, plural in {"cy": "cies", "ss": "sses", "us": "uses"}.items():
+        if noun.endswith(ending):
+            return "".join([noun.removesuffix(ending), plural, *rest])
+    return "".join([noun, "s", *rest])

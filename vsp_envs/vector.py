@@ -15,7 +15,7 @@ from vsp_envs.deck import Deck, deal
 from vsp_envs.env import board_text
 from vsp_envs.generate import Drawn
 from vsp_envs.pool import Pool
-from vsp_envs.settings import RENDER_MODES, Settings, ThemeDraw
+from vsp_envs.settings import RENDER_MODES, ThemeDraw, make_settings
 from vsp_envs.solve import compile_boards
 from vsp_envs.store import Store
 from vsp_envs.task import Boards, Bool, Int, Layout, Outcome
@@ -51,7 +51,10 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         `pool_rounds` rounds other layouts take their places; with None that is never.
         `infos=False` leaves the infos empty, but for `final_obs`: they take half of a step's time.
         """
-        self.settings = settings = Settings(task, **arguments)
+        own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
+        self.settings = settings = make_settings(task, arguments, own)
+        if num_envs < 1:
+            raise ValueError(f"num_envs is at least 1, got {num_envs}")
         if settings.render_mode == "human":
             raise ValueError("render_mode 'human' shows one environment; use gym.make for it")
         if pool is not None and pool < 1:

@@ -102,7 +102,9 @@ def _kind(options: Options, listed: Listed) -> Kind | None:
 def _episodes(path: Path) -> list[Episode]:
     file = path / "replies.jsonl" if path.is_dir() else path
     if not file.is_file():
-        raise ValueError(f"there is no {file} to watch; --replay takes a JSONL file of episodes")
+        raise ValueError(
+            f"there is no {file} to watch; --replay takes a run folder or a JSONL file"
+        )
     episodes = read_episodes(file)
     if not episodes:
         raise ValueError(f"{file} holds no episode to watch")

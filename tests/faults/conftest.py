@@ -63,7 +63,9 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
 def table(rows: dict) -> str:
     """The figures as Markdown."""
     lines = ["| what was done | what was measured | seconds |", "| --- | --- | ---: |"]
-    for row in rows.values():
+    for test, row in rows.items():
+        case = test.partition("[")[2].rstrip("]").replace("|", "\\|")
+        what = f"{row['what']} ({case})" if case else row["what"]
         figures = "; ".join(f"{name} {value}" for name, value in row["figures"].items())
-        lines.append(f"| {row['what']} | {figures} | {row['seconds']} |")
+        lines.append(f"| {what} | {figures} | {row['seconds']} |")
     return "\n".join(lines) + "\n"

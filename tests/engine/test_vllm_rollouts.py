@@ -156,22 +156,6 @@ def test_lora_is_added_into_the_weights_that_are_sent(sampler, checkpoint):
         check(sampler, model, processor)
 
 
-@pytest.mark.parametrize("way", ["vllm", "server"])
-def test_lora_is_sent_as_an_adapter(way, checkpoint, server, tmp_path):
-    model, processor = with_lora(checkpoint)
-    # The trainer may bound the size of pictures: here every one is made smaller.
-    processor.image_processor.size["longest_edge"] = 64 * 64
-    loaded = Loaded(model, processor, TINY_VIEW)
-    config = RolloutConfig(
-        rollout=way, rollout_adapter=True, rollout_tokens=1024, rollout_urls=(server.url,)
-    )
-    sampler = make_sampler(config, checkpoint, loaded, tmp_path)
-    for _ in moves(model, 3):
-        sampler.update(model)
-        check(sampler, model, processor)
-    assert len(list((tmp_path / "weights").iterdir())) == 1
-
-
 class Dying(opcd.OPCDTrainer):
     """Loses its engine at the third step."""
 
@@ -206,6 +190,24 @@ def test_an_engine_that_fails_stops_the_run_and_leaves_a_whole_checkpoint(
         monkeypatch.setattr(runner.model, "forward", lambda **_: (_ for _ in ()).throw(raised))
 
     dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, "vLLM failed: .*memory")
+
+
+# A second engine in this process: when it goes, vLLM's groups go with it, and the first engine is
+# of no use any more.
+@pytest.mark.parametrize("way", ["vllm", "server"])
+def test_lora_is_sent_as_an_adapter(way, checkpoint, server, tmp_path):
+    model, processor = with_lora(checkpoint)
+    # The trainer may bound the size of pictures: here every one is made smaller.
+    processor.image_processor.size["longest_edge"] = 64 * 64
+    loaded = Loaded(model, processor, TINY_VIEW)
+    config = RolloutConfig(
+        rollout=way, rollout_adapter=True, rollout_tokens=1024, rollout_urls=(server.url,)
+    )
+    sampler = make_sampler(config, checkpoint, loaded, tmp_path)
+    for _ in moves(model, 3):
+        sampler.update(model)
+        check(sampler, model, processor)
+    assert len(list((tmp_path / "weights").iterdir())) == 1
 
 
 @pytest.mark.parametrize("sampler", ["server"], indirect=True)

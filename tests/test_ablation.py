@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.folder import write_json
 from evaluation.metrics import wilson
 from training import ablation
-from training.ablation_report import Played, each_seed, over_seeds
+from training.ablation_report import Played, each_seed, over_seeds, read_curves
 
 KIND = "frozenlake:3"
 
@@ -27,6 +28,13 @@ def test_equal_seeds_keep_the_boards_interval_and_unequal_ones_widen_it() -> Non
 
 def test_the_table_by_seed_holds_what_each_one_reached() -> None:
     assert "| OPCD | 80.0 · 90.0 |" in each_seed(played(80, 90), {"OPCD": "opcd-image"}, [KIND])
+
+
+def test_a_run_that_goes_on_yet_has_no_curve(tmp_path: Path) -> None:
+    write_json(tmp_path / "maze-3/0/opcd/run.json", {"history": [{"step": 25, "success": 0.5}]})
+    write_json(tmp_path / "maze-3/1/opcd/run.json", {"done": False})
+    [curve] = read_curves(tmp_path)
+    assert (curve.kind, curve.seed, curve.points) == ("maze:3", 0, [(25, 0.5)])
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from evaluation.folder import read_json, write_json, write_text
 from evaluation.metrics import Rate, wilson
-from evaluation.plots import SERIES
+from evaluation.plots import SERIES, history_points
 from evaluation.tables import Row, Table, markdown
 
 T975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
@@ -53,13 +53,14 @@ def read_played(out: Path) -> list[Played]:
 
 
 def read_curves(out: Path) -> list[Curve]:
-    """The validation curve of every finished training run."""
+    """The success on validation boards along every finished run that measured it."""
     found = []
     for file in sorted(out.glob("*/*/*/run.json")):
         kind, seed, arm = file.relative_to(out).parts[:3]
-        history = read_json(file).get("history", [])
-        points = [(each["step"], each["success"]) for each in history if "success" in each]
-        found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))
+        measured = history_points(read_json(file).get("history", []), "success")
+        if measured:  # a run that goes on yet would leave its arm without a mean
+            points = [(int(each.step), each.value) for each in measured]
+            found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))
     return found
 
 

@@ -13,7 +13,7 @@ from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.pixels import unpack
 from agents.prompts import STYLES, text_prompt, visual_prompt
 from agents.rollouts import observe
-from training.losses import chosen_log_probs
+from training.losses import log_probs, of_tokens
 from vsp_envs import Layout, LayoutSpec, draw_distinct
 
 
@@ -114,11 +114,11 @@ def test_student_and_teacher_score_the_same_tokens_whatever_the_padding(
     ):
         together = complete(encode_prompts(tiny.processor, prompts), answers, pad_id=0)
         assert together.mask.sum(1).tolist() == [5, 1, 9, 3]
-        scores = chosen_log_probs(logits_of(tiny.model, together), together.ids)
+        scores = of_tokens(log_probs(logits_of(tiny.model, together)), together.ids)
         for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
             alone = complete(encode_prompts(tiny.processor, [prompt]), [answer], pad_id=0)
             assert alone.ids.tolist() == [answer]
-            expected = chosen_log_probs(logits_of(tiny.model, alone), alone.ids)[0]
+            expected = of_tokens(log_probs(logits_of(tiny.model, alone)), alone.ids)[0]
             torch.testing.assert_close(scores[row, : len(answer)], expected, atol=2e-5, rtol=0)
 
 

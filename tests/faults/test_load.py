@@ -77,7 +77,10 @@ for _ in sys.stdin if how == "closed" else iter(int, 1):
         env.step(numpy.zeros(64, int))
     except (EOFError, OSError):
         break
-env.close(terminate=how == "worker killed")
+try:
+    env.close(terminate=how == "worker killed")
+except (EOFError, OSError):
+    pass  # it waits for the step that failed and may meet the dead worker's pipe once more
 """
 
 
@@ -113,7 +116,8 @@ def gone(pids: list[int], seconds: float = 60) -> float:
 @pytest.mark.parametrize("end", ["killed", "worker killed", "closed"])
 def test_no_worker_outlives_the_environments(end: str, long: bool, record_property: Any) -> None:
     """64 environments in async workers. The parent is killed while it steps; or one worker is: the
-    step then raises and `close(terminate=True)` ends the rest; or all is closed in peace."""
+    step then raises, and `close(terminate=True)` or the parent's end takes the rest along; or all
+    is closed in peace."""
     times = []
     for number in range(5 if long else 1):
         parent, pids = workers(end)

@@ -138,7 +138,7 @@ def test_killed_training_ends_in_the_same_weights_and_log(
 def test_a_killed_evaluation_holds_every_case_once(
     tiny_folder: Path, tmp_path: Path, long: bool, record_property: Any
 ) -> None:
-    """An evaluation killed likewise: every case is there once, replies and results are those of
+    """An evaluation killed at random: every case is there once, replies and results are those of
     an undisturbed run."""
     these = Runs(runs.evaluate, tiny_folder, tmp_path)
     killed(these, 20 if long else 3, same_evaluation, record_property)
@@ -147,7 +147,7 @@ def test_a_killed_evaluation_holds_every_case_once(
 def test_a_killed_recording_holds_every_board_once(
     tiny_folder: Path, tmp_path: Path, long: bool, record_property: Any
 ) -> None:
-    """The play window killed likewise while boards are played: every board is there once."""
+    """The play window killed at random while boards are played: every board is there once."""
     these = Runs(runs.play, tiny_folder, tmp_path)
     killed(these, 20 if long else 3, same_recording, record_property)
 
@@ -156,7 +156,7 @@ def test_a_killed_recording_holds_every_board_once(
 def test_a_killed_demo_ends_in_the_same_models_and_table(
     tiny_folder: Path, tmp_path: Path, record_property: Any
 ) -> None:
-    """The demo, with stages of two steps, killed likewise: models, replies and table are those of
+    """The demo, with stages of two steps, killed at random: models, replies and table are those of
     an undisturbed one."""
     these = Runs(runs.demo, tiny_folder, tmp_path)
     killed(these, 20, same_demo, record_property)

@@ -16,10 +16,10 @@ CARDS = [
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add `cards/TASK/README.md` and its pictures."""
+    """Add `cards/TASK/card.md` and its pictures; a README.md would become its section's index."""
     for card in CARDS:
         for file in [card, *card.parent.glob("*.gif"), *card.parent.glob("*.png")]:
-            place = f"cards/{card.parent.name}/{file.name}"
+            place = f"cards/{card.parent.name}/{'card.md' if file == card else file.name}"
             files.append(File.generated(config, place, abs_src_path=str(file)))
     return files
 
@@ -27,4 +27,5 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links that lead into the tree lead to where the site has the same."""
     up = "../" * page.file.src_uri.count("/")
-    return re.sub(r"\]\((?:\.\./)+(?:vsp_envs/tasks|examples/keydoor)/", f"]({up}cards/", markdown)
+    link = re.compile(r"\]\((?:\.\./)+(?:vsp_envs/tasks|examples/keydoor)/(\w+)/")
+    return link.sub(rf"]({up}cards/\1/", markdown).replace("/README.md", "/card.md")

@@ -1,0 +1,34 @@
+"""The pages in docs/ lead somewhere: their links to files that are there, their options to fields."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = ["agents", "evaluation", "training", "vsp_envs", "examples", "benchmarks"]
+SOURCE = "".join(
+    file.read_text() for folder in CODE for file in sorted((ROOT / folder).rglob("*.py"))
+)
+OPTIONS = {
+    *(name.replace("_", "-") for name in re.findall(r"^    (\w+): .+", SOURCE, re.MULTILINE)),
+    *re.findall(r'add_argument\("--([\w-]+)"', SOURCE),
+    "help",
+}
+COMMAND = r"python -m (?:agents|evaluation|training|vsp_envs|examples|benchmarks)\.[^`\n]*"
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+# On the site the same links are checked by mkdocs; these are what a reader of the files follows.
+@every_page
+def test_links_lead_to_files_in_the_tree(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@every_page
+def test_commands_have_the_options_that_they_are_shown_with(page: Path) -> None:
+    commands = re.findall(COMMAND, page.read_text().replace("\\\n", " "))
+    shown = {option for command in commands for option in re.findall(r"--([a-z][\w-]*)", command)}
+    assert not shown - OPTIONS

@@ -1,4 +1,4 @@
-"""The pages in docs/ lead somewhere: their links to files that are there, their options to fields."""
+"""The pages of docs/ lead somewhere: links to files that are there, options to fields."""
 
 import re
 from pathlib import Path

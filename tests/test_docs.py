@@ -1,9 +1,14 @@
-"""The pages of docs/ lead somewhere: links to files that are there, options to fields."""
+"""The pages of docs/ are true: links lead to files, options to fields, prompts are those asked."""
 
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from agents.agent import View
+from agents.prompts import planning_target, text_prompt, visual_prompt
+from vsp_envs import load_layout
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -32,3 +37,13 @@ def test_commands_have_the_options_that_they_are_shown_with(page: Path) -> None:
     commands = re.findall(COMMAND, page.read_text().replace("\\\n", " "))
     shown = {option for command in commands for option in re.findall(r"--([a-z][\w-]*)", command)}
     assert not shown - OPTIONS
+
+
+def test_the_prompts_of_the_page_on_the_method_are_those_that_models_are_given() -> None:
+    words = " ".join((ROOT / "docs/method.md").read_text().split())
+    lake = load_layout("frozenlake", {"map": ["SFF", "FHF", "FFG"]})
+    seen = visual_prompt("frozenlake", np.zeros((1, 1, 3), np.uint8), "plan", View()).text
+    told = text_prompt(lake, "plan", "full").text
+    state = "\n".join(line for line in told.splitlines() if line not in seen.splitlines())
+    for text in (seen, state, planning_target(lake)):
+        assert " ".join(text.split()) in words

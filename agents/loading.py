@@ -49,9 +49,7 @@ def load_checkpoint(
     a file is broken.
     """
     pick_name("dtype", dtype, DTYPES)
-    path = str(path)
-    if not Path(path).is_dir() and not is_hub_name(path):
-        raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
+    path = find_checkpoint(path)
     if not adapter and Path(path, ADAPTER).is_file():
         path, adapter = adapted_model(path), path
     try:
@@ -105,6 +103,13 @@ def adapted_model(adapter: str) -> str:
             "present place, and the adapter beside it with --adapter"
         )
     return str(name)
+
+
+def find_checkpoint(path: str | Path, setting: str = "--model") -> str:
+    """The path, if a checkpoint can be there. Raises CheckpointError that names the setting."""
+    if not Path(path).is_dir() and not is_hub_name(str(path)):
+        raise CheckpointError(f"no checkpoint at '{path}'; train one first, or check {setting}")
+    return str(path)
 
 
 def is_hub_name(name: str) -> bool:

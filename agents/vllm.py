@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from agents.encoding import chat_text
 from agents.loading import (
     DTYPES,
     CheckpointError,
-    is_hub_name,
+    find_checkpoint,
     load_processor,
     view_of,
     vision_token_ids,
@@ -52,8 +51,7 @@ class VLLMAgent:
         `engine_options` go to `vllm.LLM`.
         """
         pick_name("dtype", dtype, DTYPES)
-        if not Path(path).is_dir() and not is_hub_name(path):
-            raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
+        find_checkpoint(path)
         # In one process: what the engine logs and raises is seen here, and weights can be renewed.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:

@@ -31,8 +31,11 @@ def test_the_table_by_seed_holds_what_each_one_reached() -> None:
 
 
 def test_a_run_that_goes_on_yet_has_no_curve(tmp_path: Path) -> None:
-    write_json(tmp_path / "maze-3/0/opcd/run.json", {"history": [{"step": 25, "success": 0.5}]})
-    write_json(tmp_path / "maze-3/1/opcd/run.json", {"done": False})
+    write_json(
+        tmp_path / "maze-3/0/opcd/run.json",
+        {"settings": {}, "done": True, "history": [{"step": 25, "success": 0.5}]},
+    )
+    write_json(tmp_path / "maze-3/1/opcd/run.json", {"settings": {}, "done": False})
     [curve] = read_curves(tmp_path)
     assert (curve.kind, curve.seed, curve.points) == ("maze:3", 0, [(25, 0.5)])
 

@@ -177,5 +177,5 @@ def test_picture_bounds_are_kept_with_the_processor(
         inputs = encode_prompts(student.processor, [board.prompt("image", "plan", view)])
         pixels = int(inputs["image_grid_thw"].prod()) * 16 * 16
         assert 65_536 <= pixels <= 262_144
-    with pytest.raises(ValueError, match="min_pixels 900 is above max_pixels 100"):
+    with pytest.raises(ValueError, match="--min-pixels 900 is above --max-pixels 100"):
         load_student(replace(config, min_pixels=900, max_pixels=100), str(tiny_folder))

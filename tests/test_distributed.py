@@ -192,9 +192,8 @@ def test_a_step_is_the_same_boards_however_they_are_dealt(
 @pytest.mark.parametrize(
     ("batch_size", "largest", "processes", "message"),
     [
-        (1, None, 2, "batch_size 1 .* 2 processes"),
-        (8, 0, 1, "micro_batch_size .* got 0"),
-        (7, 1, 2, "batch_size 7 .* multiple of 2"),
+        (1, None, 2, "--batch-size 1 .* 2 processes; take at least 2"),
+        (7, 1, 2, "--batch-size 7 .* multiple of 2"),
     ],
 )
 def test_a_batch_that_cannot_be_dealt_is_refused(

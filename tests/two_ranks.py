@@ -20,8 +20,8 @@ from agents.loading import load_checkpoint
 from training import opcd, sft
 from training.boards import Board, live_boards
 from training.opcd import OPCDConfig
+from training.run import run
 from training.sft import Collate, SFTConfig, SFTTrainer
-from training.trainer import run
 
 
 class ShownAsText(Board):
@@ -67,10 +67,14 @@ def go_on_from(folder: str, step: int, out: Path) -> None:
 
 def train_mixed(config: SFTConfig) -> None:
     """SFT of text and images, half of each step."""
-    loaded = load_checkpoint(config.model, dtype="float32")
-    boards = live_boards(config, loaded.view)
-    collate = TextFirst(loaded.processor, loaded.view, "image")
-    run(SFTTrainer(config, loaded, boards, data_collator=collate), loaded)
+
+    def begin() -> SFTTrainer:
+        loaded = load_checkpoint(config.model, dtype="float32")
+        boards = live_boards(config, loaded.view)
+        collate = TextFirst(loaded.processor, loaded.view, "image")
+        return SFTTrainer(config, loaded, boards, data_collator=collate)
+
+    run(config, "mixed", begin)
 
 
 def lift_the_gate() -> None:

@@ -20,8 +20,8 @@ from training import base, opcd, sft
 from training.ablation_report import write_report
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
+from training.settings import TrainingConfig
 from training.sft import SFTConfig
-from training.trainer import TrainingConfig
 from vsp_envs.cli import main
 from vsp_envs.select import Kind, select_kinds
 

@@ -14,6 +14,7 @@ from evaluation.folder import read_json, write_json, write_text
 from evaluation.metrics import Rate, wilson
 from evaluation.plots import SERIES, history_points
 from evaluation.tables import Row, Table, markdown
+from training.run import history_of
 
 T975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Student's t, 97.5 % point, by the number of seeds."""
@@ -57,7 +58,7 @@ def read_curves(out: Path) -> list[Curve]:
     found = []
     for file in sorted(out.glob("*/*/*/run.json")):
         kind, seed, arm = file.relative_to(out).parts[:3]
-        measured = history_points(read_json(file).get("history", []), "success")
+        measured = history_points(history_of(file.parent), "success")
         if measured:  # a run that goes on yet would leave its arm without a mean
             points = [(int(each.step), each.value) for each in measured]
             found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))

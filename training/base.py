@@ -7,7 +7,7 @@ a model to ignore images, and perception SFT then fails.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.sft import SFTConfig
@@ -23,9 +23,11 @@ class BaseConfig(SFTConfig):
     size: str = "M"
     """`S` (0.5 M parameters) or `M` (1.6 M) for pictures that grow with the board; `nano-1m`,
     `nano-4m` or `nano-10m` for pictures of 256 px."""
-    input: str = "text"
+    preset: str = ""
+    """Settings to start from: `tiny`. Others given override it."""
+    input: str = field(default="text", init=False)
     """Always the symbolic state."""
-    target: str = "plan"
+    target: str = field(default="plan", init=False)
     """Always the plan."""
     steps: int = 1000
     """Optimizer steps."""
@@ -37,8 +39,8 @@ class BaseConfig(SFTConfig):
 
 def train(config: BaseConfig) -> Path:
     """Build the model, or start from `config.model`, and train it; returns its folder."""
-    size = pick_name("size", config.size, SIZES)
-    return train_sft(config, None if config.model else build_tiny(size, config.seed))
+    pick_name("size", config.size, SIZES)
+    return train_sft(config, None if config.model else lambda: build_tiny(config.size, config.seed))
 
 
 if __name__ == "__main__":

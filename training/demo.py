@@ -18,13 +18,14 @@ from agents.forced import ForcedRoute
 from agents.hf import HFAgent, Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
-from evaluation.folder import read_json, read_run, write_text
+from evaluation.folder import read_run, write_text
 from evaluation.plots import Chart, history_points
 from evaluation.report import Row, Table, markdown, print_table, write_report
 from training import base, opcd, sft
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
 from training.presets import PRESETS
+from training.run import history_of
 from training.sft import SFTConfig
 from vsp_envs.cli import main
 from vsp_envs.select import Kind
@@ -120,7 +121,7 @@ def train(config: DemoConfig) -> None:
 
 def histories(out: Path) -> dict[str, list[dict[str, Any]]]:
     """What each stage logged."""
-    return {stage: read_json(out / stage / "run.json")["history"] for stage in Recipe._fields}
+    return {stage: history_of(out / stage) for stage in Recipe._fields}
 
 
 class Line(NamedTuple):

@@ -30,6 +30,7 @@ from training.deadline import TimeIsUp
 from training.merge import MergeConfig, merge
 from training.nano_recipes import LINES, RECIPES, Line
 from training.nano_report import write_page
+from training.run import history_of
 from training.tiny import SIZES
 from vsp_envs.cli import main
 from vsp_envs.count import count
@@ -157,7 +158,7 @@ class Plan:
         merge(MergeConfig(str(place), part))
         shutil.copytree(part, self.kept / "models" / name, dirs_exist_ok=True)
         part.rename(self.model(name))
-        return {"history": read_json(place / "run.json")["history"]}
+        return {"history": history_of(place)}
 
     def play(self, step: Step) -> dict[str, Any]:
         """One line on one set."""

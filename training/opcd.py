@@ -40,11 +40,12 @@ from training.reward import (
     share,
     share_without_advantage,
 )
+from training.run import run
 from training.sampler import Drawn, Sampler, make_sampler
 from training.sharding import place
 from training.student import load_student
 from training.teachers import Teacher, make_teacher
-from training.trainer import CompletionTrainer, Measure, run
+from training.trainer import CompletionTrainer, Measure
 from vsp_envs import score_reply
 from vsp_envs.reward import Score
 
@@ -63,8 +64,9 @@ class OPCDTrainer(CompletionTrainer):
         self.objective = objective_of(config, vision_token_ids(student.model.config))
         first = self.is_world_process_zero()
         self.unreadable = Watch(
-            "no answer could be read", first, config.stop_after_unreadable, "stop_after_unreadable"
-        )
+            "no answer could be read", first, config.stop_after_unreadable,
+            "--stop-after-unreadable",
+        )  # fmt: skip
         self.unrewarded = Watch("no answer earned more than another to its board", first)
         self._kept: tuple[list[Any], torch.Tensor] | None = None
         if teacher is not None:
@@ -258,22 +260,24 @@ class Follow(TrainerCallback):
 def train(config: OPCDConfig) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
     check(config)
+    return run(config, OPCDTrainer.__name__, lambda: begin(config))
+
+
+def begin(config: OPCDConfig) -> OPCDTrainer:
+    """Student, teacher and boards, ready to train."""
     student = load_student(config, config.model)
     teacher = None
     if config.distill_weight:
         teacher = make_teacher(
-            config.teacher_kind,
-            config.teacher,
-            config.ema_decay,
-            student.model,
+            config.teacher_kind, config.teacher, config.ema_decay, student.model,
             config.teacher_dtype,
-        )
+        )  # fmt: skip
     boards = live_boards(config, student.view, ("plan",))
     trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.add_callback(
         Measure(trainer, config.eval_every, lambda: measure(student, config, "image", "plan"))
     )
-    return run(trainer, student)
+    return trainer
 
 
 if __name__ == "__main__":

@@ -24,22 +24,9 @@ from training.boards import LiveBoards
 from training.checkpoints import TrainingStopped, last_checkpoint, seal, writing
 from training.deadline import Deadline
 from training.parameters import parameter_groups
-from training.run import run
-from training.settings import (
-    TrainingConfig,
-    micro_batches,
-    processes,
-    training_arguments,
-)
+from training.settings import TrainingConfig, micro_batches, processes, training_arguments
 from training.sharding import keep_float32, whole
-from vsp_envs.task import pick_name
 
-__all__ = [
-    "CompletionTrainer", "Measure", "TrainingConfig", "last_checkpoint",
-    "parameter_groups", "run", "training_arguments",
-]  # fmt: skip
-
-ON_NAN = ("stop", "skip")
 PATIENCE = 20
 """Steps in a row without a finite gradient after which `skip` gives up."""
 
@@ -53,7 +40,6 @@ class CompletionTrainer(Trainer):
 
     def __init__(self, config: TrainingConfig, loaded: Loaded, boards: LiveBoards, **options: Any):
         """`options` go to transformers' Trainer."""
-        pick_name("on_nan", config.on_nan, ON_NAN)
         self.config, self.processor, self.view = config, loaded.processor, loaded.view
         self.metrics: dict[str, list[float]] = defaultdict(list)
         self.skipped = 0

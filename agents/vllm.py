@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from PIL import Image
 from agents.agent import Prompt, Reply, Request, View
 from agents.encoding import chat_text
 from agents.loading import (
+    ADAPTER,
     DTYPES,
     CheckpointError,
     find_checkpoint,
@@ -22,6 +24,15 @@ from agents.loading import (
 )
 from agents.sampling import Sampling
 from vsp_envs.task import pick_name
+
+
+def check_whole(path: str) -> None:
+    """Raise CheckpointError unless there can be a checkpoint that vLLM loads: no bare adapter."""
+    if Path(find_checkpoint(path), ADAPTER).is_file():
+        raise CheckpointError(
+            f"{path} holds a LoRA adapter, and vLLM loads whole checkpoints; write one by "
+            f"`python -m training.merge --run {path} --out {path}-merged`, and name that as --model"
+        )
 
 
 class VLLMAgent:
@@ -51,7 +62,7 @@ class VLLMAgent:
         `engine_options` go to `vllm.LLM`.
         """
         pick_name("dtype", dtype, DTYPES)
-        find_checkpoint(path)
+        check_whole(path)
         # In one process: what the engine logs and raises is seen here, and weights can be renewed.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:

@@ -7,13 +7,20 @@ a model to ignore images, and perception SFT then fails.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+from tyro.conf import Fixed, Suppress
 
 from training.sft import SFTConfig
 from training.sft import train as train_sft
 from training.tiny import SIZES, build_tiny
 from vsp_envs.task import pick_name
+
+Value = TypeVar("Value")
+Hidden = Annotated[Value, Fixed, Suppress]
+"""No option of the command line."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,9 @@ class BaseConfig(SFTConfig):
     `nano-4m` or `nano-10m` for pictures of 256 px."""
     preset: str = ""
     """Settings to start from: `tiny`. Others given override it."""
-    input: str = field(default="text", init=False)
+    input: Hidden[str] = "text"
     """Always the symbolic state."""
-    target: str = field(default="plan", init=False)
+    target: Hidden[str] = "plan"
     """Always the plan."""
     steps: int = 1000
     """Optimizer steps."""

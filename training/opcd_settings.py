@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.loading import DTYPES
+from agents.vllm import check_whole
 from training import checks
 from training.checks import FROM_0, FROM_1, SHARE
 from training.losses import divergence_named
@@ -152,9 +153,11 @@ def check_teacher(config: OPCDConfig) -> None:
 
 def check_rollout(config: OPCDConfig) -> None:
     """Raise ValueError for a way to draw answers that cannot be."""
-    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf" or not config.rollout_adapter:
+    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf":
         return
-    if not config.lora_rank or config.lora_vision:
+    if config.rollout == "vllm":
+        check_whole(config.model)
+    if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
         raise ValueError(
             "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
             "no --lora-vision, or send whole weights (--no-rollout-adapter)"

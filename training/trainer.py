@@ -164,6 +164,11 @@ class CompletionTrainer(Trainer):
                 weights.pop(tied, None)  # gathered, it is a copy that no longer shows as one
             self._save(output_dir, state_dict=weights)
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.config.lora_rank:  # peft leaves out what says how boards are shown
+            self.model.config.save_pretrained(output_dir or self.args.output_dir)
+
     def note(self, **values: float) -> None:
         """Remember values until the next log, which writes their means."""
         for name, value in values.items():

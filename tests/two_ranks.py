@@ -90,9 +90,18 @@ def lift_the_gate() -> None:
     PartialState.__init__ = begin
 
 
+def let_gloo_talk() -> None:
+    """Keep DeepSpeed from compiling an exchange of its own, which serves CPUs of one machine."""
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 if __name__ == "__main__":
     if not {"ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"}.isdisjoint(os.environ):
         lift_the_gate()
+    if "ACCELERATE_USE_DEEPSPEED" in os.environ:
+        let_gloo_talk()
     for job in json.loads(sys.argv[1]):
         do(**job)
         unset_hf_deepspeed_config()  # else the next job's models are loaded in pieces

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
 
 from agents.agent import Prompt
 from agents.encoding import Batch, Completed, complete, encode_prompts
@@ -40,11 +39,12 @@ from training.reward import (
     share,
     share_without_advantage,
 )
+from training.rollouts import make_sampler
 from training.run import run
-from training.sampler import Drawn, Sampler, make_sampler
+from training.sampler import Drawn, Sampler
 from training.sharding import place
 from training.student import load_student
-from training.teachers import Teacher, make_teacher
+from training.teachers import Follow, Teacher, make_teacher
 from training.trainer import CompletionTrainer, Measure
 from vsp_envs import score_reply
 from vsp_envs.reward import Score
@@ -243,18 +243,6 @@ class OPCDTrainer(CompletionTrainer):
         self.unreadable.see(step, not read)
         if not self.opcd.distill_weight:
             self.unrewarded.see(step, not unequal)
-
-
-class Follow(TrainerCallback):
-    """Lets a teacher follow the student after each step."""
-
-    def __init__(self, teacher: Teacher):
-        """The teacher."""
-        self.teacher = teacher
-
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """One step was made."""
-        self.teacher.follow(model)
 
 
 def train(config: OPCDConfig) -> Path:

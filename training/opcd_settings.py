@@ -11,7 +11,7 @@ from training import checks
 from training.checks import FROM_0, FROM_1, SHARE
 from training.losses import divergence_named
 from training.objective import Objective
-from training.sampler import ROLLOUTS, RolloutConfig
+from training.rollouts import ROLLOUTS, RolloutConfig
 from training.settings import TrainingConfig
 from training.sharding import PLACEMENTS
 from training.teachers import TEACHERS
@@ -81,6 +81,10 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     weight_decay: float = 0.0
     """AdamW's weight decay."""
 
+    def resumes_every(self) -> int:
+        """A run can be resumed after a step that this divides: answers are in no checkpoint."""
+        return self.updates_per_rollout
+
 
 def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
     """The loss that the settings describe. Raises ValueError if they make no sense."""
@@ -109,7 +113,7 @@ def check(config: OPCDConfig) -> None:
         checkpoints["--teacher"] = config.teacher
     checks.check(config, checkpoints, RANGES)
     objective_of(config, ())
-    if config.save_every % config.updates_per_rollout:
+    if config.save_every % config.resumes_every():
         raise ValueError(
             f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
             f"{config.updates_per_rollout}: answers are not kept in checkpoints"

@@ -114,6 +114,10 @@ class TrainingConfig:
         """The kinds with their weights."""
         return select_mixture(self.tasks)
 
+    def resumes_every(self) -> int:
+        """A run can be resumed after a step that this divides."""
+        return 1
+
     def parts(self) -> int:
         """Micro-batches that a step falls into by itself: boards of one kind, without padding."""
         return 1 if self.mix_kinds else sum(self.mixture().values())

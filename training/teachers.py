@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from transformers import TrainerCallback
 
 from agents.encoding import Completed
 from agents.loading import CheckpointError, load_checkpoint
@@ -106,6 +107,18 @@ class Average(Teacher):
     def _averages(self) -> dict[str, Tensor]:
         weights = dict(self.model.named_parameters())
         return {name: weights[name].detach() for name in self.learned}
+
+
+class Follow(TrainerCallback):
+    """Lets a teacher follow the student after each step."""
+
+    def __init__(self, teacher: Teacher):
+        """The teacher."""
+        self.teacher = teacher
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """One step was made."""
+        self.teacher.follow(model)
 
 
 def make_teacher(

@@ -52,8 +52,7 @@ class CompletionTrainer(Trainer):
         )
         keep_float32(self.accelerator)
         if config.minutes:
-            every = getattr(config, "updates_per_rollout", 1)  # answers are not in checkpoints
-            self.add_callback(Deadline(config.minutes, every))
+            self.add_callback(Deadline(config.minutes, config.resumes_every()))
 
     def get_train_dataloader(self) -> Any:
         """The stream in its order: it is random already, and so a resumed run goes on in it."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 Cell = tuple[int, int]
-Enter = Callable[[int, int, Cell], bool]
-"""Whether one may enter the cell (row, col) from a neighbour."""
+Enter = Callable[..., bool]
+"""Row, column, the cell one comes from → whether one may go there."""
 
 
 def lake(level: int, rng: random.Random, frozen: float = 0.8) -> int:

@@ -70,15 +70,19 @@ class OPCDTrainer(CompletionTrainer):
         self.unrewarded = Watch("no answer earned more than another to its board", first)
         self._kept: tuple[list[Any], torch.Tensor] | None = None
         if teacher is not None:
-            if config.teacher_kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-                raise ValueError(
-                    "the teacher ema needs whole weights in every process, which FSDP and "
-                    "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
-                )
-            kept_whole = config.teacher_kind != "frozen"
-            placement = "replicated" if kept_whole else config.teacher_placement
-            place(teacher.model, placement, self.args.device)
-            self.add_callback(Follow(teacher))
+            self._seat(teacher)
+
+    def _seat(self, teacher: Teacher) -> None:
+        """Give the teacher its place beside the student; it follows from there."""
+        kind = self.opcd.teacher_kind
+        if kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ValueError(
+                "the teacher ema needs whole weights in every process, which FSDP and "
+                "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
+            )
+        placement = self.opcd.teacher_placement if kind == "frozen" else "replicated"
+        place(teacher.model, placement, self.args.device)
+        self.add_callback(Follow(teacher))
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

@@ -101,13 +101,12 @@ def is_done(config: TrainingConfig, stage: str) -> bool:
     kept = read_kept(config.out)
     if kept is None:
         return False
-    defaults = {field.name: field.default for field in fields(config)}
-    known = {name: value for name, value in defaults.items() if value is not MISSING}
-    asked, held = asdict(config), {**known, **kept.settings}
-    held_here = {name: held.get(name) for name in asked}
+    known = {each.name: each.default for each in fields(config) if each.default is not MISSING}
+    asked = asdict(config)
+    held = {name: {**known, **kept.settings}.get(name) for name in asked}
     check_same(
         config.out,
-        {"stage": kept.settings.get("stage"), **as_flags(held_here)},
+        {"stage": kept.settings.get("stage"), **as_flags(held)},
         {"stage": stage, **as_flags(asked)},
     )
     return kept.done
@@ -127,7 +126,7 @@ def read_kept(folder: Path) -> Kept | None:
     }
     for name, is_sound in sound.items():
         if not is_sound:
-            raise ValueError(f"{file} says of {name} what no run does; remove it to start anew")
+            raise ValueError(f"{file} holds no {name} of a run; remove it to start anew")
     return kept
 
 

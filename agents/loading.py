@@ -129,7 +129,7 @@ def adapted_model(adapter: str) -> str:
 
 def find_checkpoint(path: str | Path, setting: str = "--model") -> str:
     """The path, if a checkpoint can be there. Raises CheckpointError that names the setting."""
-    if not Path(path).is_dir() and not is_hub_name(str(path)):
+    if not str(path) or (not Path(path).is_dir() and not is_hub_name(str(path))):
         raise CheckpointError(f"no checkpoint at '{path}'; train one first, or check {setting}")
     return str(path)
 

@@ -151,6 +151,8 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "--learning-rate must be at least 0, got nan": {"learning_rate": float("nan")},
     "check --teacher": {"teacher": "./nowhere"},
     "check --model": {"model": "./nowhere"},
+    "no checkpoint at ''; train one first, or check --teacher": {"teacher": ""},
+    "unknown dtype 'auto'": {"dtype": "auto"},
     "unknown rollout 'sglang'": {"rollout": "sglang"},
     "--rollout-adapter sends": {"rollout": "vllm", "rollout_adapter": True},
     "unknown kind of teacher 'frosen'; kinds of teacher are": {"teacher_kind": "frosen"},

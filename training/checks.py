@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.loading import DTYPES, find_checkpoint
+from agents.loading import find_checkpoint
 from training.boards import excluded
 from training.measure import validation_layouts
+from training.memory import BYTES
 from training.parameters import PARTS
 from training.reporting import trackers
 from training.settings import ON_NAN, PRECISIONS, SCHEDULES, TrainingConfig, micro_batches
@@ -45,7 +46,7 @@ def check(config: TrainingConfig, checkpoints: Mapping[str, str], ranges: Ranges
     check_ranges(config, ranges)
     pick_name("schedule", config.schedule, SCHEDULES)
     pick_name("precision", config.precision, PRECISIONS)
-    pick_name("dtype", config.dtype, DTYPES)
+    pick_name("dtype", config.dtype, BYTES)
     pick_name("policy on NaN", config.on_nan, ON_NAN)
     for part in config.freeze:
         pick_name("part of the model", part, PARTS)

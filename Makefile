@@ -12,7 +12,7 @@ INSTALLED = .venv/installed
 EXAMPLES = .venv/installed-examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-examples demo test coverage test-examples test-wheel test-faults test-vllm lint docs clean
+.PHONY: help install install-examples demo test coverage test-examples test-wheel test-faults test-vllm test-deepspeed lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -68,6 +68,20 @@ test-vllm: ## run the tests that need a real vLLM, in .venv-vllm; they are for L
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet --requirement $<
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	@touch $@
+
+# In a folder beside .venv, not in it: `make test` stays as short as it is.
+test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 and ZeRO-3, on CPUs
+	@$(MAKE) --no-print-directory build/deepspeed/installed || \
+		{ rm -rf build/deepspeed; echo "test-deepspeed: DeepSpeed cannot be installed here; skipped"; exit 0; }; \
+	test ! -e build/deepspeed/installed || { \
+	export PYTHONPATH=build/deepspeed OMP_NUM_THREADS=1 DS_ACCELERATOR=cpu; \
+	$(BIN)/python -c "import deepspeed" && \
+	$(BIN)/python -m pytest -p no:cacheprovider -k zero tests/test_distributed.py; }
+
+build/deepspeed/installed: tests/deepspeed.txt
+	rm -rf build/deepspeed
+	$(BIN)/python -m pip install --quiet --no-deps --target build/deepspeed --requirement $<
 	@touch $@
 
 lint: $(INSTALLED) ## check style, formatting, types and import layers

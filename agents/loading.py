@@ -16,7 +16,7 @@ from agents.patch_embedding import embed_by_product
 from agents.processor import ImageTextProcessor
 from vsp_envs.task import pick_name
 
-ADAPTER = "adapter_config.json"
+ADAPTER, CONFIG = "adapter_config.json", "config.json"
 DTYPES = ("auto", "float32", "bfloat16")
 
 # A bar for every file of weights that is read or written would bury the bar of the run itself.
@@ -41,7 +41,8 @@ def load_checkpoint(
     """Load a checkpoint of an image-text family, safetensors only and without remote code.
 
     A folder is read as it is; any other name is looked up on the model hub. A folder with a LoRA
-    adapter in it stands for the model that the adapter was trained on, with the adapter.
+    adapter in it stands for the model that the adapter was trained on, with the adapter; that model
+    may be such a folder too.
 
     `dtype` is `auto` (as stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU
     where there is one, or `map` to spread the layers over all of them. `adapter` is the folder of
@@ -49,29 +50,29 @@ def load_checkpoint(
     a file is broken.
     """
     pick_name("dtype", dtype, DTYPES)
-    path = str(path)
-    if not Path(path).is_dir() and not is_hub_name(path):
-        raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
-    if not adapter and Path(path, ADAPTER).is_file():
-        path, adapter = adapted_model(path), path
+    path = find_checkpoint(path)
+    beneath, *adapters = [*layers(path), *([adapter] if adapter else [])]
     try:
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
-            path,
+            beneath,
             dtype=dtype,
             device_map="auto" if device == "map" else None,
             use_safetensors=True,
             trust_remote_code=False,
         )
-        if adapter:
-            model = merge_adapter(model, adapter)
-        processor, view = load_processor(path, config), view_of(config)
+        for each in adapters:
+            model = merge_adapter(model, each)
+        model.name_or_path = path  # an adapter that is trained on it says so
+        place = _last_with(CONFIG, path, beneath)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+        processor = load_processor(_last_with("processor_config.json", path, beneath), config)
+        view = view_of(config)
     except CheckpointError:
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"cannot load a checkpoint from {path}{f' with {adapter}' if adapter else ''}: "
+            f"cannot load a checkpoint from {' with '.join([beneath, *adapters])}: "
             f"{type(error).__name__}: {line}"
         ) from error
     if device == "auto":
@@ -93,6 +94,25 @@ def merge_adapter(model: Any, adapter: str) -> Any:
     return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
+def layers(path: str) -> list[str]:
+    """A plain checkpoint and the adapters on it, of which the last is `path`, or `path` alone.
+
+    Raises CheckpointError.
+    """
+    found = [path]
+    while Path(found[0], ADAPTER).is_file():
+        beneath = adapted_model(found[0])
+        if beneath in found:
+            raise CheckpointError(f"{found[0]} holds an adapter of {beneath}, which is one of it")
+        found.insert(0, beneath)
+    return found
+
+
+def _last_with(name: str, path: str, beneath: str) -> str:
+    # A run with adapters keeps its view and processor beside them; an adapter of others may not.
+    return path if Path(path, name).is_file() else beneath
+
+
 def adapted_model(adapter: str) -> str:
     """The model that an adapter was trained on. Raises CheckpointError if it is nowhere."""
     try:
@@ -105,6 +125,13 @@ def adapted_model(adapter: str) -> str:
             "present place, and the adapter beside it with --adapter"
         )
     return str(name)
+
+
+def find_checkpoint(path: str | Path, setting: str = "--model") -> str:
+    """The path, if a checkpoint can be there. Raises CheckpointError that names the setting."""
+    if not str(path) or (not Path(path).is_dir() and not is_hub_name(str(path))):
+        raise CheckpointError(f"no checkpoint at '{path}'; train one first, or check {setting}")
+    return str(path)
 
 
 def is_hub_name(name: str) -> bool:

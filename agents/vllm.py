@@ -14,15 +14,25 @@ from PIL import Image
 from agents.agent import Prompt, Reply, Request, View
 from agents.encoding import chat_text
 from agents.loading import (
+    ADAPTER,
     DTYPES,
     CheckpointError,
-    is_hub_name,
+    find_checkpoint,
     load_processor,
     view_of,
     vision_token_ids,
 )
 from agents.sampling import Sampling
 from vsp_envs.task import pick_name
+
+
+def check_whole(path: str) -> None:
+    """Raise CheckpointError unless there can be a checkpoint that vLLM loads: no bare adapter."""
+    if Path(find_checkpoint(path), ADAPTER).is_file():
+        raise CheckpointError(
+            f"{path} holds a LoRA adapter, and vLLM loads whole checkpoints; write one by "
+            f"`python -m training.merge --run {path} --out {path}-merged`, and name that as --model"
+        )
 
 
 class VLLMAgent:
@@ -52,8 +62,7 @@ class VLLMAgent:
         `engine_options` go to `vllm.LLM`.
         """
         pick_name("dtype", dtype, DTYPES)
-        if not Path(path).is_dir() and not is_hub_name(path):
-            raise CheckpointError(f"no checkpoint at {path!r}; train one first, or check --model")
+        check_whole(path)
         # In one process: what the engine logs and raises is seen here, and weights can be renewed.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:

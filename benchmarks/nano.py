@@ -21,7 +21,7 @@ import torch
 from agents.hf import HFAgent, Sampling
 from agents.rollouts import Case, play
 from benchmarks.measure import Row, table
-from benchmarks.training import endless
+from benchmarks.training import endless, prepared
 from training.boards import live_boards
 from training.nano_recipes import RECIPES
 from training.sft import TARGETS, Collate, SFTConfig
@@ -42,14 +42,8 @@ def rows(samples: int) -> Iterator[Row]:
         if not isinstance(config, SFTConfig):
             continue
         boards = live_boards(replace(config, exclude=sets), view, TARGETS[config.target])
-        collate, batch = Collate(processor, view, config.input), config.batch_size
-        warm = 3 * batch  # the first boards fill caches: environments, pictures of cells
-        for first in range(0, warm, batch):
-            collate(boards.__getitems__(range(first, first + batch)))
-        before = time.process_time()
-        for first in range(warm, warm + samples, batch):
-            collate(boards.__getitems__(range(first, first + batch)))
-        speed = samples / (time.process_time() - before)
+        collate = Collate(processor, view, config.input)
+        speed = prepared(boards, collate, samples, config.batch_size, warm=3)
         title = f"prepared samples per CPU second, stage {name}"
         yield Row(title, "2 ms a sample", speed, WANTED, "sample", speed / WANTED, 1)
 

@@ -42,11 +42,35 @@ def opcd_peer(
     student: Loaded, teacher: Any, boards: LiveBoards, batch: int, new_tokens: int, out: Path
 ) -> Any:
     """TRL's DistillationTrainer, doing OPCD: reverse KL to a teacher that reads the board."""
-    from trl import DistillationConfig, DistillationTrainer
+    from trl import DistillationConfig
 
     student = as_it_comes(student)
-    tokenizer, view = student.processor.tokenizer, student.view
-    tokenizer.padding_side = "left"
+    student.processor.tokenizer.padding_side = "left"
+
+    def row(board: Board) -> dict[str, Any]:
+        told = student.processor.apply_chat_template(
+            text_prompt(board.layout, "plan", student.view.style).messages,
+            add_generation_prompt=True,
+        )
+        return {**_prompt(board, student, "plan"), "told": told}
+
+    never = [*vision_token_ids(student.model.config), *end_token_ids(student.model)]
+    # End tokens are never sampled, so that all completions have their full length, as ours have.
+    args = DistillationConfig(
+        beta=1.0, temperature=1.0, top_k=0, top_p=1.0, max_completion_length=new_tokens,
+        shuffle_dataset=False,
+        generation_kwargs={"suppress_tokens": never},
+        **_arguments(batch, out),
+    )  # fmt: skip
+    return text_teacher(student.processor.tokenizer)(
+        student.model, teacher, args, train_dataset=_stream(boards, batch, row),
+        processing_class=student.processor,
+    )  # fmt: skip
+
+
+def text_teacher(tokenizer: Any) -> Any:
+    """The class of a DistillationTrainer whose teacher reads the column `told` of its rows."""
+    from trl import DistillationTrainer
 
     class TextTeacher(DistillationTrainer):
         """The teacher is given its own prompt, and no image, before the student's tokens."""
@@ -70,24 +94,7 @@ def opcd_peer(
                 mask = torch.cat([told["told_mask"], told["completion_mask"]], 1)
             return super()._get_last_hidden_state(model, ids, mask, keep, **pictures)
 
-    def row(board: Board) -> dict[str, Any]:
-        told = student.processor.apply_chat_template(
-            text_prompt(board.layout, "plan", view.style).messages, add_generation_prompt=True
-        )
-        return {**_prompt(board, student, "plan"), "told": told}
-
-    never = [*vision_token_ids(student.model.config), *end_token_ids(student.model)]
-    # End tokens are never sampled, so that all completions have their full length, as ours have.
-    args = DistillationConfig(
-        beta=1.0, temperature=1.0, top_k=0, top_p=1.0, max_completion_length=new_tokens,
-        shuffle_dataset=False,
-        generation_kwargs={"suppress_tokens": never},
-        **_arguments(batch, out),
-    )  # fmt: skip
-    return TextTeacher(
-        student.model, teacher, args, train_dataset=_stream(boards, batch, row),
-        processing_class=student.processor,
-    )  # fmt: skip
+    return TextTeacher
 
 
 def as_it_comes(loaded: Loaded) -> Loaded:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 Cell = tuple[int, int]
+Enter = Callable[..., bool]
+"""Row, column, the cell one comes from → whether one may go there."""
 
 
 def lake(level: int, rng: random.Random, frozen: float = 0.8) -> int:
@@ -73,7 +76,7 @@ def random_pair(level: int, rng: random.Random) -> tuple[Cell, Cell]:
     return start, goal
 
 
-def search(start: Cell, goals: set[Cell], enter: object, level: int) -> int:
+def search(start: Cell, goals: set[Cell], enter: Enter, level: int) -> int:
     """Moves from start to the nearest goal; -1 if there is no way."""
     if start in goals:
         return 0
@@ -84,7 +87,7 @@ def search(start: Cell, goals: set[Cell], enter: object, level: int) -> int:
             there = (row + dr, col + dc)
             if not (0 <= there[0] < level and 0 <= there[1] < level) or there in distance:
                 continue
-            if not enter(*there, (row, col)):  # type: ignore[operator]
+            if not enter(*there, (row, col)):
                 continue
             distance[there] = distance[row, col] + 1
             if there in goals:

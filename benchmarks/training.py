@@ -201,12 +201,13 @@ def sample_rows(scale: Scale, per_cpu_second: float = 500) -> Iterator[Row]:
 
 
 def prepared(
-    boards: LiveBoards, collate: Callable[[Any], Any], samples: int, batch: int = 32
+    boards: LiveBoards, collate: Callable[[Any], Any], samples: int, batch: int = 32, warm: int = 1
 ) -> float:
-    """Samples per second of CPU time, all threads."""
-    collate(boards.__getitems__(range(batch)))  # fill caches
-    before = time.process_time()
-    for first in range(batch, batch + samples, batch):
+    """Samples per second of CPU time, all threads, after `warm` batches that fill caches."""
+    starts = range(0, warm * batch + samples, batch)
+    for number, first in enumerate(starts):
+        if number == warm:
+            before = time.process_time()
         collate(boards.__getitems__(range(first, first + batch)))
     return samples / (time.process_time() - before)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import reprlib
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from evaluation.metrics import Record, as_rate
 from vsp_envs.episode import naming, read_records, storable
 
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
+MOST_BYTES = 2**28
+"""Largest JSON file that is read; a run's own are far below."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +68,39 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
     settings = json.loads(storable(json.dumps(settings, ensure_ascii=False)))
     if (path / "config.json").is_file():
         held = read_json(path / "config.json").get("settings")
-        held = held if isinstance(held, dict) else {}
-        other = [name for name in {**held, **settings} if held.get(name) != settings.get(name)]
-        if other:
-            raise ValueError(
-                f"{path} holds a run of different {', '.join(other)}; "
-                "choose another --out, or remove that folder to start anew"
-            )
+        check_same(path, held if isinstance(held, dict) else {}, settings)
         return read_records(path / "replies.jsonl", repair=True)
     path.mkdir(parents=True, exist_ok=True)
     if (path / "replies.jsonl").is_file():
         raise ValueError(f"{path} holds replies.jsonl without a config.json; choose another --out")
-    command = shlex.join(["python", *sys.orig_argv[1:]])
-    write_json(
-        path / "config.json",
-        {"settings": settings, "versions": versions(), "command": command},
-    )
+    write_json(path / "config.json", provenance(settings))
     return []
+
+
+def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result came from: the settings, the versions of packages, this process's command."""
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    return {"settings": settings, "versions": versions(), "command": command}
+
+
+def check_same(folder: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise ValueError if the run in a folder was asked for something else; it says for what."""
+    other = [
+        f"{name} {reprlib.repr(held.get(name))}, now {reprlib.repr(asked.get(name))}"
+        for name in {**held, **asked}
+        if held.get(name) != asked.get(name)
+    ]
+    if other:
+        raise ValueError(
+            f"{folder} holds a run of other settings: {'; '.join(other)}; "
+            "choose another --out, or remove that folder to start anew"
+        )
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object. Raises ValueError that names it if it is broken."""
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"{path} has {size} bytes, too many to be of a run; remove it")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -166,7 +166,7 @@ def draw_cases(
     """`episodes` different boards of each kind. Raises ValueError, also if there are too few."""
     pick_name("input", input, INPUTS)
     if episodes < 1:
-        raise ValueError(f"episodes must be at least 1, got {episodes}")
+        raise ValueError(f"--episodes must be at least 1, got {episodes}")
     return [
         Case(layout, input, goal)
         for kind in kinds

@@ -1,6 +1,7 @@
 """The ablation: every arm trains, plays and is in the table; intervals over seeds are honest."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,10 +32,31 @@ def test_the_table_by_seed_holds_what_each_one_reached() -> None:
 
 
 def test_a_run_that_goes_on_yet_has_no_curve(tmp_path: Path) -> None:
-    write_json(tmp_path / "maze-3/0/opcd/run.json", {"history": [{"step": 25, "success": 0.5}]})
-    write_json(tmp_path / "maze-3/1/opcd/run.json", {"done": False})
+    write_json(
+        tmp_path / "maze-3/0/opcd/run.json",
+        {"settings": {}, "done": True, "history": [{"step": 25, "success": 0.5}]},
+    )
+    write_json(tmp_path / "maze-3/1/opcd/run.json", {"settings": {}, "done": False})
     [curve] = read_curves(tmp_path)
     assert (curve.kind, curve.seed, curve.points) == ("maze:3", 0, [(25, 0.5)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"arms": ("ocpd",)}, "Did you mean 'opcd'"),
+        ({"arms": ("base", "opcd")}, "the arm opcd starts from sft"),
+        ({"tasks": ("maze:4",)}, "unknown kind of board 'maze:4'"),
+        ({"seeds": (0, 0)}, "--seeds must be 1 to 10 different ones"),
+        ({"seeds": tuple(range(11))}, "--seeds must be 1 to 10"),
+    ],
+)
+def test_what_cannot_be_trained_or_reported_is_refused_at_once(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        ablation.run(ablation.AblationConfig(tmp_path, **settings))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -179,5 +179,5 @@ def test_a_setting_that_cannot_be_is_named(setting, said):
 def test_the_way_to_act_is_recorded_and_part_of_what_a_run_is(tmp_path):
     lakes = [Kind("frozenlake", 4)]
     planning.evaluate(Blind(), lakes, episodes=5, out=tmp_path, acting=Acting(act="chunk:2"))
-    with pytest.raises(ValueError, match="different acting"):
+    with pytest.raises(ValueError, match="other settings: acting"):
         planning.evaluate(Blind(), lakes, episodes=5, out=tmp_path)

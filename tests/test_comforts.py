@@ -11,7 +11,7 @@ import torch
 from agents.encoding import complete, encode_prompts
 from agents.hf import weights_id
 from agents.loading import CheckpointError, Loaded, load_checkpoint
-from training import memory, presets, sft
+from training import base, memory, opcd, presets, sft
 from training.merge import MergeConfig, merge
 from training.opcd import OPCDConfig
 from training.reporting import trackers
@@ -43,6 +43,16 @@ def test_a_preset_is_where_the_settings_start_and_what_is_given_overrides_it() -
     [config] = seen
     assert (config.lora_rank, config.steps, config.out) == (8, 3, Path("x"))
     assert config.model == "Qwen/Qwen3-VL-8B-Instruct"
+
+
+def test_base_offers_nothing_that_it_cannot_do(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (["--preset", "qwen3-vl-4b"], ["--input", "image"], ["--target", "perception"]):
+        with pytest.raises(SystemExit, match="2"):
+            presets.main(print, base.BaseConfig, "base", ["--out", "x", *args])
+    with pytest.raises(SystemExit, match="0"):
+        presets.main(print, base.BaseConfig, "base", ["--help"])
+    said = capsys.readouterr().out
+    assert "--size" in said and "qwen" not in said and "--input" not in said
 
 
 def test_an_unknown_preset_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +166,40 @@ def test_a_run_with_adapters_loads_like_any_and_merges_into_a_plain_checkpoint(
         merge(MergeConfig(str(adapted.out), merged))
 
 
+def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_own_view(
+    adapted: sft.SFTConfig, tmp_path: Path
+) -> None:
+    config = replace(
+        adapted, out=tmp_path / "second", model=str(adapted.out), learning_rate=0.0, steps=1,
+        eval_every=0, theme="gymnasium", max_pixels=200_000,
+    )  # fmt: skip
+    first, second = load_checkpoint(adapted.out), load_checkpoint(sft.train(config))
+    for name, weight in first.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], weight)
+    assert second.view == replace(first.view, theme="gymnasium")
+    assert second.processor.image_processor.size["longest_edge"] == 200_000
+    checkpoint = load_checkpoint(config.out / "checkpoints" / "checkpoint-1")
+    assert checkpoint.view == second.view
+
+
+def test_an_adapter_of_itself_is_refused(adapted: sft.SFTConfig, tmp_path: Path) -> None:
+    file = tmp_path / "adapter_config.json"
+    held = json.loads((adapted.out / file.name).read_text())
+    file.write_text(json.dumps({**held, "base_model_name_or_path": str(tmp_path)}))
+    with pytest.raises(CheckpointError, match="which is one of it"):
+        load_checkpoint(tmp_path)
+
+
+def test_vllm_is_not_sent_looking_for_weights_that_an_adapter_has_not(
+    adapted: sft.SFTConfig, tmp_path: Path
+) -> None:
+    config = OPCDConfig(
+        tmp_path, model=str(adapted.out), teacher=adapted.model, rollout="vllm", eval_every=0
+    )
+    with pytest.raises(CheckpointError, match=rf"training\.merge --run {adapted.out} .*as --model"):
+        opcd.train(config)
+
+
 def test_an_adapter_whose_model_has_gone_is_named(adapted: sft.SFTConfig, tmp_path: Path) -> None:
     file = tmp_path / "adapter_config.json"
     held = json.loads((adapted.out / file.name).read_text())
@@ -177,5 +221,5 @@ def test_picture_bounds_are_kept_with_the_processor(
         inputs = encode_prompts(student.processor, [board.prompt("image", "plan", view)])
         pixels = int(inputs["image_grid_thw"].prod()) * 16 * 16
         assert 65_536 <= pixels <= 262_144
-    with pytest.raises(ValueError, match="min_pixels 900 is above max_pixels 100"):
+    with pytest.raises(ValueError, match="--min-pixels 900 is above --max-pixels 100"):
         load_student(replace(config, min_pixels=900, max_pixels=100), str(tiny_folder))

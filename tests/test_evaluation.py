@@ -149,9 +149,9 @@ def test_a_finished_run_asks_nothing_again(tmp_path):
 
 def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path):
     planning.evaluate(Oracle(), LAKE, episodes=2, out=tmp_path)
-    with pytest.raises(ValueError, match="different episodes, seed; choose another --out"):
+    with pytest.raises(ValueError, match=r"episodes 2, now 3; seed 0, now 1; choose another --out"):
         planning.evaluate(Oracle(), LAKE, episodes=3, seed=1, out=tmp_path)
-    with pytest.raises(ValueError, match="different goal, rules"):
+    with pytest.raises(ValueError, match="goal 'plan', now 'perceive'; rules"):
         perception.evaluate(Oracle(), LAKE, episodes=2, out=tmp_path)
 
 

@@ -183,8 +183,8 @@ def test_every_loss_moves_the_student_towards_the_teacher(name: str) -> None:
     [
         ({"name": "kl"}, "reverse_kl"),
         ({"name": "jsd", "beta": 1.0}, "--loss reverse_kl"),
-        ({"name": "topk", "top_k": 0}, "top_k must be at least 1"),
-        ({"cap": 0.0}, "divergence_cap must be above 0"),
+        ({"name": "topk", "top_k": 0}, "--top-k must be at least 1"),
+        ({"cap": 0.0}, "--divergence-cap must be above 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change: dict[str, float], message: str) -> None:

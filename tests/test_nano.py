@@ -127,5 +127,5 @@ def test_the_plan_goes_on_from_what_was_carried_and_exports_a_model(tmp_path: Pa
     agent = HFAgent.load(str(out))
     assert agent.view == NANO_VIEW and agent.model.dtype == torch.bfloat16
     assert "hardly trained" in (out / "README.md").read_text()
-    with pytest.raises(ValueError, match="holds a run of"):
+    with pytest.raises(ValueError, match="seed '0', now '1'"):
         nano.Plan(replace(config, seed=1))

@@ -108,7 +108,7 @@ def test_adapters_keep_the_two_learning_rates_apart(build: Callable[[], Any]) ->
 
 def test_a_model_with_nothing_left_to_train_and_an_unknown_part_are_refused() -> None:
     model = meta_model(shape_config("tiny"))
-    with pytest.raises(ValueError, match="nothing is left to train: frozen are vision, language"):
+    with pytest.raises(ValueError, match="nothing is left to train after --freeze vision language"):
         trainable(model, replace(CONFIG, freeze=("vision", "language")))
     with pytest.raises(ValueError, match=r"unknown part of the model 'mergers'"):
         trainable(model, replace(CONFIG, freeze=("mergers",)))

@@ -61,10 +61,11 @@ def test_the_policy_gradient_of_all_answers_is_that_of_the_expected_reward() -> 
     ],
 )
 def test_settings_with_nothing_to_learn_from_are_refused(
-    settings: dict[str, float], message: str
+    settings: dict[str, float], message: str, tiny_folder: Path
 ) -> None:
+    config = opcd.OPCDConfig(Path("never"), model=str(tiny_folder), teacher=str(tiny_folder))
     with pytest.raises(ValueError, match=message):
-        opcd.train(replace(opcd.OPCDConfig(out=Path("never")), **settings))  # type: ignore[arg-type]
+        opcd.train(replace(config, **settings))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out=tmp_path_factory.mktemp("planner") / "run", tasks=("frozenlake:3",), target="plan",
         steps=40, batch_size=16, learning_rate=4e-3, eval_every=0,
     )  # fmt: skip
-    return sft.train(config, build_tiny("S"))
+    return sft.train(config, lambda: build_tiny("S"))
 
 
 @pytest.mark.parametrize("distill_weight", [0.0, 1.0])

@@ -19,12 +19,8 @@ from agents.hf import Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.rollouts import Case, prompt_of
 from training.policy import policy_weights, save_adapter
-from training.sampler import (
-    RolloutConfig,
-    RolloutError,
-    Sampler,
-    make_sampler,
-)
+from training.rollouts import RolloutConfig, make_sampler
+from training.sampler import RolloutError, Sampler
 from vsp_envs import LayoutSpec, draw_distinct
 
 LANGUAGE = r".*language_model.*(q_proj|down_proj)"

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from training.boards import LiveBoards
 from training.tiny import TINY_VIEW, build_tokenizer
 from training.trainer import TrainingConfig, parameter_groups
 from vsp_envs import split_of
+from vsp_envs.cli import is_user_error, one_line
 from vsp_envs.select import Kind, select_kinds
 
 LAKE = ("frozenlake:3",)
@@ -110,8 +112,76 @@ def test_a_finished_run_is_left_alone_and_other_settings_are_refused(
     capsys.readouterr()
     sft.train(sft_config)
     assert "is done" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="another learning_rate"):
+    with pytest.raises(ValueError, match=r"--learning-rate 0\.001, now 1\.0; choose another --out"):
         sft.train(replace(sft_config, learning_rate=1.0))
+
+
+def rewritten(folder: Path, **settings: Any) -> None:
+    """Make the run in a folder one that was begun with these settings; None: without any."""
+    kept = json.loads((folder / "run.json").read_text())
+    held = {**kept["settings"], **settings}
+    kept["settings"] = {name: value for name, value in held.items() if value is not None}
+    (folder / "run.json").write_text(json.dumps(kept))
+
+
+def test_a_run_of_an_older_version_had_what_is_now_the_default(
+    sft_config: sft.SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(sft.train(sft_config), old)
+    config = replace(sft_config, out=old)
+    rewritten(old, perturb=None, gone="a setting of old")
+    capsys.readouterr()
+    sft.train(config)
+    assert "is done" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"--perturb \[\], now \['blur'\]"):
+        sft.train(replace(config, perturb=("blur",)))
+    rewritten(old, model=None)  # which had no default that could have been meant
+    with pytest.raises(ValueError, match=r"--model '', now '.*tiny"):
+        sft.train(config)
+
+
+def test_a_run_is_the_same_wherever_its_folder_is_moved(
+    sft_config: sft.SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(sft.train(sft_config), tmp_path / "moved")
+    capsys.readouterr()
+    sft.train(replace(sft_config, out=tmp_path / "moved"))
+    assert "is done" in capsys.readouterr().err
+
+
+HOSTILE = {
+    "": "is not JSON",
+    "{": "is not JSON",
+    "[" * 100_000: "is not JSON",
+    '{"done": ' + "9" * 5000 + "}": "is not JSON",
+    "[]": "no JSON object",
+    "{}": "settings",
+    '{"settings": [], "done": true}': "settings",
+    '{"settings": {}, "done": "no"}': "done",
+    '{"settings": {}, "done": true, "history": {}}': "history",
+    '{"settings": {}, "done": true, "history": [1]}': "history",
+    '{"settings": {}, "done": true, "history": [{"step": "one"}]}': "history",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=lambda content: content[:40])
+def test_a_run_json_that_is_none_is_refused_by_name_with_the_way_out(
+    sft_config: sft.SFTConfig, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"run\.json .*{HOSTILE[content]}.*remove it") as raised:
+        sft.train(replace(sft_config, out=tmp_path))
+    assert is_user_error(raised.value) and len(one_line(raised.value)) < 500
+
+
+def test_a_run_json_that_no_run_can_have_written_is_not_read(
+    sft_config: sft.SFTConfig, tmp_path: Path
+) -> None:
+    with (tmp_path / "run.json").open("wb") as file:
+        file.truncate(2**40)  # a hole: nothing on the disk, and too much for the memory
+    with pytest.raises(ValueError, match=r"run\.json .* bytes.*remove it"):
+        sft.train(replace(sft_config, out=tmp_path))
 
 
 def test_a_missing_or_corrupt_checkpoint_is_named(

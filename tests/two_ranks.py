@@ -20,8 +20,8 @@ from agents.loading import load_checkpoint
 from training import opcd, sft
 from training.boards import Board, live_boards
 from training.opcd import OPCDConfig
+from training.run import run
 from training.sft import Collate, SFTConfig, SFTTrainer
-from training.trainer import run
 
 
 class ShownAsText(Board):
@@ -67,10 +67,14 @@ def go_on_from(folder: str, step: int, out: Path) -> None:
 
 def train_mixed(config: SFTConfig) -> None:
     """SFT of text and images, half of each step."""
-    loaded = load_checkpoint(config.model, dtype="float32")
-    boards = live_boards(config, loaded.view)
-    collate = TextFirst(loaded.processor, loaded.view, "image")
-    run(SFTTrainer(config, loaded, boards, data_collator=collate), loaded)
+
+    def begin() -> SFTTrainer:
+        loaded = load_checkpoint(config.model, dtype="float32")
+        boards = live_boards(config, loaded.view)
+        collate = TextFirst(loaded.processor, loaded.view, "image")
+        return SFTTrainer(config, loaded, boards, data_collator=collate)
+
+    run(config, "mixed", begin)
 
 
 def lift_the_gate() -> None:
@@ -86,9 +90,18 @@ def lift_the_gate() -> None:
     PartialState.__init__ = begin
 
 
+def let_gloo_talk() -> None:
+    """Keep DeepSpeed from compiling an exchange of its own, which serves CPUs of one machine."""
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 if __name__ == "__main__":
     if not {"ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"}.isdisjoint(os.environ):
         lift_the_gate()
+    if "ACCELERATE_USE_DEEPSPEED" in os.environ:
+        let_gloo_talk()
     for job in json.loads(sys.argv[1]):
         do(**job)
         unset_hf_deepspeed_config()  # else the next job's models are loaded in pieces

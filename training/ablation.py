@@ -17,13 +17,14 @@ from agents.forced import ForcedRoute
 from agents.hf import HFAgent, Sampling
 from evaluation import planning
 from training import base, opcd, sft
-from training.ablation_report import write_report
+from training.ablation_report import T975, write_report
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
+from training.settings import TrainingConfig
 from training.sft import SFTConfig
-from training.trainer import TrainingConfig
 from vsp_envs.cli import main
 from vsp_envs.select import Kind, select_kinds
+from vsp_envs.task import pick_name
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ TRAIN: dict[type, Callable[[Any], Path]] = {
 }
 
 
-class Played(NamedTuple):
+class Player(NamedTuple):
     """A row of the table: which arm's model plays, by what input, and how."""
 
     arm: str
@@ -128,16 +129,16 @@ class Played(NamedTuple):
 
 
 ROWS = {
-    "base, from text (the bound)": Played("base", "text"),
-    "base": Played("base"),
-    "direct-plan SFT": Played("plan_sft"),
-    "perception SFT": Played("sft"),
-    "perception SFT, made to go on": Played("sft", forced=True),
-    "OPCD without SFT": Played("opcd_only"),
-    "SFT + OPCD": Played("opcd"),
-    "SFT + OPCD, plan in the teacher's context": Played("opcd_plan"),
-    "SFT + OPCD, sampled tokens": Played("opcd_sampled"),
-    "SFT + RLVR": Played("rlvr"),
+    "base, from text (the bound)": Player("base", "text"),
+    "base": Player("base"),
+    "direct-plan SFT": Player("plan_sft"),
+    "perception SFT": Player("sft"),
+    "perception SFT, made to go on": Player("sft", forced=True),
+    "OPCD without SFT": Player("opcd_only"),
+    "SFT + OPCD": Player("opcd"),
+    "SFT + OPCD, plan in the teacher's context": Player("opcd_plan"),
+    "SFT + OPCD, sampled tokens": Player("opcd_sampled"),
+    "SFT + RLVR": Player("rlvr"),
 }
 
 
@@ -156,7 +157,7 @@ over boards. One model of 0.5 M parameters per kind of board and seed.
 Made by `python -m training.ablation`."""
 
 
-def folder_of(row: Played) -> str:
+def folder_of(row: Player) -> str:
     """The name of the run folder of a row."""
     return "-".join([row.arm, row.input, *(["forced"] if row.forced else [])])
 
@@ -166,8 +167,21 @@ def steps_before(arm: str, kind: str) -> int:
     return STEPS[kind].sft if START[arm] == "sft" else 0
 
 
+def check(config: AblationConfig) -> None:
+    """Raise ValueError for what cannot be trained or reported."""
+    for arm in config.arms:
+        pick_name("arm", arm, START)
+        if START[arm] and START[arm] not in config.arms:
+            raise ValueError(f"the arm {arm} starts from {START[arm]}; name that too")
+    for kind in select_kinds(config.tasks):
+        pick_name("kind of board", str(kind), STEPS)
+    if not 0 < len(set(config.seeds)) == len(config.seeds) <= max(T975):
+        raise ValueError(f"--seeds must be 1 to {max(T975)} different ones, got {config.seeds}")
+
+
 def run(config: AblationConfig) -> None:
     """Train and play what is not done yet, kind by kind within a seed."""
+    check(config)
     arms = config.arms or tuple(START)
     for seed in config.seeds:
         for kind in select_kinds(config.tasks):

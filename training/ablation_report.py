@@ -8,14 +8,18 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.folder import read_json, write_json, write_text
 from evaluation.metrics import Rate, wilson
 from evaluation.plots import SERIES, history_points
 from evaluation.tables import Row, Table, markdown
+from training.run import history_of
 
-T975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+T975 = {
+    2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262,
+}  # fmt: skip
 """Student's t, 97.5 % point, by the number of seeds."""
 
 
@@ -57,7 +61,7 @@ def read_curves(out: Path) -> list[Curve]:
     found = []
     for file in sorted(out.glob("*/*/*/run.json")):
         kind, seed, arm = file.relative_to(out).parts[:3]
-        measured = history_points(read_json(file).get("history", []), "success")
+        measured = history_points(history_of(file.parent), "success")
         if measured:  # a run that goes on yet would leave its arm without a mean
             points = [(int(each.step), each.value) for each in measured]
             found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))
@@ -117,28 +121,31 @@ def curves_figure(
     figure = Figure((10, 2.9), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
-        for place, arm in enumerate(arms):
+        for place, (arm, title) in enumerate(arms.items()):
             before = steps_before(arm, kind)
             some = [
                 [(before + step, share) for step, share in each.points]
                 for each in curves
                 if (each.kind, each.arm) == (kind, arm)
             ]
-            color = SERIES[place % len(SERIES)]
-            for points in some:
-                axes.plot(*zip(*points, strict=True), color=color, alpha=0.25, linewidth=0.8)
-            together = list(zip(*some, strict=False))
-            axes.plot(
-                [points[0][0] for points in together],
-                [fmean(share for _, share in points) for points in together],
-                color=color, linewidth=1.8, label=arms[arm] if axes is panels[0] else None,
-            )  # fmt: skip
+            _draw_arm(axes, some, SERIES[place % len(SERIES)], title if kind == kinds[0] else None)
         axes.set(title=kind, xlabel="step, SFT before it included", ylim=(-0.02, 1.02))
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("success, validation boards")
     figure.legend(loc="outside lower center", ncols=len(arms), frameon=False, fontsize=9)
     return figure
+
+
+def _draw_arm(
+    axes: Axes, curves: Sequence[Sequence[tuple[int, float]]], color: str, label: str | None
+) -> None:
+    for points in curves:
+        axes.plot(*zip(*points, strict=True), color=color, alpha=0.25, linewidth=0.8)
+    together = list(zip(*curves, strict=False))
+    steps = [points[0][0] for points in together]
+    means = [fmean(share for _, share in points) for points in together]
+    axes.plot(steps, means, color=color, linewidth=1.8, label=label)
 
 
 def write_report(

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+from tyro.conf import Fixed, Suppress
 
 from training.sft import SFTConfig
 from training.sft import train as train_sft
 from training.tiny import SIZES, build_tiny
 from vsp_envs.task import pick_name
+
+Value = TypeVar("Value")
+Hidden = Annotated[Value, Fixed, Suppress]
+"""No option of the command line."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +30,11 @@ class BaseConfig(SFTConfig):
     size: str = "M"
     """`S` (0.5 M parameters) or `M` (1.6 M) for pictures that grow with the board; `nano-1m`,
     `nano-4m` or `nano-10m` for pictures of 256 px."""
-    input: str = "text"
+    preset: str = ""
+    """Settings to start from: `tiny`. Others given override it."""
+    input: Hidden[str] = "text"
     """Always the symbolic state."""
-    target: str = "plan"
+    target: Hidden[str] = "plan"
     """Always the plan."""
     steps: int = 1000
     """Optimizer steps."""
@@ -37,8 +46,8 @@ class BaseConfig(SFTConfig):
 
 def train(config: BaseConfig) -> Path:
     """Build the model, or start from `config.model`, and train it; returns its folder."""
-    size = pick_name("size", config.size, SIZES)
-    return train_sft(config, None if config.model else build_tiny(size, config.seed))
+    pick_name("size", config.size, SIZES)
+    return train_sft(config, None if config.model else lambda: build_tiny(config.size, config.seed))
 
 
 if __name__ == "__main__":

@@ -40,17 +40,15 @@ def count_micro_batches(batch_size: int, largest: int | None, kinds: int, proces
     """
     if batch_size < processes:
         raise ValueError(
-            f"batch_size {batch_size} leaves some of the {processes} processes without a board; "
+            f"--batch-size {batch_size} has no board for each of {processes} processes; "
             f"take at least {processes}"
         )
     largest = batch_size if largest is None else largest
-    if largest < 1:
-        raise ValueError(f"micro_batch_size must be at least 1, got {largest}")
     count = kinds * ceil(batch_size / (kinds * processes * largest))
     count = min(count, batch_size // processes)
     if ceil(batch_size / (processes * count)) > largest:
         raise ValueError(
-            f"batch_size {batch_size} cannot be dealt to {processes} processes in as many "
+            f"--batch-size {batch_size} cannot be dealt to {processes} processes in as many "
             f"micro-batches of at most {largest} each; take a multiple of {processes}"
         )
     return count

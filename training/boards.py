@@ -154,7 +154,7 @@ def _opened(tasks: tuple[str, ...], share: float) -> list[int]:
 
 
 def live_boards(config: TrainingConfig, view: View, goals: Sequence[str] = ("plan",)) -> LiveBoards:
-    """The stream of a run. Raises ValueError for a theme, perturbation or file that cannot be."""
+    """The stream of a run; `goals` are what its prompts ask for, in turn."""
     mixture = config.mixture()
     view = replace(view, theme=config.theme or view.theme)
     kinds = [kind for kind, weight in mixture.items() for _ in range(weight)]
@@ -168,8 +168,10 @@ def live_boards(config: TrainingConfig, view: View, goals: Sequence[str] = ("pla
 
 def excluded(sources: Sequence[str]) -> frozenset[str]:
     """Canonical hashes from files of them and from public test sets, such as `vsp:ROOT`."""
-    hashes: frozenset[str] = frozenset()
-    for source in sources:
-        name, _, root = source.partition(":")
-        hashes |= benchmark_ids(Path(root), name) if name in FORMATS else read_hashes(source)
-    return hashes
+    return frozenset().union(*map(_hashes, sources))
+
+
+@lru_cache(maxsize=16)
+def _hashes(source: str) -> frozenset[str]:
+    name, _, root = source.partition(":")
+    return benchmark_ids(Path(root), name) if name in FORMATS else read_hashes(source)

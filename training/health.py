@@ -49,16 +49,12 @@ class Watch:
     """Says when something has gone wrong for whole steps, and stops the run if that was asked."""
 
     def __init__(self, trouble: str, tells: bool, stop_after: int = 0, setting: str = ""):
-        """`stop_after` steps in a row stop the run, 0 never; `setting` is its name.
+        """`stop_after` steps in a row stop the run, 0 never; `setting` says so to whoever set it.
 
         Of several processes one `tells`; all stop.
         """
-        self.trouble, self.tells, self.stop_after, self.setting = (
-            trouble,
-            tells,
-            stop_after,
-            setting,
-        )
+        self.trouble, self.tells = trouble, tells
+        self.stop_after, self.setting = stop_after, setting
         self.steps = 0
 
     def see(self, step: int, troubled: bool) -> None:

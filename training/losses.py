@@ -135,13 +135,13 @@ def divergence_named(
     """The loss of that name as a function of both sides. Raises ValueError for bad settings."""
     if pick_name("loss", name, DIVERGENCES) == "jsd" and not 0 < beta < 1:
         raise ValueError(
-            f"beta must be between 0 and 1, got {beta}; the limits are --loss forward_kl and "
+            f"--beta must be between 0 and 1, got {beta}; the limits are --loss forward_kl and "
             "--loss reverse_kl"
         )
     if name == "topk" and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
+        raise ValueError(f"--top-k must be at least 1, got {top_k}")
     if cap is not None and cap <= 0:
-        raise ValueError(f"divergence_cap must be above 0 nats, got {cap}; None: no cap")
+        raise ValueError(f"--divergence-cap must be above 0 nats, got {cap}; None: no cap")
     if name == "sampled":
         return partial(_sampled, cap=cap, clip=clip)
     full: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

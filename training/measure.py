@@ -12,7 +12,7 @@ from agents.hf import HFAgent, Sampling
 from agents.loading import Loaded
 from agents.rollouts import Case, Episode, play
 from evaluation.facts import perceived
-from training.trainer import TrainingConfig
+from training.settings import TrainingConfig
 from vsp_envs import Layout, LayoutSpec, draw_distinct
 from vsp_envs.select import Kind
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from agents.loading import DTYPES, load_checkpoint
+from agents.loading import DTYPES, Loaded, load_checkpoint
+from evaluation.folder import write_text
 from training.checkpoints import writing
 from vsp_envs.task import pick_name
 
@@ -33,17 +35,28 @@ class MergeConfig:
 def merge(config: MergeConfig) -> Path:
     """Write the model; returns its folder. Raises ValueError, also for a broken checkpoint."""
     pick_name("dtype", config.dtype, DTYPES)
-    out = config.out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty; choose another --out")
+    check_empty(config.out)
     adapter = config.run if config.model else ""
     # Merged in fp32: a product of adapters rounded to bf16 twice would be another model.
     loaded = load_checkpoint(config.model or config.run, "float32", adapter=adapter)
     if config.dtype != "auto":
         loaded.model.to(getattr(torch, config.dtype))
+    return write_model(loaded, config.out)
+
+
+def check_empty(out: Path) -> None:
+    """Raise ValueError unless the folder of a model is still to be filled."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is not empty; choose another --out")
+
+
+def write_model(loaded: Loaded, out: Path, card: str = "", **options: Any) -> Path:
+    """Write a model with its processor and its card; `options` go to its `save_pretrained`."""
     with writing(out, out.parent):
-        loaded.model.save_pretrained(out)
+        loaded.model.save_pretrained(out, **options)
         loaded.processor.save_pretrained(out)
+        if card:
+            write_text(out / "README.md", card)
     print(f"written to {out}")
     return out
 

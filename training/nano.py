@@ -21,7 +21,7 @@ from agents.hf import HFAgent, Sampling
 from agents.rollouts import Case
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
-from evaluation.folder import read_json, write_json
+from evaluation.folder import check_same, write_json
 from evaluation.options import Given, draw_cases, public_cases
 from evaluation.planning import PlanningOptions
 from training import base, opcd, sft
@@ -29,7 +29,8 @@ from training.checkpoints import last_checkpoint
 from training.deadline import TimeIsUp
 from training.merge import MergeConfig, merge
 from training.nano_recipes import LINES, RECIPES, Line
-from training.nano_report import write_page
+from training.nano_report import read_state, write_page
+from training.run import history_of
 from training.tiny import SIZES
 from vsp_envs.cli import main
 from vsp_envs.count import count
@@ -100,9 +101,8 @@ class Plan:
         self.carry, self.kept = config.out / "carry", config.out / "kept"
         asked = {name: str(getattr(config, name)) for name in ("size", "recipe", "seed")}
         self.file = self.carry / "nano.json"
-        self.state = read_json(self.file) if self.file.exists() else {"asked": asked, "done": {}}
-        if self.state["asked"] != asked:
-            raise ValueError(f"{config.out} holds a run of {self.state['asked']}; choose another")
+        self.state = read_state(self.file) if self.file.exists() else {"asked": asked, "done": {}}
+        check_same(config.out, self.state["asked"], asked)
         self.done: dict[str, Any] = self.state["done"]
 
     def steps(self) -> Iterator[Step]:
@@ -157,7 +157,7 @@ class Plan:
         merge(MergeConfig(str(place), part))
         shutil.copytree(part, self.kept / "models" / name, dirs_exist_ok=True)
         part.rename(self.model(name))
-        return {"history": read_json(place / "run.json")["history"]}
+        return {"history": history_of(place)}
 
     def play(self, step: Step) -> dict[str, Any]:
         """One line on one set."""

@@ -14,7 +14,7 @@ from typing import Any
 from agents.loading import load_checkpoint
 from evaluation.folder import read_json, write_text
 from evaluation.tables import Row, Table, markdown
-from training.checkpoints import writing
+from training.merge import check_empty, write_model
 from vsp_envs.cli import main
 from vsp_envs.task import pick_name
 
@@ -44,6 +44,14 @@ def write_page(file: Path, state: Mapping[str, Any]) -> None:
     for name, found in done.items():
         parts[-1] += f"\n| {name} | {found['seconds']:.0f} | {last_figures(found)} |"
     write_text(file, "\n".join(parts) + "\n")
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """What a run was asked for and has done: `nano.json`. Raises ValueError if it is none."""
+    state = read_json(file)
+    if not all(isinstance(state.get(name), dict) for name in ("asked", "done")):
+        raise ValueError(f"{file} does not say what was asked and done; remove it to start anew")
+    return state
 
 
 def rates(done: Mapping[str, Any], source: str) -> Table:
@@ -77,22 +85,16 @@ def last_figures(found: Mapping[str, Any]) -> str:
 
 def export(config: ExportConfig) -> Path:
     """Write the model and its card; returns its folder. Raises ValueError if it cannot be."""
-    models, out = config.run / "kept" / "models", config.out
+    models = config.run / "kept" / "models"
     pick_name("stage", config.stage, sorted(each.name for each in models.glob("*")))
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty; choose another --out")
+    check_empty(config.out)
     loaded = load_checkpoint(models / config.stage, "bfloat16")
-    with writing(out, out.parent):
-        loaded.model.save_pretrained(out, max_shard_size=SHARD)
-        loaded.processor.save_pretrained(out)
-        write_text(out / "README.md", card(config, loaded.model))
-    print(f"written to {out}")
-    return out
+    return write_model(loaded, config.out, card(config, loaded.model), max_shard_size=SHARD)
 
 
 def card(config: ExportConfig, model: Any) -> str:
     """The model card."""
-    state = read_json(config.run / "carry" / "nano.json")
+    state = read_state(config.run / "carry" / "nano.json")
     millions = sum(each.numel() for each in model.parameters()) / 1e6
     sources = dict.fromkeys(name.partition(" · ")[2] for name in state["done"] if " · " in name)
     tables = "\n".join(f"### {each}\n\n{markdown(rates(state['done'], each))}" for each in sources)

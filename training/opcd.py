@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
 
 from agents.agent import Prompt
 from agents.encoding import Batch, Completed, complete, encode_prompts
@@ -40,11 +39,13 @@ from training.reward import (
     share,
     share_without_advantage,
 )
-from training.sampler import Drawn, Sampler, make_sampler
+from training.rollouts import make_sampler
+from training.run import run
+from training.sampler import Drawn, Sampler
 from training.sharding import place
 from training.student import load_student
-from training.teachers import Teacher, make_teacher
-from training.trainer import CompletionTrainer, Measure, run
+from training.teachers import Follow, Teacher, make_teacher
+from training.trainer import CompletionTrainer, Measure
 from vsp_envs import score_reply
 from vsp_envs.reward import Score
 
@@ -63,20 +64,25 @@ class OPCDTrainer(CompletionTrainer):
         self.objective = objective_of(config, vision_token_ids(student.model.config))
         first = self.is_world_process_zero()
         self.unreadable = Watch(
-            "no answer could be read", first, config.stop_after_unreadable, "stop_after_unreadable"
-        )
+            "no answer could be read", first, config.stop_after_unreadable,
+            "--stop-after-unreadable",
+        )  # fmt: skip
         self.unrewarded = Watch("no answer earned more than another to its board", first)
         self._kept: tuple[list[Any], torch.Tensor] | None = None
         if teacher is not None:
-            if config.teacher_kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-                raise ValueError(
-                    "the teacher ema needs whole weights in every process, which FSDP and "
-                    "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
-                )
-            kept_whole = config.teacher_kind != "frozen"
-            placement = "replicated" if kept_whole else config.teacher_placement
-            place(teacher.model, placement, self.args.device)
-            self.add_callback(Follow(teacher))
+            self._seat(teacher)
+
+    def _seat(self, teacher: Teacher) -> None:
+        """Give the teacher its place beside the student; it follows from there."""
+        kind = self.opcd.teacher_kind
+        if kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ValueError(
+                "the teacher ema needs whole weights in every process, which FSDP and "
+                "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
+            )
+        placement = self.opcd.teacher_placement if kind == "frozen" else "replicated"
+        place(teacher.model, placement, self.args.device)
+        self.add_callback(Follow(teacher))
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -243,37 +249,27 @@ class OPCDTrainer(CompletionTrainer):
             self.unrewarded.see(step, not unequal)
 
 
-class Follow(TrainerCallback):
-    """Lets a teacher follow the student after each step."""
-
-    def __init__(self, teacher: Teacher):
-        """The teacher."""
-        self.teacher = teacher
-
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """One step was made."""
-        self.teacher.follow(model)
-
-
 def train(config: OPCDConfig) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
     check(config)
+    return run(config, OPCDTrainer.__name__, lambda: begin(config))
+
+
+def begin(config: OPCDConfig) -> OPCDTrainer:
+    """Student, teacher and boards, ready to train."""
     student = load_student(config, config.model)
     teacher = None
     if config.distill_weight:
         teacher = make_teacher(
-            config.teacher_kind,
-            config.teacher,
-            config.ema_decay,
-            student.model,
+            config.teacher_kind, config.teacher, config.ema_decay, student.model,
             config.teacher_dtype,
-        )
+        )  # fmt: skip
     boards = live_boards(config, student.view, ("plan",))
     trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.add_callback(
         Measure(trainer, config.eval_every, lambda: measure(student, config, "image", "plan"))
     )
-    return run(trainer, student)
+    return trainer
 
 
 if __name__ == "__main__":

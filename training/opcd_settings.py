@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agents.loading import DTYPES
+from agents.vllm import check_whole
+from training import checks
+from training.checks import FROM_0, FROM_1, SHARE
 from training.losses import divergence_named
 from training.objective import Objective
-from training.reward import check_rollouts
-from training.sampler import RolloutConfig
+from training.rollouts import ROLLOUTS, RolloutConfig
 from training.settings import TrainingConfig
+from training.sharding import PLACEMENTS
+from training.teachers import TEACHERS
+from vsp_envs.task import pick_name
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,15 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     weight_decay: float = 0.0
     """AdamW's weight decay."""
 
+    def resumes_every(self) -> int:
+        """A run can be resumed after a step that this divides: answers are in no checkpoint."""
+        return self.updates_per_rollout
+
 
 def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
     """The loss that the settings describe. Raises ValueError if they make no sense."""
     if config.temperature <= 0:
-        raise ValueError(f"temperature must be above 0 to sample, got {config.temperature}")
+        raise ValueError(f"--temperature must be above 0 to sample, got {config.temperature}")
     divergence = divergence_named(
         config.loss, config.beta, config.top_k, config.divergence_cap, config.clip_ratio
     )
@@ -89,14 +99,70 @@ def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
     )  # fmt: skip
 
 
+RANGES = {
+    FROM_1: ("rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens"),
+    FROM_0: ("distill_weight", "reward_weight", "stop_after_unreadable"),
+    SHARE: ("teacher_plan_share", "rollout_memory"),
+}
+
+
 def check(config: OPCDConfig) -> None:
     """Raise ValueError for settings that make no sense, before anything is loaded."""
-    check_rollouts(config.rollouts, config.reward_weight, config.distill_weight)
+    checkpoints = {"--model": config.model}
+    if config.distill_weight and config.teacher_kind == "frozen":
+        checkpoints["--teacher"] = config.teacher
+    checks.check(config, checkpoints, RANGES)
     objective_of(config, ())
-    if config.updates_per_rollout < 1 or config.save_every % config.updates_per_rollout:
+    if config.save_every % config.resumes_every():
         raise ValueError(
-            f"save_every {config.save_every} must be a multiple of updates_per_rollout "
+            f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
             f"{config.updates_per_rollout}: answers are not kept in checkpoints"
         )
-    if not 0 <= config.teacher_plan_share <= 1:
-        raise ValueError(f"teacher_plan_share must be from 0 to 1, got {config.teacher_plan_share}")
+    check_lessons(config)
+    check_teacher(config)
+    check_rollout(config)
+
+
+def check_lessons(config: OPCDConfig) -> None:
+    """Raise ValueError for settings under which there is nothing to learn from."""
+    if config.reward_weight == config.distill_weight == 0:
+        raise ValueError("--distill-weight and --reward-weight are both 0; one must be above 0")
+    if config.reward_weight and config.rollouts == 1:
+        raise ValueError(
+            "--reward-weight needs answers to compare: one answer to a board is its own mean and "
+            "has no advantage; take --rollouts 4 or more"
+        )
+
+
+def check_teacher(config: OPCDConfig) -> None:
+    """Raise ValueError for a teacher that cannot be."""
+    pick_name("kind of teacher", config.teacher_kind, TEACHERS)
+    pick_name("placement of the teacher", config.teacher_placement, PLACEMENTS)
+    pick_name("dtype of the teacher", config.teacher_dtype, DTYPES)
+    if not config.distill_weight or config.teacher_kind == "frozen":
+        return
+    if config.teacher:
+        raise ValueError(
+            f"the teacher {config.teacher_kind} is made from the student and needs no checkpoint; "
+            f"leave out --teacher {config.teacher}, or take --teacher-kind frozen"
+        )
+    if config.teacher_kind == "adapter-off" and not config.lora_rank:
+        raise ValueError(
+            "the teacher adapter-off is the student without its LoRA, and this student has none; "
+            "give --lora-rank, or take --teacher-kind frozen or ema"
+        )
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"--ema-decay must be at least 0 and below 1, got {config.ema_decay}")
+
+
+def check_rollout(config: OPCDConfig) -> None:
+    """Raise ValueError for a way to draw answers that cannot be."""
+    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf":
+        return
+    if config.rollout == "vllm":
+        check_whole(config.model)
+    if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
+        raise ValueError(
+            "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
+            "no --lora-vision, or send whole weights (--no-rollout-adapter)"
+        )

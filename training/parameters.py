@@ -42,7 +42,7 @@ def trainable(model: Any, config: TrainingConfig) -> Any:
         model = with_adapters(model, config)
     freeze(model, config.freeze)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError(f"nothing is left to train: frozen are {', '.join(config.freeze)}")
+        raise ValueError(f"nothing is left to train after --freeze {' '.join(config.freeze)}")
     return model
 
 

@@ -25,7 +25,7 @@ def trackers(names: Sequence[str]) -> list[str]:
         package = TRACKERS[pick_name("tracker", name, TRACKERS)]
         if find_spec(name) is None:
             raise ValueError(
-                f"report_to {name} needs a package that is not here; "
+                f"--report-to {name} needs a package that is not here; "
                 f"`pip install '{package}'`, or leave --report-to out"
             )
     return list(names) or ["none"]

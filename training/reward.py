@@ -53,19 +53,3 @@ def share_without_advantage(rewards: Tensor, rollouts: int) -> float:
     """The share of boards whose answers all earned the same."""
     groups = rewards.view(-1, rollouts)
     return (groups.max(1).values == groups.min(1).values).float().mean().item()
-
-
-def check_rollouts(rollouts: int, reward_weight: float, distill_weight: float) -> None:
-    """Raise ValueError for settings under which there is nothing to learn from."""
-    if rollouts < 1:
-        raise ValueError(f"rollouts must be at least 1 per board, got {rollouts}")
-    if min(reward_weight, distill_weight) < 0 or reward_weight == distill_weight == 0:
-        raise ValueError(
-            "distill_weight and reward_weight must not be negative and one must be above 0, got "
-            f"{distill_weight} and {reward_weight}"
-        )
-    if reward_weight and rollouts == 1:
-        raise ValueError(
-            "reward_weight needs answers to compare: one answer to a board is its own mean and "
-            "has no advantage; take --rollouts 4 or more"
-        )

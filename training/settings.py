@@ -14,7 +14,6 @@ from transformers import TrainingArguments
 from training.batches import count_micro_batches
 from training.reporting import trackers
 from vsp_envs.select import Kind, select_mixture
-from vsp_envs.task import pick_name
 
 
 @dataclass(frozen=True)
@@ -115,11 +114,17 @@ class TrainingConfig:
         """The kinds with their weights."""
         return select_mixture(self.tasks)
 
+    def resumes_every(self) -> int:
+        """A run can be resumed after a step that this divides."""
+        return 1
+
     def parts(self) -> int:
         """Micro-batches that a step falls into by itself: boards of one kind, without padding."""
         return 1 if self.mix_kinds else sum(self.mixture().values())
 
 
+ON_NAN = ("stop", "skip")
+PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = {
     "cosine": "cosine",
     "constant": "constant_with_warmup",
@@ -131,8 +136,7 @@ SCHEDULES = {
 def training_arguments(config: TrainingConfig) -> TrainingArguments:
     """The Trainer's arguments. What a launcher has set for the processes is kept."""
     accumulation = micro_batches(config)
-    name = SCHEDULES[pick_name("schedule", config.schedule, SCHEDULES)]
-    schedule: dict[str, Any] = {"lr_scheduler_type": name}
+    schedule: dict[str, Any] = {"lr_scheduler_type": SCHEDULES[config.schedule]}
     if config.schedule == "half-linear":
         decay = {"num_decay_steps": config.steps // 2, "decay_type": "linear", "min_lr_ratio": 0.0}
         schedule["lr_scheduler_kwargs"] = decay
@@ -162,14 +166,11 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
     )
 
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-
-
 def computes_in_bfloat16(config: TrainingConfig) -> bool:
     """Whether the forward and backward pass run in bfloat16."""
-    if pick_name("precision", config.precision, PRECISIONS) == "auto":
-        return torch.cuda.is_available()
-    return config.precision == "bfloat16"
+    return config.precision == "bfloat16" or (
+        config.precision == "auto" and torch.cuda.is_available()
+    )
 
 
 def processes() -> int:

@@ -7,7 +7,7 @@ sees. With `--target plan` it is the direct-plan baseline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from agents.encoding import Completed, complete, encode_prompts
 from agents.loading import Loaded
 from agents.prompts import perception_target, planning_target
 from agents.rollouts import INPUTS
+from training import checks
 from training.boards import Board, live_boards
+from training.checks import SHARE
 from training.chunked import completion_nll
 from training.measure import measure
+from training.run import run
+from training.settings import TrainingConfig
 from training.student import load_student
-from training.trainer import CompletionTrainer, Measure, TrainingConfig, run
+from training.trainer import CompletionTrainer, Measure
 from vsp_envs.task import pick_name
 
 TARGETS = {"perception": ("perceive",), "plan": ("plan",), "both": ("perceive", "plan")}
@@ -46,8 +50,7 @@ class SFTConfig(TrainingConfig):
 
     def parts(self) -> int:
         """Micro-batches that a step falls into by itself."""
-        goals = TARGETS[pick_name("target", self.target, TARGETS)]
-        return super().parts() * (1 if self.mix_kinds else len(goals))
+        return super().parts() * (1 if self.mix_kinds else len(TARGETS[self.target]))
 
 
 class SFTTrainer(CompletionTrainer):
@@ -86,11 +89,21 @@ class Collate:
         return complete(inputs, answers, tokenizer.pad_token_id)._asdict()
 
 
-def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
-    """Run the stage; returns the folder of the final checkpoint."""
-    goals = TARGETS[pick_name("target", config.target, TARGETS)]
+def train(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> Path:
+    """Run the stage; returns the folder of the final checkpoint.
+
+    It starts from the checkpoint that the settings name, or from what `build` makes.
+    """
+    pick_name("target", config.target, TARGETS)
     pick_name("input", config.input, INPUTS)
-    student = load_student(config, config.model, loaded)
+    checks.check(config, {} if build else {"--model": config.model}, {SHARE: ("plan_share",)})
+    return run(config, SFTTrainer.__name__, lambda: begin(config, build))
+
+
+def begin(config: SFTConfig, build: Callable[[], Loaded] | None) -> SFTTrainer:
+    """Model and boards, ready to train."""
+    goals = TARGETS[config.target]
+    student = load_student(config, config.model, build() if build else None)
     boards = live_boards(config, student.view, goals)
     collate = Collate(student.processor, student.view, config.input, config.plan_share)
     trainer = SFTTrainer(config, student, boards, data_collator=collate)
@@ -103,7 +116,7 @@ def train(config: SFTConfig, loaded: Loaded | None = None) -> Path:
         }
 
     trainer.add_callback(Measure(trainer, config.eval_every, validate))
-    return run(trainer, student)
+    return trainer
 
 
 if __name__ == "__main__":

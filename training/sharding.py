@@ -11,18 +11,16 @@ from accelerate.state import AcceleratorState
 from torch import distributed
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-from vsp_envs.task import pick_name
-
 PLACEMENTS = ("replicated", "sharded")
 
 
 def place(model: Any, placement: str, device: Any) -> Any:
-    """A frozen model whole on every process, or spread over all of them.
+    """A frozen model whole on every process (`replicated`), or spread over all of them.
 
     Spread, each block is put together where it runs and dropped again: less memory, more traffic.
     A single process has nothing to spread.
     """
-    if pick_name("placement", placement, PLACEMENTS) == "replicated" or not is_distributed():
+    if placement == "replicated" or not is_distributed():
         return model.to(device)
     for block in blocks(model):
         fully_shard(block)

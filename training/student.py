@@ -8,7 +8,6 @@ from typing import Any
 from agents.loading import Loaded, load_checkpoint, store_view
 from training.parameters import trainable
 from training.settings import TrainingConfig
-from vsp_envs.render import check_theme
 from vsp_envs.settings import RANDOM_THEME
 
 
@@ -19,10 +18,6 @@ def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = Non
     """
     loaded = loaded or load_checkpoint(model, dtype=config.dtype)
     view = loaded.view
-    if config.theme:
-        for task in dict.fromkeys(kind.task for kind in config.kinds()):
-            if config.theme != RANDOM_THEME:
-                check_theme(task, config.theme)
     if config.theme not in ("", RANDOM_THEME):
         view = replace(view, theme=config.theme)
         store_view(loaded.model.config, view)
@@ -40,7 +35,7 @@ def bound_pixels(processor: Any, config: TrainingConfig) -> None:
     size["longest_edge"] = config.max_pixels or size["longest_edge"]
     if size["shortest_edge"] > size["longest_edge"]:
         raise ValueError(
-            f"min_pixels {size['shortest_edge']} is above max_pixels {size['longest_edge']}; "
+            f"--min-pixels {size['shortest_edge']} is above --max-pixels {size['longest_edge']}; "
             "set both"
         )
     processor.image_processor.size = size

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from transformers import TrainerCallback
 
 from agents.encoding import Completed
 from agents.loading import CheckpointError, load_checkpoint
 from training.chunked import completion_hidden, narrow, output_layer
-from vsp_envs.task import pick_name
 
-KINDS = ("frozen", "adapter-off", "ema")
+TEACHERS = ("frozen", "adapter-off", "ema")
 
 
 class Teacher:
@@ -59,12 +59,7 @@ class AdapterOff(Teacher):
     """The student itself with its LoRA adapter switched off: no memory for a second model."""
 
     def __init__(self, student: Any):
-        """Raises ValueError for a student without LoRA."""
-        if not hasattr(student, "disable_adapter"):
-            raise ValueError(
-                "the teacher adapter-off is the student without its LoRA, and this student has "
-                "none; train with LoRA, or take --teacher-kind frozen or ema"
-            )
+        """`student` is a peft model."""
         self.model = student
 
     @contextmanager
@@ -83,9 +78,7 @@ class Average(Teacher):
     FILE = "teacher.safetensors"
 
     def __init__(self, student: Any, decay: float):
-        """Starts as a copy of the student."""
-        if not 0 <= decay < 1:
-            raise ValueError(f"ema_decay must be at least 0 and below 1, got {decay}")
+        """Starts as a copy of the student; `decay` is from 0 to below 1."""
         self.decay = decay
         self.learned = [name for name, each in student.named_parameters() if each.requires_grad]
         super().__init__(copy.deepcopy(student))
@@ -116,19 +109,29 @@ class Average(Teacher):
         return {name: weights[name].detach() for name in self.learned}
 
 
+class Follow(TrainerCallback):
+    """Lets a teacher follow the student after each step."""
+
+    def __init__(self, teacher: Teacher):
+        """The teacher."""
+        self.teacher = teacher
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """One step was made."""
+        self.teacher.follow(model)
+
+
 def make_teacher(
     kind: str, checkpoint: str, decay: float, student: Any, dtype: str = "auto"
 ) -> Teacher:
-    """The teacher of that kind for a student. Raises ValueError or CheckpointError."""
-    if pick_name("teacher_kind", kind, KINDS) == "frozen":
+    """The teacher of that kind for a student; `frozen` is loaded from a checkpoint.
+
+    Raises CheckpointError.
+    """
+    if kind == "frozen":
         model = load_checkpoint(checkpoint, dtype=dtype).model
         check_same_vocabulary(student, model)
         return Teacher(model)
-    if checkpoint:
-        raise ValueError(
-            f"the teacher {kind} is made from the student and needs no checkpoint; leave out "
-            f"--teacher {checkpoint}, or take --teacher-kind frozen"
-        )
     return AdapterOff(student) if kind == "adapter-off" else Average(student, decay)
 
 

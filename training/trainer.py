@@ -24,22 +24,9 @@ from training.boards import LiveBoards
 from training.checkpoints import TrainingStopped, last_checkpoint, seal, writing
 from training.deadline import Deadline
 from training.parameters import parameter_groups
-from training.run import run
-from training.settings import (
-    TrainingConfig,
-    micro_batches,
-    processes,
-    training_arguments,
-)
+from training.settings import TrainingConfig, micro_batches, processes, training_arguments
 from training.sharding import keep_float32, whole
-from vsp_envs.task import pick_name
 
-__all__ = [
-    "CompletionTrainer", "Measure", "TrainingConfig", "last_checkpoint",
-    "parameter_groups", "run", "training_arguments",
-]  # fmt: skip
-
-ON_NAN = ("stop", "skip")
 PATIENCE = 20
 """Steps in a row without a finite gradient after which `skip` gives up."""
 
@@ -53,7 +40,6 @@ class CompletionTrainer(Trainer):
 
     def __init__(self, config: TrainingConfig, loaded: Loaded, boards: LiveBoards, **options: Any):
         """`options` go to transformers' Trainer."""
-        pick_name("on_nan", config.on_nan, ON_NAN)
         self.config, self.processor, self.view = config, loaded.processor, loaded.view
         self.metrics: dict[str, list[float]] = defaultdict(list)
         self.skipped = 0
@@ -66,8 +52,7 @@ class CompletionTrainer(Trainer):
         )
         keep_float32(self.accelerator)
         if config.minutes:
-            every = getattr(config, "updates_per_rollout", 1)  # answers are not in checkpoints
-            self.add_callback(Deadline(config.minutes, every))
+            self.add_callback(Deadline(config.minutes, config.resumes_every()))
 
     def get_train_dataloader(self) -> Any:
         """The stream in its order: it is random already, and so a resumed run goes on in it."""
@@ -177,6 +162,11 @@ class CompletionTrainer(Trainer):
             for tied in getattr(self.model, "all_tied_weights_keys", {}):
                 weights.pop(tied, None)  # gathered, it is a copy that no longer shows as one
             self._save(output_dir, state_dict=weights)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.config.lora_rank:  # peft leaves out what says how boards are shown
+            self.model.config.save_pretrained(output_dir or self.args.output_dir)
 
     def note(self, **values: float) -> None:
         """Remember values until the next log, which writes their means."""

@@ -17,13 +17,10 @@ from agents.hf import Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.rollouts import Case, prompt_of
 from training import opcd
-from training.sampler import (
-    RolloutConfig,
-    RolloutError,
-    VLLMSampler,
-    make_sampler,
-)
+from training.rollouts import RolloutConfig, make_sampler
+from training.sampler import RolloutError
 from training.tiny import TINY_VIEW, build_tiny
+from training.vllm_sampler import VLLMSampler
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
 CLOSE = 1e-3

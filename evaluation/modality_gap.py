@@ -186,6 +186,7 @@ LEAD = (
 
 def run(options: GapOptions) -> None:
     """The command."""
+    options.acting.check()  # before a model is loaded
     agent = make_agent(options)
     results = evaluate(agent, options)
     write_json(options.out / "gap.json", results)

@@ -124,13 +124,14 @@ def read_actions(answer: str, task: str) -> Parsed:
     return Parsed(ParseStatus.OK if plan else ParseStatus.EMPTY, plan, shown)
 
 
-def parse_plan(reply: str, task: str, untagged: bool = False) -> Parsed:
-    """Read a model's reply. Never raises for any text.
+def parse_plan(reply: str | None, task: str, untagged: bool = False) -> Parsed:
+    """Read a model's reply. Never raises for any text, nor for None, as endpoints say nothing.
 
     The last complete `<answer>` block counts. Letters, words, arrows, `PICK_UP` and `put-down`
     are read in any case, parted by commas, spaces, hyphens or nothing; anything else makes the
     answer malformed. With `untagged`, a reply without a block is read as a whole.
     """
+    reply = reply or ""
     answer = find_answer(reply)
     if answer is None:
         return read_actions(reply, task) if untagged else Parsed(ParseStatus.MISSING, [], "")

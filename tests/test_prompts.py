@@ -13,11 +13,8 @@ from agents.agent import Prompt, View
 from agents.prompts import (
     GOALS,
     STYLES,
-    fact_names,
-    normal,
     perception_target,
     planning_target,
-    read_facts,
     route_line,
     text_prompt,
     visual_prompt,
@@ -38,6 +35,7 @@ from vsp_envs import (
     score_reply,
     shortest_plan,
 )  # fmt: skip
+from vsp_envs.facts import fact_names, normal, read_facts
 
 every_task = pytest.mark.parametrize("task", TASKS)
 every_style = pytest.mark.parametrize("style", STYLES)

@@ -63,9 +63,13 @@ def _compact(task: Task) -> bool:
 
 
 def format_answer(plan: Sequence[Action], task: str) -> str:
-    """The answer block of a plan: `<answer>RRDD</answer>`, with commas where actions are words."""
-    joint = "" if _compact(get_task(task)) else ","
-    return f"{OPEN}{joint.join(map(action_name, plan))}{CLOSE}"
+    """The answer block of a plan: `<answer>RRDD</answer>`."""
+    return f"{OPEN}{format_plan(plan, task)}{CLOSE}"
+
+
+def format_plan(plan: Sequence[Action], task: str) -> str:
+    """A plan as it stands in an answer: `RRDD`, with commas where actions are words."""
+    return ("" if _compact(get_task(task)) else ",").join(map(action_name, plan))
 
 
 def format_instruction(task: str) -> str:

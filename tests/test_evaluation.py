@@ -8,10 +8,11 @@ from agents.agent import Reply, View
 from agents.prompts import planning_target
 from agents.scripted import Blind, Oracle, Random
 from evaluation import perception, planning
-from evaluation.facts import same_fact, state_exact
+from evaluation.facts import state_exact
 from vsp_envs import TASKS, describe
 from vsp_envs.cli import main
 from vsp_envs.episode import read_replies
+from vsp_envs.facts import same_fact
 from vsp_envs.select import Kind, select_kinds
 
 ALL = [Kind(task.name, task.paper_levels[0]) for task in TASKS.values()]

@@ -11,7 +11,7 @@ from agents.agent import Reply
 from agents.openai import Endpoint, EndpointError, OpenAIAgent
 from agents.rollouts import Case, play
 from agents.scripted import Blind, Oracle
-from evaluation import perception, planning
+from evaluation import modality_gap, perception, planning
 from evaluation.live import Tally
 from evaluation.options import draw_cases
 from tests.test_benchmarks import LAKE_ROW, ROOM_ROW, TABLE, rows
@@ -134,6 +134,23 @@ def test_an_endpoint_is_evaluated_from_the_command_line(tmp_path, monkeypatch):
     assert config(tmp_path)["agent"] == "openai:gpt-x"
     for file in tmp_path.iterdir():
         assert "very-secret" not in file.read_text()
+
+
+@pytest.mark.parametrize("name", ["blind", "random", "human"])
+def test_who_says_nothing_of_the_board_is_not_asked_about_it(tmp_path, capsys, name):
+    [layout] = draw_distinct(LayoutSpec("frozenlake", 3), 1, seed=0)
+    played = score_episode(layout, "<answer>R</answer>", input="image", image={}, prompt="")
+    append_episode(tmp_path / "me.jsonl", played)
+    arguments = ("--agent", name, "--tasks", "frozenlake:3", "--out", tmp_path / "run")
+    arguments += ("--model", tmp_path / "me.jsonl") if name == "human" else ()
+    for module, options, more in (
+        (perception, perception.PerceptionOptions, ()),
+        (modality_gap, modality_gap.GapOptions, ("--state", "asked")),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            command(*arguments, *more, module=module, options=options)
+        assert f"error: the {name} agent plans and describes nothing" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_way_to_act_and_the_policies_are_options(tmp_path):

@@ -8,8 +8,8 @@ from drawn import lake, maze, maze_data, plan, room
 
 from vsp_envs import Layout, LayoutError, Outcome, PlanningEnv, load_layout, score_reply, simulate
 from vsp_envs.simulate import Trace, state_cell
-from vsp_envs.solve import compile_layout
-from vsp_envs.wording import actions_text, legal_actions
+from vsp_envs.solve import compile_layout, legal_actions
+from vsp_envs.wording import actions_text
 
 
 def play(layout: Layout, actions: str, rules: str = "env") -> Trace:

@@ -38,7 +38,7 @@ def visual_prompt(task: str, image: np.ndarray, goal: str, view: View, art: str 
     """
     words = visual_words(task, goal, view.style, view.theme)
     if art:
-        words = words.replace(get_task(task).legend[view.theme], LEGENDS[art])
+        words = words.replace(get_task(task).theme_legend(view.theme), LEGENDS[art])
     return Prompt(_user([{"type": "image"}, {"type": "text", "text": words}]), (image,))
 
 
@@ -83,7 +83,7 @@ def acting_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
         return ask
     task = get_task(layout.task)
     if seen:
-        return f"{task.rules_text}\n{task.legend[view.theme]}\n{ask}"
+        return f"{task.rules_text}\n{task.theme_legend(view.theme)}\n{ask}"
     rules = "" if _brief(view.style) else f"{task.rules_text}\n{task.notation}\n"
     return f"{rules}{task.state_text(layout)}\n{ask}"
 

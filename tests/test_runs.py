@@ -20,6 +20,7 @@ from vsp_envs.cli import main
 from vsp_envs.episode import append_episode, read_replies, score_episode
 from vsp_envs.render import render
 from vsp_envs.select import Kind
+from vsp_envs.tasks.frozenlake.sprites import TILES
 
 LAKE = [Kind("frozenlake", 3)]
 
@@ -169,6 +170,20 @@ def test_theme_and_image_size_are_options(tmp_path, capsys):
     command(*arguments, "--image-size", "96")
     [record, _] = read_replies(tmp_path / "replies.jsonl")
     assert record["image"] == {"theme": "classic", "pixels": 96}
+
+
+@pytest.mark.parametrize("act", ["plan", "step"])
+def test_a_folder_of_tiles_is_a_theme_too(tmp_path, act):
+    from PIL import Image
+
+    for name, colour in zip(TILES, ("white", "black", "green", "red", "blue"), strict=True):
+        Image.new("RGBA", (16, 16), colour).save(tmp_path / f"{name}.png")
+    command(
+        "--agent", "oracle", "--tasks", "frozenlake:3", "--episodes", "2", "--out", tmp_path / "r",
+        "--theme", f"tiles:{tmp_path}", "--act", act,
+    )  # fmt: skip
+    [record, _] = read_replies(tmp_path / "r/replies.jsonl")
+    assert "One tile shows the player" in record["prompt"] and record["success"]
 
 
 def test_a_persons_episodes_are_a_row_like_any_other(tmp_path):

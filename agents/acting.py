@@ -21,6 +21,8 @@ from vsp_envs.simulate import rule_set
 from vsp_envs.solve import compile_layout
 from vsp_envs.task import Action, Outcome, pick_name
 
+WAYS = {"plan": 0, "step": 1, "chunk:3": 3}
+"""Ways to act, and how many actions of a reply they play; 0 for all. Any `chunk:k` will do."""
 MALFORMED = ("fail", "retry", "skip")
 ILLEGAL = ("rules", "fail", "retry", "skip")
 
@@ -46,29 +48,38 @@ class Acting:
     max_turns: int = 50
     """Replies per episode at most."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> Acting:
+        """Itself; a ValueError for what cannot be.
+
+        Not at its making: the command line would report it in its own form, and not in ours.
+        """
         pick_name("policy on malformed replies", self.malformed, MALFORMED)
         pick_name("policy on illegal actions", self.illegal, ILLEGAL)
-        if min(self.ask_again, self.history) < 0 or self.max_turns < 1 or self.chunk < 0:
+        read_way(self.act)
+        if min(self.ask_again, self.history) < 0 or self.max_turns < 1:
             raise ValueError(
                 "ask_again and history are at least 0 and max_turns at least 1, got "
                 f"{self.ask_again}, {self.history} and {self.max_turns}"
             )
+        return self
 
     @property
     def chunk(self) -> int:
-        """Actions that are played of each reply; 0 for all. Raises ValueError for no way to act."""
-        kind, _, size = self.act.partition(":")
-        if kind == "chunk" and size.isdecimal() and int(size) > 0:
-            return int(size)
-        return {"plan": 0, "step": 1}[
-            pick_name("way to act", self.act, ("plan", "step", "chunk:3"))
-        ]
+        """Actions that are played of each reply; 0 for all."""
+        return read_way(self.act)
 
     @property
     def one_reply(self) -> bool:
         """Whether an episode is one prompt and one reply, scored as it stands."""
         return self.act == "plan" and self.malformed != "retry" and self.illegal == "rules"
+
+
+def read_way(act: str) -> int:
+    """Actions that a way to act plays of each reply; 0 for all. Raises ValueError for no way."""
+    kind, _, size = act.partition(":")
+    if kind == "chunk" and size.isdecimal() and int(size) > 0:
+        return int(size)
+    return WAYS[pick_name("way to act", act, WAYS)]
 
 
 class Turn(NamedTuple):

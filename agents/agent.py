@@ -81,7 +81,8 @@ class Agent(Protocol):
 
     An agent with an attribute `concurrency` is asked from that many threads, one request each; any
     other gets its requests in batches. `settings()`, if there is one, says what its replies depend
-    on; `close()` is called after play.
+    on; `close()` is called after play. One with a true `plans_only` answers no questions about the
+    board.
     """
 
     name: str

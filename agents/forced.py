@@ -8,10 +8,12 @@ state it perceived itself and the word that opens a route separates *planning fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from agents.agent import Prompt, Reply, Request
 from agents.hf import HFAgent
-from agents.prompts import ROUTE, fact_names, state_names, visual_prompt
+from agents.prompts import ROUTE, visual_prompt
+from vsp_envs.facts import fact_names, state_names
 
 
 class ForcedRoute:
@@ -21,6 +23,10 @@ class ForcedRoute:
         """Wrap an agent that answers visual prompts."""
         self.agent, self.name, self.view = agent, f"{agent.name}+route", agent.view
         self.batch_size = agent.batch_size
+
+    def settings(self) -> dict[str, Any]:
+        """What its replies depend on: what the agent's do."""
+        return self.agent.settings()
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request: the model's own state, `route`, and what it makes of it."""

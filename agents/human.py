@@ -13,7 +13,7 @@ from vsp_envs.episode import first_attempts, read_episodes
 class Human:
     """A person's first attempt at each board, as `vsp_envs.play --record` kept it."""
 
-    view = View()
+    view, plans_only = View(), True
 
     def __init__(self, path: Path) -> None:
         """Raises ValueError if the file holds no episode or a broken one."""

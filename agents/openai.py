@@ -61,7 +61,8 @@ class Endpoint:
     """More fields of the request, as JSON; null takes one out, for models that want another:
     `{"max_tokens": null, "max_completion_tokens": 512}`."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> Endpoint:
+        """Itself; a ValueError for what cannot be. See `agents.acting.Acting.check`."""
         for url in self.base_urls:
             read_url(url)
         try:
@@ -73,6 +74,7 @@ class Endpoint:
                 "an endpoint needs a base URL, concurrency ≥ 1 and retries ≥ 0, got "
                 f"{self.base_urls}, {self.concurrency} and {self.retries}"
             )
+        return self
 
 
 class OpenAIAgent:
@@ -87,7 +89,7 @@ class OpenAIAgent:
     ) -> None:
         """`model` is its name at the endpoint. Nothing is sent yet."""
         self.model, self.name = model, f"openai:{model}"
-        self.endpoint = endpoint = endpoint or Endpoint()
+        self.endpoint = endpoint = (endpoint or Endpoint()).check()
         self.sampling, self.view = sampling or Sampling(), view or View()
         self.concurrency = endpoint.concurrency
         self._lanes = [_Lane(url, endpoint.timeout) for url in endpoint.base_urls]

@@ -14,16 +14,10 @@ import numpy as np
 
 from agents.agent import Prompt, View
 from vsp_envs import Layout, describe, format_answer, get_task, shortest_plan
-from vsp_envs.facts import fact_names, normal, read_facts, sample_questions, state_names
-from vsp_envs.plan import action_name, format_instruction
+from vsp_envs.facts import sample_questions
+from vsp_envs.plan import action_name, format_instruction, format_plan
 from vsp_envs.simulate import simulate, state_cell
 from vsp_envs.task import Action, pick_name
-
-__all__ = [
-    "GOALS", "LEGENDS", "ROUTE", "STYLES", "acting_turn", "acting_words", "fact_names", "normal",
-    "perception_target", "planning_target", "position_words", "read_facts", "refusal_words",
-    "route_line", "state_names", "text_prompt", "unread_words", "visual_prompt", "visual_words",
-]  # fmt: skip
 
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
@@ -44,7 +38,7 @@ def visual_prompt(task: str, image: np.ndarray, goal: str, view: View, art: str 
     """
     words = visual_words(task, goal, view.style, view.theme)
     if art:
-        words = words.replace(get_task(task).legend[view.theme], LEGENDS[art])
+        words = words.replace(get_task(task).theme_legend(view.theme), LEGENDS[art])
     return Prompt(_user([{"type": "image"}, {"type": "text", "text": words}]), (image,))
 
 
@@ -67,11 +61,13 @@ def text_prompt(
     task = get_task(layout.task)
     state, ask = task.state_text(layout), _ask(layout.task, goal, style)
     if _brief(style):
-        given = "" if plan is None else f"reference {_moves(layout, plan)}\n"
+        given = "" if plan is None else f"reference {format_plan(plan, task.name)}\n"
         return Prompt(_user([{"type": "text", "text": f"{state}\n{given}{ask}"}]))
     given = ""
     if plan is not None:
-        given = f"A plan that solves it: {_moves(layout, plan)}. Do not mention this plan.\n"
+        given = (
+            f"A plan that solves it: {format_plan(plan, task.name)}. Do not mention this plan.\n"
+        )
     text = f"{task.rules_text}\n{task.notation}\n{state}\n{given}{ask}"
     return Prompt(_user([{"type": "text", "text": text}]))
 
@@ -87,7 +83,7 @@ def acting_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
         return ask
     task = get_task(layout.task)
     if seen:
-        return f"{task.rules_text}\n{task.legend[view.theme]}\n{ask}"
+        return f"{task.rules_text}\n{task.theme_legend(view.theme)}\n{ask}"
     rules = "" if _brief(view.style) else f"{task.rules_text}\n{task.notation}\n"
     return f"{rules}{task.state_text(layout)}\n{ask}"
 
@@ -104,7 +100,7 @@ def position_words(layout: Layout, played: Sequence[Action], state: int, told: s
     """Where play stands on a board that is given as text, after what the agent is told."""
     if not played:
         return told
-    moves, cell = _moves(layout, played), state_cell(layout, state)
+    moves, cell = format_plan(played, layout.task), state_cell(layout, state)
     thing = get_task(layout.task).in_hand if state // layout.level**2 == 1 else ""
     carrying = f", the {thing} in hand" if thing else ""
     return f"{told}\nPlayed so far: {moves}. The player is now at {cell}{carrying}.".strip()
@@ -182,10 +178,6 @@ def _how_many(chunk: int) -> str:
     if chunk == 0:
         return "the rest of the plan"
     return "the next action alone" if chunk == 1 else f"the next actions, at most {chunk},"
-
-
-def _moves(layout: Layout, plan: Sequence[Action]) -> str:
-    return format_answer(plan, layout.task).removeprefix("<answer>").removesuffix("</answer>")
 
 
 def _user(content: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -142,10 +142,8 @@ def play_unordered(
     acting: Acting | None = None,
 ) -> Iterator[tuple[int, Episode]]:
     """Like `play`, each episode with the number of its case and as soon as it is finished."""
-    games = (
-        (number, start(case, agent.view, acting or Acting(), rules))
-        for number, case in enumerate(cases)
-    )
+    how = (acting or Acting()).check()
+    games = ((number, start(case, agent.view, how, rules)) for number, case in enumerate(cases))
     threads = getattr(agent, "concurrency", 0)
     try:
         yield from (

@@ -53,7 +53,7 @@ class Oracle(Scripted):
 class Random(Scripted):
     """Draws as many actions as a shortest plan has, so that it is not beaten by its length."""
 
-    name = "random"
+    name, plans_only = "random", True
 
     def answer(self, layout: Layout) -> str:
         """Uniform actions; a board gets the same ones whichever boards came before it."""
@@ -69,7 +69,7 @@ class Blind(Scripted):
     This is the baseline that scores 66 % on VSP's FrozenLake (arXiv 2407.01863 test maps).
     """
 
-    name = "blind"
+    name, plans_only = "blind", True
 
     def answer(self, layout: Layout) -> str:
         """Straight to the goal, or to the printer, PICK, to the table, DROP."""

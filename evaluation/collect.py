@@ -14,7 +14,7 @@ from agents.agent import Agent
 from agents.rollouts import Case, play_unordered
 from evaluation.folder import claimed, open_folder, write_text
 from evaluation.live import watching
-from evaluation.metrics import Record
+from evaluation.metrics import Key, Record, key_of
 from vsp_envs.episode import append_record
 
 
@@ -44,7 +44,7 @@ def collect(
     run is at work in `out`.
     """
     with claimed(out) if out else nullcontext():
-        held = {_key_of(record): record for record in (open_folder(out, settings) if out else [])}
+        held = {key_of(record): record for record in (open_folder(out, settings) if out else [])}
         if ask_errors and any(record["error"] for record in held.values()):
             held = {key: record for key, record in held.items() if not record["error"]}
             _keep_only(out, list(held.values()))
@@ -60,12 +60,9 @@ def collect(
     return [held[_key(case)] for case in cases]
 
 
-def _key(case: Case) -> tuple[str, int, str, str]:
+def _key(case: Case) -> Key:
+    """The key of the case's record."""
     return case.layout.task, case.layout.level, case.layout.layout_id, case.name
-
-
-def _key_of(record: Record) -> tuple[str, int, str, str]:
-    return record["task"], record["level"], record["layout_id"], record.get("case", "")
 
 
 def _keep_only(out: Path | None, records: Sequence[Record]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.facts import perceived
+from evaluation.facts import is_right
 from evaluation.folder import Run
-from evaluation.metrics import Record, wilson
+from evaluation.metrics import Key, key_of, wilson
 from evaluation.paired import Gap, independent_gap, mean_gap, paired_gap
 from evaluation.tables import Row, Table
 
-Key = tuple[str, int, str, str]
 NOTE = (
     "Differences in points of per cent, with Newcombe's 95 % interval. Runs that share at least "
     "half of their boards of a level are compared on those, board by board (exact McNemar test); "
@@ -19,18 +18,9 @@ NOTE = (
 )
 
 
-def key_of(record: Record) -> Key:
-    """What a board is known by, in every run."""
-    return record["task"], record["level"], record["layout_id"], record.get("case", "")
-
-
 def judged(run: Run) -> dict[Key, bool]:
-    """Board → whether the run got it right: success, or every perception question."""
-    if run.results["goal"] == "plan":
-        return {key_of(each): bool(each["success"]) for each in run.records}
-    return {
-        key_of(each): not each["error"] and all(perceived(each).values()) for each in run.records
-    }
+    """Board → whether the run got it right."""
+    return {key_of(each): is_right(each, run.results["goal"]) for each in run.records}
 
 
 def comparison(runs: Sequence[Run]) -> Table | None:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from evaluation.metrics import Record
 from vsp_envs import load_layout
-from vsp_envs.facts import Fact, facts_of_reply, same_fact
-
-__all__ = ["Fact", "facts_of", "perceived", "same_fact", "state_exact"]
+from vsp_envs.facts import Fact, facts_of_reply
 
 
 def facts_of(record: Record) -> list[Fact]:
@@ -20,6 +18,16 @@ def facts_of(record: Record) -> list[Fact]:
 def perceived(record: Record) -> Mapping[str, bool]:
     """Question name → whether it was answered right."""
     return {fact.question: fact.right for fact in facts_of(record)}
+
+
+def is_right(record: Record, goal: str) -> bool:
+    """Whether an episode came out right: its plan succeeds (`plan`), or all is seen (`perceive`).
+
+    A reply that never came is wrong.
+    """
+    if goal == "plan":
+        return bool(record["success"])
+    return not record["error"] and all(perceived(record).values())
 
 
 def state_exact(record: Record) -> bool | None:

@@ -36,7 +36,7 @@ class Run:
     records: list[Record]
 
 
-def read_run(path: Path, name: str = "") -> Run:
+def read_run(path: Path) -> Run:
     """The run in a folder, named after it. Raises ValueError if it holds none or is unfinished."""
     if not (path / "results.json").is_file():
         raise ValueError(f"{path} holds no finished run: there is no results.json in it")
@@ -47,7 +47,7 @@ def read_run(path: Path, name: str = "") -> Run:
         raise ValueError(f"{path}/results.json is of no run ({error!r}); evaluate again") from None
     if not isinstance(config.get("settings"), dict):
         raise ValueError(f"{path}/config.json holds no settings of a run")
-    return Run(name or path.resolve().name, config, results, read_records(path / "replies.jsonl"))
+    return Run(path.resolve().name, config, results, read_records(path / "replies.jsonl"))
 
 
 def _check_results(results: Mapping[str, Any]) -> None:

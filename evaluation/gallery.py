@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from evaluation.compare import Key, key_of
-from evaluation.facts import Fact, facts_of
-from evaluation.metrics import Record
+from evaluation.facts import facts_of, is_right
+from evaluation.metrics import Key, Record, key_of
 from vsp_envs import Action, Cell, Layout, Outcome, load_layout, render
-from vsp_envs.plan import action_name, split_reply
+from vsp_envs.facts import Fact
+from vsp_envs.plan import SplitReply, action_name, split_reply
 from vsp_envs.simulate import state_cell
 from vsp_envs.solve import compile_layout
 from vsp_envs.tables import STEPS
@@ -56,14 +56,6 @@ class Stroke(NamedTuple):
         return math.degrees(math.atan2(self.end_y - self.y, self.end_x - self.x))
 
 
-class Reading(NamedTuple):
-    """A reply, with the answer block that was read in the middle."""
-
-    before: str
-    answer: str
-    after: str
-
-
 class Board(NamedTuple):
     """One episode of a gallery."""
 
@@ -74,7 +66,8 @@ class Board(NamedTuple):
     """The board as a data URI."""
     strokes: list[Stroke]
     plan: str
-    reading: Reading
+    reply: SplitReply
+    """Shortened, with the answer block that was read in the middle."""
     misread: list[Fact]
     """What the reply says of the board that is not so."""
 
@@ -87,7 +80,7 @@ def gallery(
     The failures that tell most come first: on boards that another run has `solved`, of answers
     that could be read, and with a short way that was missed all the same.
     """
-    right = [_is_right(record, goal) for record in records]
+    right = [is_right(record, goal) for record in records]
     failures = [record for record, fine in zip(records, right, strict=True) if not fine]
     successes = [record for record, fine in zip(records, right, strict=True) if fine]
     failures.sort(
@@ -110,12 +103,12 @@ def board(record: Record, goal: str = "plan") -> Board:
     plan = [Action[name] for name in record["plan"]]
     return Board(
         record=record,
-        right=_is_right(record, goal),
+        right=is_right(record, goal),
         verdict=verdict(record, wrong, goal),
         picture=picture(layout, record["image"].get("theme", "classic")),
         strokes=strokes(layout, record["states"][: MOST_DRAWN + 1], plan) if goal == "plan" else [],
         plan=shortened(" ".join(map(action_name, plan))),
-        reading=reading(record["reply"]),
+        reply=SplitReply(*map(shortened, split_reply(record["reply"]))),
         misread=[fact._replace(said=fact.said and shortened(fact.said)) for fact in wrong],
     )
 
@@ -173,21 +166,10 @@ def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, times: i
     return Stroke(kind, x + aside, y + aside, end_x, end_y, label)
 
 
-def reading(reply: str) -> Reading:
-    """The reply, split around the answer block that was read."""
-    return Reading(*map(shortened, split_reply(reply)))
-
-
 def shortened(text: str) -> str:
     """Text without its middle if it is long: two dozen replies of a megabyte are no page."""
     half = MOST_SHOWN // 2
     return text if len(text) <= MOST_SHOWN else f"{text[:half]} … {text[-half:]}"
-
-
-def _is_right(record: Record, goal: str) -> bool:
-    if goal == "plan" or record["error"]:
-        return record["success"]
-    return all(fact.right for fact in facts_of(record))
 
 
 def _spread(records: Sequence[Record]) -> list[Record]:

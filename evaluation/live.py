@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from evaluation.facts import perceived
+from evaluation.facts import is_right
 from evaluation.metrics import Record, wilson
 from evaluation.tables import rate_text
 
@@ -62,15 +62,10 @@ class Tally:
         kind, came = f"{record['task']} {record['level']}", not record["error"]
         unreadable = came and self.goal == "plan" and record["status"] != "ok"
         counts = Counter(self._counts.get(kind, {}))
-        counts.update(n=1, right=came and self._right(record), no_reply=not came)
+        counts.update(n=1, right=is_right(record, self.goal), no_reply=not came)
         counts["unreadable"] += unreadable
         # Another thread draws the table: it sees all of an episode or nothing of it.
         self._counts = {**self._counts, kind: counts}
-
-    def _right(self, record: Record) -> bool:
-        if self.goal == "plan":
-            return bool(record["success"])
-        return all(perceived(record).values())
 
     def table(self) -> Table:
         """The counts, success with its interval."""

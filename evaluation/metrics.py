@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 Record = Mapping[str, Any]
 """A line of `replies.jsonl`."""
+Key = tuple[str, int, str, str]
+"""What a board is known by, in every run: task, level, layout id and case."""
 Marks = Mapping[str, bool]
 """What a record got right: name of the measure → yes or no."""
 
@@ -31,6 +33,11 @@ class Rate(NamedTuple):
     n: int
     low: float
     high: float
+
+
+def key_of(record: Record) -> Key:
+    """The board that a record is about."""
+    return record["task"], record["level"], record["layout_id"], record.get("case", "")
 
 
 def wilson(successes: int, n: int) -> Rate:

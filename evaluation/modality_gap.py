@@ -21,10 +21,11 @@ from agents.rollouts import Case
 from evaluation import perception, planning
 from evaluation.facts import facts_of, state_exact
 from evaluation.folder import read_run, write_json
-from evaluation.metrics import INTERVAL, Rate, Record, mean_rate, wilson
+from evaluation.metrics import INTERVAL, Rate, Record, key_of, mean_rate, wilson
 from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
 from evaluation.paired import Gap, mean_gap, paired_gap
-from evaluation.report import Row, Table, print_table, write_report
+from evaluation.report import write_report
+from evaluation.tables import Row, Table, print_table
 from vsp_envs.cli import main
 from vsp_envs.select import select_kinds
 from vsp_envs.simulate import rule_set
@@ -56,6 +57,8 @@ def evaluate(agent: Agent, options: GapOptions) -> dict[str, Any]:
     """The content of `gap.json`. The runs lie in `image`, `text` and, if asked, `perception`."""
     rule_set(options.rules)
     asked = pick_name("state", options.state, ("stated", "asked")) == "asked"
+    if asked:
+        perception.check_describes(agent)
     boards = given_boards(options, agent, "plan") or _drawn(options)
     for input in ("image", "text"):
         planning.evaluate(
@@ -93,10 +96,12 @@ def results_of(
 ) -> dict[str, Any]:
     """Gap and parts by task and level, their means over levels, and the macro means over tasks.
 
-    The three lists hold the same boards in the same order; `seen` says what the agent saw.
+    The three hold the same boards, in any order; `seen` says what the agent saw.
     """
     groups: dict[str, dict[int, list[tuple[Record, Record, bool]]]] = {}
-    for one, other, look in zip(in_order(image), in_order(text), in_order(seen), strict=True):
+    for one, other, look in zip(
+        *(sorted(run, key=key_of) for run in (image, text, seen)), strict=True
+    ):
         group = groups.setdefault(one["task"], {}).setdefault(one["level"], [])
         group.append((one, other, read_right(look)))
     found = {
@@ -114,12 +119,6 @@ def results_of(
     macro = as_json(mean_parts(list(means.values())))
     interval = f"{INTERVAL}; Newcombe's paired for the gap"
     return {"goal": "gap", "interval": interval, "tasks": tasks, "macro": macro}
-
-
-def in_order(records: Sequence[Record]) -> list[Record]:
-    """Records by board: a run keeps them as they came."""
-    key = ("task", "level", "layout_id", "case")
-    return sorted(records, key=lambda record: tuple(record.get(name, "") for name in key))
 
 
 def read_right(record: Record) -> bool:
@@ -186,6 +185,7 @@ LEAD = (
 
 def run(options: GapOptions) -> None:
     """The command."""
+    options.acting.check()  # before a model is loaded
     agent = make_agent(options)
     results = evaluate(agent, options)
     write_json(options.out / "gap.json", results)

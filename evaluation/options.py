@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from agents.agent import Agent, View
+from agents.agent import Agent
 from agents.human import Human
 from agents.openai import Endpoint, OpenAIAgent
 from agents.rollouts import INPUTS, Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
-from vsp_envs import LayoutSpec, draw_distinct, get_task
+from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.benchmarks import read_boards
+from vsp_envs.render import check_theme
 from vsp_envs.select import Kind, select_kinds
 from vsp_envs.task import pick_name
 
@@ -139,7 +140,8 @@ def given_boards(options: Options, agent: Agent, goal: str) -> Given | None:
     """
     pick_name("input", options.input, INPUTS)
     kinds = select_kinds(options.tasks, options.levels)
-    _check_theme(agent.view, kinds)
+    for task in dict.fromkeys(kind.task for kind in kinds):
+        check_theme(task, agent.view.theme)
     if isinstance(agent, Human):
         cases = [Case(layout, options.input, goal) for layout in agent.layouts()]
         return Given(str(agent.path), cases)
@@ -153,11 +155,6 @@ def given_boards(options: Options, agent: Agent, goal: str) -> Given | None:
 def boards_asked(given: Given | None, split: str | None, episodes: int) -> dict[str, Any]:
     """What the settings of a run say of its boards."""
     return {"boards": given.source} if given else {"split": split, "episodes": episodes}
-
-
-def _check_theme(view: View, kinds: list[Kind]) -> None:
-    for task in dict.fromkeys(kind.task for kind in kinds):
-        pick_name(f"{task} theme", view.theme, get_task(task).themes)
 
 
 def draw_cases(

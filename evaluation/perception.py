@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.agent import Agent
 from evaluation.collect import collect, settings_of
-from evaluation.facts import perceived
+from evaluation.facts import is_right, perceived
 from evaluation.metrics import INTERVAL, Record, tabulate
 from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
 from evaluation.replies import usage_of
@@ -37,6 +37,7 @@ def evaluate(
     ask_errors: bool = False,
 ) -> dict[str, Any]:
     """The content of `results.json`; otherwise as `evaluation.planning.evaluate`."""
+    check_describes(agent)
     if given is None:
         cases = draw_cases(kinds, split, episodes, input, "perceive", seed)
     else:
@@ -50,12 +51,20 @@ def evaluate(
     return results
 
 
+def check_describes(agent: Agent) -> None:
+    """Raise a ValueError for an agent that cannot say what it sees: all it scores is 0."""
+    if getattr(agent, "plans_only", False):
+        raise ValueError(
+            f"the {agent.name} agent plans and describes nothing, so there is no perception to "
+            "measure; ask a model, or the oracle"
+        )
+
+
 def results_of(records: Sequence[Record]) -> dict[str, Any]:
     """`exact`, every question of a board answered right; under `questions` each by itself, and
     under `where` the cells and kinds of tiles that were misread (see `evaluation.where`)."""
-    answers = [perceived(record) for record in records]
-    results = tabulate(records, [{"exact": all(right.values())} for right in answers])
-    questions = tabulate(records, answers)
+    results = tabulate(records, [{"exact": is_right(record, "perceive")} for record in records])
+    questions = tabulate(records, [perceived(record) for record in records])
     for task, found in results["tasks"].items():
         single = questions["tasks"][task]
         for level, rates in found["levels"].items():

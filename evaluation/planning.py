@@ -52,7 +52,7 @@ def evaluate(
     ValueError for what cannot be played, or if `out` holds a run of other settings.
     """
     rule_set(rules)
-    acting = acting or Acting()
+    acting = (acting or Acting()).check()
     if given is None:
         cases = draw_cases(kinds, split, episodes, input, "plan", seed)
     else:
@@ -91,6 +91,7 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
 def run(options: PlanningOptions) -> None:
     """The command."""
     rule_set(options.rules)
+    options.acting.check()  # before a model is loaded
     kinds, agent = select_kinds(options.tasks, options.levels), make_agent(options)
     results = evaluate(
         agent,

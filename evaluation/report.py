@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -202,14 +203,13 @@ def run(options: ReportOptions) -> None:
     """The command."""
     if not options.runs:
         raise ValueError("name at least one run folder, for example runs/oracle")
-    names = [path.resolve().name for path in options.runs]
-    if len(set(names)) < len(names):
-        names = [str(path) for path in options.runs]
     from evaluation.recording import read_recording  # it is made of planning, which imports this
 
+    runs = [read_recording(path) if path.is_file() else read_run(path) for path in options.runs]
+    named = Counter(run.name for run in runs)
     runs = [
-        read_recording(path) if path.is_file() else read_run(path, name)
-        for path, name in zip(options.runs, names, strict=True)
+        replace(run, name=str(path)) if named[run.name] > 1 else run
+        for run, path in zip(runs, options.runs, strict=True)
     ]
     write_report(options.out, options.title, runs, published=options.published)
     for file in write_tables(options.out, runs):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evaluation.compare import judged, key_of
+from evaluation.compare import judged
 from evaluation.folder import Run
-from evaluation.metrics import Rate, Record, wilson
+from evaluation.metrics import Rate, Record, key_of, wilson
 from vsp_envs import load_layout
 from vsp_envs.tasks.frozenlake.rules import HOLE
 
 FEWEST = 5
-"""Boards below which a slice is joined with the next."""
+"""Boards below which a slice is joined with its neighbour."""
 
 
 def plan_length(record: Record) -> int:
@@ -38,19 +38,24 @@ TITLES = {"frozenlake": "holes", "maze": "dead ends"}
 
 
 def rates_by(run: Run, task: str, slice_of: Callable[[Record], int | None]) -> dict[int, Rate]:
-    """Value → rate over the boards of a task, ascending; few boards are joined with the next."""
+    """Value → rate over the boards of a task, ascending; few boards are joined with the next.
+
+    Each slice is named after its highest value. What is left in the end is joined with the last.
+    """
     right, groups = judged(run), dict[int, list[bool]]()
     for record in run.records:
         value = slice_of(record) if record["task"] == task else None
         if value is not None:
             groups.setdefault(value, []).append(right[key_of(record)])
-    rates: dict[int, Rate] = {}
-    waiting: list[bool] = []
+    slices: list[tuple[int, list[bool]]] = []
     for value, results in sorted(groups.items()):
-        waiting += results
-        if len(waiting) >= FEWEST:
-            rates[value], waiting = wilson(sum(waiting), len(waiting)), []
-    return rates
+        if slices and len(slices[-1][1]) < FEWEST:
+            results = slices.pop()[1] + results
+        slices.append((value, results))
+    if len(slices) > 1 and len(slices[-1][1]) < FEWEST:
+        value, few = slices.pop()
+        slices[-1] = value, slices[-1][1] + few
+    return {value: wilson(sum(results), len(results)) for value, results in slices}
 
 
 def sliced(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, dict[int, Rate]]]:

@@ -7,7 +7,6 @@ table of the kinds of tiles.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,13 +15,12 @@ import numpy as np
 
 from evaluation.facts import facts_of
 from evaluation.metrics import Record
-from vsp_envs.facts import Fact, read_cells
+from vsp_envs.facts import Fact, read_brackets, read_cells
 from vsp_envs.plan import action_name
 from vsp_envs.task import MOVES
 
 FREE = "free"
 """The kind of a cell of which nothing is said."""
-_BRACKET = re.compile(r"\[([A-Z]*)\]")
 
 
 class Where(NamedTuple):
@@ -81,7 +79,7 @@ def compare_sides(fact: Fact, level: int, sides: Counter[tuple[str, str]]) -> np
 
     Brackets are read in order, one to a cell; one that is missing says that no side is open.
     """
-    true, said = _BRACKET.findall(fact.true), _BRACKET.findall(fact.said or "")
+    true, said = read_brackets(fact.true), read_brackets(fact.said or "")
     wrong = np.zeros((level, level), bool)
     for index, there in enumerate(true):
         claimed = said[index] if index < len(said) else ""

@@ -1,10 +1,11 @@
-"""A chat-completions endpoint on this machine, scripted by the test that starts it."""
+"""A chat-completions endpoint on this machine, scripted by the test that starts it, or none."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,14 @@ def serving(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """A base URL where nobody answers, nor can: its port is taken, and not listened on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 def shown_images(body: dict[str, Any]) -> list[np.ndarray]:

@@ -173,7 +173,7 @@ def test_a_fall_ends_the_game():
 )
 def test_a_setting_that_cannot_be_is_named(setting, said):
     with pytest.raises(ValueError, match=said):
-        Acting(**setting)
+        acted(Written(*answers("DDRR")), **setting)
 
 
 def test_the_way_to_act_is_recorded_and_part_of_what_a_run_is(tmp_path):

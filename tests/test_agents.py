@@ -12,7 +12,6 @@ import pytest
 from drawn import lake, maze, plan, room
 
 from agents.agent import Reply, Request, View
-from agents.prompts import read_facts
 from agents.rollouts import Case, Episode, live_env, observe, play, prompt_of
 from agents.scripted import SCRIPTED, Blind, Oracle, Random
 from vsp_envs import (
@@ -28,6 +27,7 @@ from vsp_envs import (
     score_reply,
     shortest_plan,
 )  # fmt: skip
+from vsp_envs.facts import read_facts
 
 every_task = pytest.mark.parametrize("task", TASKS)
 

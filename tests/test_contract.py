@@ -575,7 +575,7 @@ def test_the_shortest_plan_succeeds_and_is_optimal_under_every_rule_set(task: st
 
 @every_task
 def test_a_reply_without_an_answer_plays_nothing_and_fails(task: str) -> None:
-    for reply in ("", "I cannot see the picture.", "<answer></answer>", "<answer>?</answer>"):
+    for reply in (None, "", "I cannot see the picture.", "<answer></answer>", "<answer>?</answer>"):
         for rules in RULE_SETS:
             score = score_reply(layouts(task, 1)[0], reply, rules)
             assert (score.success, score.optimal, score.steps) == (False, False, 0)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.forced import state_lines
-from agents.prompts import fact_names
+from agents.forced import ForcedRoute, state_lines
+from agents.hf import HFAgent
 from training import demo
+from vsp_envs.facts import fact_names
 
 
 @pytest.fixture
@@ -40,6 +41,11 @@ def test_the_demo_trains_evaluates_reports_and_says_when_it_is_done(
 def test_a_demo_without_a_recipe_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match="no recipe for tasks 'frozenlake' at level 9"):
         demo.run(demo.DemoConfig(level=9))
+
+
+def test_the_control_is_another_run_when_its_model_is(tiny_folder: Path) -> None:
+    agent = HFAgent.load(str(tiny_folder))
+    assert ForcedRoute(agent).settings() == agent.settings()
 
 
 def test_the_control_opens_with_the_state_that_the_model_saw_and_nothing_else() -> None:

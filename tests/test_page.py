@@ -4,6 +4,7 @@ import csv
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,20 @@ def test_success_is_sliced_by_length_and_obstacles(folders):
     titles = [title for title, _ in sliced([blind])]
     assert "frozenlake: success by holes" in titles and "maze: success by dead ends" in titles
     assert not any("minibehaviour: success by obstacles" in title for title in titles)
+
+
+def test_no_board_is_left_out_of_the_slices(folders):
+    """The longest plans are few: they join the slice before them, which is named after them."""
+    [blind] = runs(folders, "blind")
+    lakes = [each for each in blind.records if each["task"] == "frozenlake"]
+    by_length = [*([4] * 7), *([5] * 2), *([6] * 6), *([9] * 3)]
+    records = [
+        {**each, "optimal_length": length} for each, length in zip(lakes, by_length, strict=False)
+    ]
+    rates = rates_by(replace(blind, records=records), "frozenlake", plan_length)
+    assert {length: rate.n for length, rate in rates.items()} == {4: 7, 9: 11}
+    few = replace(blind, records=records[:3])
+    assert [rate.n for rate in rates_by(few, "frozenlake", plan_length).values()] == [3]
 
 
 def test_the_failures_that_another_run_solved_come_first(folders):

@@ -6,8 +6,7 @@ import random
 
 import pytest
 from drawn import plan
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from growth import growth
 
 from vsp_envs import TASKS, Action, ParseStatus, format_answer, get_task, parse_plan
 from vsp_envs.plan import action_name, format_instruction
@@ -97,6 +96,7 @@ def test_anything_that_is_no_action_makes_an_answer_malformed_and_is_never_dropp
         "R\N{LATIN SMALL LETTER DOTLESS I}GHT", "R\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}GHT",
         "P\N{LATIN SMALL LETTER DOTLESS I}CK", "P\N{CYRILLIC CAPITAL LETTER I}CK",
         "\N{GREEK CAPITAL LETTER UPSILON}P", "\N{CYRILLIC CAPITAL LETTER ER}ICK",
+        "Я", "R٣",
         "DROP\N{ZERO WIDTH SPACE}", "R\N{COMBINING ACUTE ACCENT}", "PIC\N{KELVIN SIGN}", "⇒", "➡",
         "➡️", "⬅️", "▲", "R\N{FULLWIDTH COMMA}D", "R\N{EN DASH}D", "R\N{MINUS SIGN}D",
     ],
@@ -119,7 +119,9 @@ def test_a_block_with_nothing_in_it_is_empty(answer: str) -> None:
     [
         "", "RRDD", "The plan is RRDD.", "<answer>", "</answer>", "<answer>RRDD", "RRDD</answer>",
         "</answer>RRDD<answer>", "<answer RRDD</answer>", "< answer >RRDD</ answer >",
-        "<ANSWER>RRDD", "answer: RRDD", "\\boxed{RRDD}", "<answer/>RRDD",
+        "<ANSWER>RRDD", "answer: RRDD", "\\boxed{RRDD}", "<answer/>RRDD", "＜answer＞R＜/answer＞",
+        "<\N{CYRILLIC SMALL LETTER A}nswer>R</\N{CYRILLIC SMALL LETTER A}nswer>",
+        "<an\N{LATIN SMALL LETTER LONG S}wer>R</an\N{LATIN SMALL LETTER LONG S}wer>",
     ],
 )  # fmt: skip
 def test_a_reply_without_a_complete_block_is_missing_its_answer(reply: str) -> None:
@@ -211,28 +213,18 @@ def test_ten_thousand_random_strings_are_read_without_an_exception_and_always_al
     assert seen == set(ParseStatus)
 
 
-@settings(max_examples=500, deadline=None, derandomize=True, database=None)
-@given(st.text(), st.booleans(), st.booleans(), st.sampled_from(sorted(TASKS)))
-@example("<answer>" * 3, True, True, "maze")
-def test_any_text_is_read_without_an_exception(
-    text: str, tagged: bool, untagged: bool, task: str
-) -> None:
-    reply = f"<answer>{text}</answer>" if tagged else text
-    parsed = parse_plan(reply, task, untagged)
-    assert parsed == parse_plan(reply, task, untagged)
-    assert len(parsed.answer) <= 200
-
-
 @pytest.mark.parametrize(
     "piece",
     ["R", "<answer>", "</answer>", "<answer>R", "<answer></answer>", " ", "PICK ", "PICK UP ", "<",
      "PUT-", "\n", "ı", "PICK" + " " * 1000],
 )  # fmt: skip
 @pytest.mark.parametrize("tagged", [True, False])
-def test_a_million_characters_are_read_in_linear_time(piece: str, tagged: bool) -> None:
-    text = piece * (1_000_000 // len(piece))
-    reply = f"<answer>{text}</answer>" if tagged else text
-    assert isinstance(parse_plan(reply, "minibehaviour", untagged=True).status, ParseStatus)
+def test_a_long_reply_is_read_in_linear_time(piece: str, tagged: bool) -> None:
+    def read(length: int) -> None:
+        text = piece * (length // len(piece))
+        parse_plan(f"<answer>{text}</answer>" if tagged else text, "minibehaviour", untagged=True)
+
+    assert growth(read, 20_000) < 40
 
 
 # There and back

@@ -262,6 +262,17 @@ def test_the_report_sets_a_human_row_beside_a_model(tmp_path, capsys):
     assert "human person" in text and ">blind" in text
 
 
+def test_two_recordings_of_one_name_are_two_rows(tmp_path):
+    for folder in ("ann", "bob"):
+        (tmp_path / folder).mkdir()
+        game = play(POND, recording=tmp_path / folder / "human.jsonl")
+        walk(game, "D D R R")
+    files = [str(tmp_path / folder / "human.jsonl") for folder in ("ann", "bob")]
+    main(run, ReportOptions, [*files, "--out", str(tmp_path / "page.html")])
+    rows = (tmp_path / "page.md").read_text()
+    assert all(f"| {file} |" in rows for file in files)
+
+
 def test_first_attempts_are_per_task_and_board():
     def episode(layout, aids=()):
         game = play(layout)

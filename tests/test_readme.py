@@ -108,7 +108,7 @@ def run(words: list[str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def close_the_window() -> None:
     """Ask the window to close as a person would, as soon as there is one."""
-    for _ in range(600):
+    for _ in range(6000):  # five minutes: until then a busy machine may still be importing
         if pygame.display.get_surface():
             pygame.event.post(pygame.event.Event(pygame.QUIT))
             return

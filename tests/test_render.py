@@ -80,7 +80,7 @@ def test_a_size_beyond_the_range_gives_one_line_with_the_range(task: str, image_
 
 @every_task
 def test_an_unknown_theme_gives_one_line_with_the_themes(task: str) -> None:
-    with pytest.raises(ValueError, match=r"unknown theme 'clasic'; themes are .*classic"):
+    with pytest.raises(ValueError, match=rf"unknown {task} theme 'clasic'; .* are .*classic"):
         render(layouts(task, 5, 1)[0], theme="clasic")
 
 
@@ -229,7 +229,7 @@ def test_a_folder_of_tiles_is_a_theme(tmp_path: Path) -> None:
     (tmp_path / "hole.png").unlink()
     with pytest.raises(ValueError, match=r"is no folder of tiles: hole.png is missing"):
         render(layout, 65, f"tiles:{tmp_path}/")
-    with pytest.raises(ValueError, match=r"unknown theme 'tile:x'.*tiles:FOLDER"):
+    with pytest.raises(ValueError, match=r"unknown frozenlake theme 'tile:x'.*tiles:FOLDER"):
         render(layout, 64, "tile:x")
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from agents.prompts import planning_target
-from evaluation.gallery import reading
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import Cell, describe, format_answer
 from vsp_envs.episode import append_episode, read_episodes, score_episode
+from vsp_envs.play.__main__ import Options, open_screen
 from vsp_envs.play.claims import Mark, read_claims
 from vsp_envs.play.film import SIZE, check_film, save_film
 from vsp_envs.play.replay import END_MS, STEP_MS, Replay
@@ -143,10 +143,6 @@ def test_an_endless_reply_is_drawn_from_its_end(tmp_path):
     save_film(tmp_path / "odd.png", [said(POND, "\0\ud800\x1b[31m\u202e" + "x" * 50_000)])
 
 
-def test_the_marked_answer_is_the_one_that_was_read():
-    assert reading("a <answer>R</answer> b").answer == "<answer>R</answer>"
-
-
 @pytest.fixture
 def recording(tmp_path):
     for episode in (said(DESK, planning_target(DESK)), FELL, played(HALL, "D R D L")):
@@ -171,6 +167,19 @@ def test_a_film_needs_no_display_and_has_every_step(recording):
         # No two states that follow each other look the same.
         states = [len(each.states) for each in read_episodes(recording / "replies.jsonl")]
         assert states == [4, 3, 5] and picture.n_frames == sum(states)
+
+
+def test_a_run_is_watched_under_the_name_of_who_played(recording):
+    names = [each.agent for each in open_screen(Options(replay=recording)).replay.episodes]
+    assert names == ["", "", ""]
+    config = recording / "config.json"
+    config.write_text('{"settings": {"agent": "blind"}}')
+    for path in (recording, recording / "replies.jsonl"):
+        screen = open_screen(Options(replay=path))
+        assert [each.agent for each in screen.replay.episodes] == ["blind"] * 3
+    config.write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is not the config of a run"):
+        open_screen(Options(replay=recording))
 
 
 def test_a_picture_shows_the_end_of_the_episode_that_was_named(recording):

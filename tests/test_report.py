@@ -9,12 +9,13 @@ from agents.agent import Reply, View
 from agents.scripted import Blind, Oracle
 from evaluation import perception, planning
 from evaluation.folder import read_run
-from evaluation.gallery import FAILURES, SUCCESSES, gallery, reading, strokes
+from evaluation.gallery import FAILURES, SUCCESSES, gallery, strokes
 from evaluation.metrics import wilson
 from evaluation.plots import Chart, curves_svg, history_points
 from evaluation.report import ReportOptions, Row, Table, run, write_report
 from vsp_envs import Action, load_layout, simulate
 from vsp_envs.cli import main
+from vsp_envs.plan import split_reply
 from vsp_envs.select import select_kinds
 
 KINDS = select_kinds(["frozenlake:3-4", "maze:3", "minibehaviour:5"])
@@ -126,7 +127,7 @@ def test_html_in_a_reply_is_text(tmp_path):
     ],
 )
 def test_the_answer_that_was_read_is_marked(reply, parts):
-    assert reading(reply) == parts
+    assert split_reply(reply) == parts
 
 
 def test_a_refused_move_is_a_stub_and_a_fall_ends_in_the_hole():

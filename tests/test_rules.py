@@ -8,8 +8,8 @@ from drawn import lake, maze, maze_data, plan, room
 
 from vsp_envs import Layout, LayoutError, Outcome, PlanningEnv, load_layout, score_reply, simulate
 from vsp_envs.simulate import Trace, state_cell
-from vsp_envs.solve import compile_layout
-from vsp_envs.wording import actions_text, legal_actions
+from vsp_envs.solve import compile_layout, legal_actions
+from vsp_envs.wording import actions_text
 
 
 def play(layout: Layout, actions: str, rules: str = "env") -> Trace:
@@ -287,8 +287,9 @@ def test_a_room_in_symbols() -> None:
         ("frozenlake", {"map": ["SFG", "FF"]}, "square"),
         ("frozenlake", {"map": "SFG"}, "square"),
         ("frozenlake", {"map": [1, 2]}, "list of rows"),
-        ("frozenlake", {}, "got 'map'"),
-        ("maze", {}, "rows of masks"),
+        ("frozenlake", {}, "a frozenlake layout holds map; this one lacks map"),
+        ("maze", {}, "a maze layout holds walls, start, goal; this one lacks walls"),
+        ("maze", {"walls": [[5, 9], [6, 10.5]], "start": [0, 0], "goal": [1, 1]}, "rows of masks"),
         ("maze", {"walls": [[5, 3], [6]], "start": [0, 0], "goal": [1, 1]}, "rows of masks"),
         ("maze", {"walls": [[5, 9, 1]], "start": [0, 0], "goal": [0, 1]}, "square"),
         ("maze", {"walls": [[4, 9], [6, 10]], "start": [0, 0], "goal": [1, 1]}, "has a gap"),
@@ -296,8 +297,8 @@ def test_a_room_in_symbols() -> None:
         ("maze", {"walls": [[5, 99], [6, 10]], "start": [0, 0], "goal": [1, 1]}, "0 to 15"),
         ("maze", {"walls": [[5, 9], [6, 10]], "start": [0, 0], "goal": [2, 1]}, "outside"),
         ("maze", {"walls": [[5, 9], [6, 10]], "start": [0, 0], "goal": [0, 0]}, "both (0,0)"),
-        ("maze", {"walls": [[5, 9], [6, 10]], "start": [0, 0]}, "goal must be [row, col]"),
-        ("minibehaviour", {}, "start, printer and six table cells"),
+        ("maze", {"walls": [[5, 9], [6, 10]], "start": [0, 0]}, "this one lacks goal"),
+        ("minibehaviour", {}, "this one lacks start, printer, table"),
     ],
 )
 def test_what_is_no_board_gives_one_line_that_says_why(
@@ -322,6 +323,7 @@ OFF_BOARD = [[0, 3], [0, 5], [0, 4], [1, 3], [1, 5], [1, 4]]
         ({"printer": [0, 5]}, "outside the 5×5 board"),
         ({"printer": [0]}, "printer must be [row, col]"),
         ({"printer": "desk"}, "printer must be [row, col]"),
+        ({"printer": [0.9, 1]}, "printer must be [row, col], got [0.9, 1]"),
         ({"table": TABLE[:5]}, "2 rows × 3 columns"),
         ({"table": [[c, r] for r, c in TABLE]}, "2 rows × 3 columns"),
         ({"table": []}, "2 rows × 3 columns"),

@@ -11,7 +11,7 @@ from agents.agent import Reply
 from agents.openai import Endpoint, EndpointError, OpenAIAgent
 from agents.rollouts import Case, play
 from agents.scripted import Blind, Oracle
-from evaluation import perception, planning
+from evaluation import modality_gap, perception, planning
 from evaluation.live import Tally
 from evaluation.options import draw_cases
 from tests.test_benchmarks import LAKE_ROW, ROOM_ROW, TABLE, rows
@@ -20,6 +20,7 @@ from vsp_envs.cli import main
 from vsp_envs.episode import append_episode, read_replies, score_episode
 from vsp_envs.render import render
 from vsp_envs.select import Kind
+from vsp_envs.tasks.frozenlake.sprites import TILES
 
 LAKE = [Kind("frozenlake", 3)]
 
@@ -136,6 +137,23 @@ def test_an_endpoint_is_evaluated_from_the_command_line(tmp_path, monkeypatch):
         assert "very-secret" not in file.read_text()
 
 
+@pytest.mark.parametrize("name", ["blind", "random", "human"])
+def test_who_says_nothing_of_the_board_is_not_asked_about_it(tmp_path, capsys, name):
+    [layout] = draw_distinct(LayoutSpec("frozenlake", 3), 1, seed=0)
+    played = score_episode(layout, "<answer>R</answer>", input="image", image={}, prompt="")
+    append_episode(tmp_path / "me.jsonl", played)
+    arguments = ("--agent", name, "--tasks", "frozenlake:3", "--out", tmp_path / "run")
+    arguments += ("--model", tmp_path / "me.jsonl") if name == "human" else ()
+    for module, options, more in (
+        (perception, perception.PerceptionOptions, ()),
+        (modality_gap, modality_gap.GapOptions, ("--state", "asked")),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            command(*arguments, *more, module=module, options=options)
+        assert f"error: the {name} agent plans and describes nothing" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_way_to_act_and_the_policies_are_options(tmp_path):
     command(
         "--agent", "oracle", "--tasks", "maze:3", "--episodes", "3", "--act", "step",
@@ -152,6 +170,20 @@ def test_theme_and_image_size_are_options(tmp_path, capsys):
     command(*arguments, "--image-size", "96")
     [record, _] = read_replies(tmp_path / "replies.jsonl")
     assert record["image"] == {"theme": "classic", "pixels": 96}
+
+
+@pytest.mark.parametrize("act", ["plan", "step"])
+def test_a_folder_of_tiles_is_a_theme_too(tmp_path, act):
+    from PIL import Image
+
+    for name, colour in zip(TILES, ("white", "black", "green", "red", "blue"), strict=True):
+        Image.new("RGBA", (16, 16), colour).save(tmp_path / f"{name}.png")
+    command(
+        "--agent", "oracle", "--tasks", "frozenlake:3", "--episodes", "2", "--out", tmp_path / "r",
+        "--theme", f"tiles:{tmp_path}", "--act", act,
+    )  # fmt: skip
+    [record, _] = read_replies(tmp_path / "r/replies.jsonl")
+    assert "One tile shows the player" in record["prompt"] and record["success"]
 
 
 def test_a_persons_episodes_are_a_row_like_any_other(tmp_path):

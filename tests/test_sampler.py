@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from endpoint import Answer, serving, shown_images
+from endpoint import Answer, nobody, serving, shown_images
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
@@ -204,9 +204,10 @@ def test_a_server_that_takes_no_weights_is_told_how_to_start(
 
 def test_a_server_that_is_gone_stops_the_run_with_one_word(student: Loaded, tmp_path: Path) -> None:
     prompts, inputs = prompts_and_inputs(student)
-    with serving(lambda _: Answer({})) as endpoint:
-        url = endpoint.url
-    with pytest.raises(RolloutError, match=r"127\.0\.0\.1:\d+ does not answer.*goes on from"):
+    with (
+        nobody() as url,
+        pytest.raises(RolloutError, match=r"127\.0\.0\.1:\d+ does not answer.*goes on from"),
+    ):
         by_server(url, student, tmp_path).sample(prompts, inputs, Sampling())
 
 

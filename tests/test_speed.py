@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,19 @@ from vsp_envs.generate import LayoutSpec, passing
 from vsp_envs.solve import compile_boards
 
 
-def test_a_race_gives_units_per_second_and_their_ratio() -> None:
-    race = measure.Race("sum", "a longer sum", "numbers", sums(1000), sums(10_000), floor=100)
-    row = measure.run(race, seconds=0.1)
-    assert row.ours > row.theirs > 0  # both report one unit; ours is a tenth of the work
-    assert 2 < row.ratio < 50
+def test_a_race_gives_units_per_second_and_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def work(seconds: float) -> int:
+        nonlocal now
+        now += seconds
+        return 2
+
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now)
+    ours, theirs = (partial(work, seconds) for seconds in (0.01, 0.04))
+    row = measure.run(measure.Race("a", "b", "boards", ours, theirs, floor=100), seconds=1)
+    assert (row.ours, row.theirs, row.ratio) == (pytest.approx(200), pytest.approx(50), 4)
     assert "(missed)" in measure.table([row]).splitlines()[2]
-
-
-def sums(length: int) -> Callable[[], int]:
-    def work() -> int:
-        sum(range(length))
-        return 1
-
-    return work
 
 
 def test_the_quick_table_has_the_rows_of_every_kind_and_is_kept(

@@ -38,6 +38,8 @@ def test_a_weight_holds_for_all_levels_of_its_name() -> None:
         (["maze:3@half"], "a weight is a whole number"),
         (["maze:3-4", "maze:3@2"], "maze:3 has the weights 1 and 2"),
         ([], "no task given"),
+        (["maze:5-3"], "levels are numbers such as 3, 3-8 or 3,5; got 'maze:5-3'"),
+        (["maze:3-"], "got 'maze:3-'"),
     ],
 )
 def test_a_weight_that_cannot_be_is_refused(names: list[str], message: str) -> None:

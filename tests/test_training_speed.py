@@ -1,7 +1,6 @@
 """The speed table of training: its rows, what its stopwatch counts, and the real shape in small."""
 
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,20 +12,31 @@ from benchmarks.stepping import REST, Stopwatch
 SMALL = training.Scale("S", batch=2, new_tokens=3, seconds=0, samples=4, loss_tokens=2)
 
 
-def test_a_stopwatch_counts_a_phase_within_another_for_itself_alone() -> None:
-    watch, work = Stopwatch(), SimpleNamespace(inner=lambda: time.sleep(0.02))
-    work.outer = lambda: (time.sleep(0.01), work.inner())
+def test_a_stopwatch_counts_a_phase_within_another_for_itself_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("benchmarks.stepping.time.perf_counter", lambda: clock.now)
+    watch, work = Stopwatch(), SimpleNamespace(inner=lambda: clock.work(20))
+    work.outer = lambda: (clock.work(10), work.inner())
     watch.claim(work, "inner", "teacher")
     watch.claim(work, "outer", "update")
     work.outer()  # not started: not counted
     watch.start()
+    clock.work(3)
     work.outer()
     watch.stop()
-    time.sleep(0.05)
-    seconds = watch.seconds
-    assert seconds["teacher"] >= 0.02 and seconds["update"] >= 0.01
-    assert sum(seconds.values()) < 0.05 + seconds["teacher"] + seconds["update"]
-    assert seconds.keys() == {REST, "update", "teacher"}
+    clock.work(50)
+    assert watch.seconds == {REST: 3, "update": 10, "teacher": 20}
+
+
+class Clock:
+    """A clock that only work moves on."""
+
+    now = 0.0
+
+    def work(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def test_the_rows_of_training_beside_no_peer(

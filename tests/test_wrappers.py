@@ -186,3 +186,8 @@ def test_a_turned_picture_is_the_same_picture_turned() -> None:
 def test_an_unknown_perturbation_gives_one_line_with_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"unknown perturbation 'blurr'.*Did you mean 'blur'"):
         Perturbed(made("maze"), ["blurr"])
+
+
+def test_where_there_is_no_picture_there_is_nothing_to_perturb() -> None:
+    with pytest.raises(ValueError, match="the observations have no 'image'"):
+        Perturbed(made("maze", observation="symbolic"), ["blur"])

@@ -17,17 +17,13 @@ from vsp_envs.episode import storable
 from vsp_envs.solve import shortest_plan
 from vsp_envs.splits import canonical_ids
 from vsp_envs.task import Boards, Layout, LayoutError, load_layout, pick_name
+from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
 
 _VSP_LETTERS = {"@": "S", "*": "G", "#": "H", "_": "F"}
-_WALLS = {"north": 1, "south": 2, "west": 4, "east": 8}
-_TABLE, _ROWS = "table/*.txt", "test_dataset.jsonl"
-
-
-_MAZES = "Maze/*_test/*.txt"
+_WALLS = {"north": NORTH, "south": SOUTH, "west": WEST, "east": EAST}
+_TABLE, _ROWS, _MAZES = "table/*.txt", "test_dataset.jsonl", "Maze/*_test/*.txt"
 FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE, _MAZES)}
 """Name of a public set → its files, below whatever folder it was unpacked to."""
-
-
 MOST_BYTES = 2**28
 """Largest file that is read; the public ones have a few megabytes."""
 
@@ -66,9 +62,8 @@ def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
 def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
     """Canonical hashes of a public set's boards, which their rotations and reflections share.
 
-    `path` and `name` are those of `read_boards`.
-
-    A training stream that draws none of them (`splits.canonical_ids`) has not seen the test.
+    A training stream that draws none of them has not seen the test. `path` and `name` are those of
+    `read_boards`.
     """
     kinds: dict[tuple[str, int], list[Layout]] = {}
     for layout, *_ in read_boards(path, name):

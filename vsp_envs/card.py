@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from PIL import Image
@@ -16,7 +17,7 @@ from vsp_envs.generate import LayoutSpec, draw_distinct
 from vsp_envs.render import render
 from vsp_envs.settings import Settings
 from vsp_envs.solve import compile_layout
-from vsp_envs.task import Layout, Outcome, Task, UInt8
+from vsp_envs.task import MAX_LEVEL, Layout, Outcome, Task, UInt8
 from vsp_envs.tasks import TASKS
 
 MOTION, SHEET = "episode.gif", "themes.png"
@@ -54,7 +55,7 @@ def _head(task: Task, env: PlanningEnv) -> str:
 | Make | `gym.make("{task.id}")`, `gym.make_vec("{task.id}", 64)` |
 | Action space | `{env.action_space}` |
 | Observation space | `Dict` of `image` and `symbolic`, see below |
-| Levels | sides of {task.min_level} to 32 cells; {levels} unless others are asked for |
+| Levels | sides of {task.min_level} to {MAX_LEVEL} cells; {levels} unless others are asked for |
 
 *This page is made from the code by `python -m vsp_envs.card`.*"""
 
@@ -94,8 +95,8 @@ def _ends(task: Task) -> str:
     ends = [name for outcome, name in names.items() if outcome in possible]
     return (
         f'- Termination: {" or ".join(ends)}; with `illegal="fail"` a refused action too.\n'
-        "- Truncation: after 100 steps (`max_episode_steps` of `gym.make`). A shortest plan on a "
-        "large board may be longer: raise it there."
+        f"- Truncation: after {gym.spec(task.id).max_episode_steps} steps (`max_episode_steps` of "
+        "`gym.make`). A shortest plan on a large board may be longer: raise it there."
     )
 
 
@@ -167,7 +168,7 @@ def write() -> None:
     """Card, animated picture and contact sheet of every task into the task's folder."""
     for task in TASKS.values():
         place = folder(task)
-        (place / "README.md").write_text(card(task))
+        (place / "README.md").write_text(card(task), encoding="utf-8")
         frames = [Image.fromarray(frame) for frame in motion(task)]
         frames = [frame.quantize(64, dither=Image.Dither.NONE) for frame in frames]
         waits = [900, *[350] * (len(frames) - 2), 1800]

@@ -11,6 +11,7 @@ from vsp_envs.task import Cell, Layout, Question, get_task
 
 # Nine digits: a number of thousands is no cell, and Python refuses to read it.
 _CELL = re.compile(r"\((\d{1,9}),(\d{1,9})\)")
+_BRACKET = re.compile(r"\[([A-Z]*)\]")
 _CELLS = re.compile(r"\(\d+,\d+\)(?: \(\d+,\d+\))*")
 
 
@@ -50,6 +51,11 @@ def same_fact(said: str, true: str) -> bool:
 def read_cells(answer: str) -> list[Cell]:
     """The cells that an answer names, as they come; whatever else it holds is passed over."""
     return [Cell(int(row), int(col)) for row, col in _CELL.findall(answer)]
+
+
+def read_brackets(answer: str) -> list[str]:
+    """The letters in each bracket of an answer: `DR`, `L` of `[DR][L]`."""
+    return _BRACKET.findall(answer)
 
 
 def read_facts(reply: str, task: str) -> dict[str, str]:

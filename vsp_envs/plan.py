@@ -63,9 +63,13 @@ def _compact(task: Task) -> bool:
 
 
 def format_answer(plan: Sequence[Action], task: str) -> str:
-    """The answer block of a plan: `<answer>RRDD</answer>`, with commas where actions are words."""
-    joint = "" if _compact(get_task(task)) else ","
-    return f"{OPEN}{joint.join(map(action_name, plan))}{CLOSE}"
+    """The answer block of a plan: `<answer>RRDD</answer>`."""
+    return f"{OPEN}{format_plan(plan, task)}{CLOSE}"
+
+
+def format_plan(plan: Sequence[Action], task: str) -> str:
+    """A plan as it stands in an answer: `RRDD`, with commas where actions are words."""
+    return ("" if _compact(get_task(task)) else ",").join(map(action_name, plan))
 
 
 def format_instruction(task: str) -> str:
@@ -124,13 +128,14 @@ def read_actions(answer: str, task: str) -> Parsed:
     return Parsed(ParseStatus.OK if plan else ParseStatus.EMPTY, plan, shown)
 
 
-def parse_plan(reply: str, task: str, untagged: bool = False) -> Parsed:
-    """Read a model's reply. Never raises for any text.
+def parse_plan(reply: str | None, task: str, untagged: bool = False) -> Parsed:
+    """Read a model's reply. Never raises for any text, nor for None, as endpoints say nothing.
 
     The last complete `<answer>` block counts. Letters, words, arrows, `PICK_UP` and `put-down`
     are read in any case, parted by commas, spaces, hyphens or nothing; anything else makes the
     answer malformed. With `untagged`, a reply without a block is read as a whole.
     """
+    reply = reply or ""
     answer = find_answer(reply)
     if answer is None:
         return read_actions(reply, task) if untagged else Parsed(ParseStatus.MISSING, [], "")

@@ -106,7 +106,7 @@ def _painter(task: str, theme: str) -> Painter:
         painter: Painter = folders[kind](folder)
     else:
         known = [*themes, *(f"{each}:FOLDER" for each in folders)]
-        painter = themes[pick_name("theme", theme, known)]
+        painter = themes[pick_name(f"{task} theme", theme, known)]
     return painter
 
 

@@ -27,7 +27,7 @@ class Score:
     illegal: int
     """Illegal actions taken."""
     reason: str
-    """Why it failed: an illegal action's reason, `hole`, or empty."""
+    """Why it failed, or why its last illegal action was refused; empty if neither."""
     parsed: Parsed
     """How the reply was read."""
     trace: Trace
@@ -39,11 +39,11 @@ class Score:
         return self.parsed.status
 
 
-def score_reply(layout: Layout, reply: str, rules: str = "env") -> Score:
+def score_reply(layout: Layout, reply: str | None, rules: str = "env") -> Score:
     """Read the reply's answer and play it. A reply without a readable answer plays no action.
 
     `rules` is `env`, `mgsd-train`, `mgsd-eval` or `visualplanning` (see `simulate.RULE_SETS`).
-    Never raises for any text; raises ValueError for an unknown rule set.
+    Never raises for any text, nor for None; raises ValueError for an unknown rule set.
     """
     return score_parsed(layout, parse_plan(reply, layout.task), rules)
 

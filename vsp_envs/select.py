@@ -6,6 +6,7 @@ A mixture has weights too: `frozenlake:3-5@2` is drawn twice as often as `maze:3
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from vsp_envs.task import check_level, get_task
@@ -59,11 +60,13 @@ def select_mixture(tasks: Sequence[str]) -> dict[Kind, int]:
 
 
 def _levels(text: str, name: str) -> list[int]:
-    levels: list[int] = []
+    spans: list[range] = []
     try:
         for part in text.split(","):
-            low, _, high = part.partition("-")
-            levels += range(int(low), int(high or low) + 1)
+            low, dash, high = part.partition("-")
+            spans.append(range(int(low), int(high if dash else low) + 1))
     except ValueError:
-        raise ValueError(f"levels are numbers such as 3, 3-8 or 3,5; got {name!r}") from None
-    return levels
+        spans = []
+    if not spans or not all(spans):
+        raise ValueError(f"levels are numbers such as 3, 3-8 or 3,5; got {name!r}")
+    return [*chain(*spans)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vsp_envs.tables import transitions
-from vsp_envs.task import Action, Boards, Bool, Int, Layout, Outcome, Tables, UInt8
+from vsp_envs.task import Action, Boards, Bool, Int, Layout, Outcome, Tables, UInt8, get_task
 
 UNREACHABLE = -1
 """Distance of a state from which no plan succeeds."""
@@ -143,3 +143,10 @@ def shortest_plan(layout: Layout) -> list[Action] | None:
         plan.append(Action(action))
         state = machine.next_state[state][action]
     return plan
+
+
+def legal_actions(layout: Layout, state: int | None = None) -> list[Action]:
+    """The actions that the rules do not refuse in a state; None is the start."""
+    machine = compile_layout(layout)
+    outcomes = machine.outcome[machine.start if state is None else state]
+    return [each for each in get_task(layout.task).actions if outcomes[each] != Outcome.ILLEGAL]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from numbers import Integral
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -298,12 +299,19 @@ def load_layout(task: str, data: Mapping[str, Any], level: int | None = None) ->
     return layout
 
 
+def need(task: str, data: Mapping[str, Any], *names: str) -> None:
+    """Raises a LayoutError that says which of the names a layout's data does not hold."""
+    missing = ", ".join(name for name in names if name not in data)
+    if missing:
+        raise LayoutError(f"a {task} layout holds {', '.join(names)}; this one lacks {missing}")
+
+
 def read_cell(data: Mapping[str, Any], name: str, level: int) -> Cell:
-    """`data[name]` as a cell of a board of that side. Raises LayoutError."""
+    """`data[name]`, which is there, as a cell of a board of that side. Raises LayoutError."""
     try:
-        row, col = (int(value) for value in data[name])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise LayoutError(f"{name} must be [row, col], got {data.get(name)!r}") from None
+        row, col = map(index, data[name])
+    except (TypeError, ValueError):
+        raise LayoutError(f"{name} must be [row, col], got {data[name]!r}") from None
     if not (0 <= row < level and 0 <= col < level):
         raise LayoutError(f"{name} ({row},{col}) is outside the {level}×{level} board")
     return Cell(row, col)

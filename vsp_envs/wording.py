@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from vsp_envs.plan import action_name
-from vsp_envs.solve import compile_layout
-from vsp_envs.task import Action, Cell, Layout, Outcome, get_task
+from vsp_envs.task import Action, Cell
 
 
 def cells_text(cells: Iterable[Cell]) -> str:
@@ -17,10 +16,3 @@ def actions_text(actions: Sequence[Action]) -> str:
     letters = "".join(action_name(action) for action in actions if action <= Action.UP)
     words = [action_name(action) for action in actions if action > Action.UP]
     return " ".join([letters, *words] if letters else words) or "none"
-
-
-def legal_actions(layout: Layout, state: int | None = None) -> list[Action]:
-    """The actions that the rules do not refuse in a state; None is the start."""
-    machine = compile_layout(layout)
-    outcomes = machine.outcome[machine.start if state is None else state]
-    return [each for each in get_task(layout.task).actions if outcomes[each] != Outcome.ILLEGAL]

@@ -221,6 +221,8 @@ class Perturbed(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     def __init__(self, env: Env, kinds: Sequence[str], seed: int = 0) -> None:
         RecordConstructorArgs.__init__(self, kinds=kinds, seed=seed)
         super().__init__(env)
+        if not isinstance(env.observation_space, spaces.Box):
+            _part(env, "image")
         self.kinds = [pick_name("perturbation", kind, PERTURBATIONS) for kind in kinds]
         self._rng, self._episode = np.random.default_rng(seed), 0
 

@@ -39,26 +39,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         with LOCK:
             COUNTS["requests"] += 1
-            COUNTS["under way"] += 1
-            COUNTS["most under way"] = max(COUNTS["most under way"], COUNTS["under way"])
             damage = self.draw.choice(DAMAGES) if self.draw.random() < self.share else "none"
             COUNTS[damage] += 1
         self.rfile.read(int(self.headers["Content-Length"]))
         getattr(self, damage)()
 
-    def leave(self) -> None:
-        """Count the request out, before whoever asked can know that it is over and ask anew."""
-        with LOCK:
-            COUNTS["under way"] -= 1
-
     def do_GET(self) -> None:
         with LOCK:
-            COUNTS["under way"] += 1
             body = json.dumps(COUNTS).encode()
         self.say(body)
 
     def say(self, body: bytes, status: int = 200, **headers: str) -> None:
-        self.leave()
         self.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -75,9 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         self.say(b"<html>oops</html>", 500)
 
     def hang(self) -> None:
-        time.sleep(0.8 * PATIENCE)
-        self.leave()
-        time.sleep(PATIENCE)
+        time.sleep(2 * PATIENCE)
         self.close_connection = True
 
     def drip(self) -> None:
@@ -85,14 +74,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "1000")
         self.end_headers()
         self.close_connection = True
-        for drop in range(20):
-            if drop == 8:
-                self.leave()
+        for _ in range(20):
             time.sleep(0.1 * PATIENCE)
             self.wfile.write(b" ")
 
     def drop(self) -> None:
-        self.leave()
         self.close_connection = True
 
     def cut(self) -> None:

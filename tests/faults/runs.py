@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from filelock import FileLock
 
 # One process imports everything once; each run is a fork of it.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -40,6 +43,20 @@ def command(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Pat
 @dataclass(frozen=True)
 class Nothing:
     """No settings."""
+
+
+def halted(what: Callable[[Path, Path], None], tiny: Path, out: Path) -> None:
+    """The run, which stops itself (SIGSTOP) as soon as its folder is its own."""
+    acquire = FileLock.acquire
+
+    def acquire_and_stop(lock: FileLock, *args: object, **kwargs: object) -> object:
+        held = acquire(lock, *args, **kwargs)
+        if Path(lock.lock_file) == out / ".lock":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return held
+
+    FileLock.acquire = acquire_and_stop
+    what(tiny, out)
 
 
 def train_sft(tiny: Path, out: Path) -> None:

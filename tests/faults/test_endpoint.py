@@ -64,14 +64,38 @@ def mebibytes():
     return int(re.search(r"RssAnon:\s*(\d+) kB", status)[1]) / 1024
 
 
-def test_every_case_is_answered_or_has_failed_with_its_reason(long, tmp_path, record_property):
+def most_under_way(monkeypatch):
+    """How many requests are under way at once, at most until it is called."""
+    plain, lock, under_way, most = transport.Server.post, threading.Lock(), set(), [0]
+
+    def counted(*args):
+        request = object()
+        with lock:
+            under_way.add(request)
+            most[0] = max(most[0], len(under_way))
+        try:
+            return plain(*args)
+        finally:
+            with lock:
+                under_way.remove(request)
+
+    monkeypatch.setattr(transport.Server, "post", counted)
+    return lambda: most[0]
+
+
+def test_every_case_is_answered_or_has_failed_with_its_reason(
+    long, tmp_path, monkeypatch, record_property
+):
     """30 % of the calls of an evaluation answered with 429, 500, 404, a hang, a drip, a dropped
     connection, cut JSON, a cut body, no choice, 10 MB, a body without end, two answers
     for one, or another model."""
-    episodes = 3_000 if long else 200
+    # Which cases meet which damage is for the threads to decide: of 200 with one retry, 15 fail.
+    episodes, retries = (3_000, 2) if long else (200, 1)
+    most = most_under_way(monkeypatch)
     with bad_endpoint() as (url, counts):
+        one = agent(url, retries=retries)
         results = planning.evaluate(
-            agent(url), [Kind("frozenlake", 8)], None, episodes, out=tmp_path / "run"
+            one, [Kind("frozenlake", 8)], None, episodes, out=tmp_path / "run"
         )
         did = counts()
     records = read_run(tmp_path / "run").records
@@ -81,19 +105,20 @@ def test_every_case_is_answered_or_has_failed_with_its_reason(long, tmp_path, re
     assert all(re.match("|".join(REASONS), reason) for reason in failed), failed
     assert {each["reply"] for each in records if not each["error"]} == {ANSWER}
     assert 0 < len(failed) < 0.2 * episodes and all(did[damage] for damage in DAMAGES)
-    assert THREADS / 4 < did["most under way"] <= THREADS
+    assert 1 < most() <= THREADS
     record_property("cases", episodes)
     record_property("requests", did["requests"])
     record_property("went wrong", sum(did[damage] for damage in DAMAGES))
     record_property("answered", episodes - len(failed))
     record_property("failed with a reason", len(failed))
-    record_property("most at once", f"{did['most under way']} of {THREADS}")
+    record_property("most at once", f"{most()} of {THREADS}")
 
 
-def test_memory_stays_flat(long, record_property):
+@pytest.mark.faults  # in a short form what allocators keep hides what a leak would hold
+def test_memory_stays_flat(record_property):
     """The memory of the client while it asks the same endpoint; the caches of 4 096 boards fill up
     first."""
-    requests, first = (10_000, 2_000) if long else (200, 50)
+    requests, first = 10_000, 2_000
     cases = [Case(each) for each in draw_distinct(LayoutSpec("frozenlake", 8), requests, seed=0)]
     held = []
     with bad_endpoint() as (url, _):
@@ -109,6 +134,6 @@ def test_no_thread_and_no_connection_is_left():
     with bad_endpoint() as (url, _):
         one = agent(url, concurrency=8)
         cases = [Case(each) for each in draw_distinct(LayoutSpec("frozenlake", 4), 40, seed=0)]
-        before = threading.active_count()
+        before = set(threading.enumerate())
         assert len(list(play_unordered(one, cases))) == 40
-        assert threading.active_count() == before and not one._lanes[0].server._idle
+        assert set(threading.enumerate()) <= before and not one._lanes[0].server._idle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,13 +46,19 @@ class Runs:
         if isinstance(moment, float):
             process.join(moment)
         else:
-            before = set(out.rglob("*"))
-            while process.is_alive() and len(set(out.rglob("*")) - before) < moment:
+            before = files_in(out)
+            while process.is_alive() and len(files_in(out) - before) < moment:
                 time.sleep(0.001)
         process.kill()
         process.join()
         assert process.exitcode in (0, -9)
         return process.exitcode == -9
+
+
+def files_in(folder: Path) -> set[str]:
+    """All files below a folder; `rglob` would stumble over one that goes while it looks."""
+    walked = os.walk(folder)
+    return {os.path.join(place, name) for place, _, names in walked for name in names}
 
 
 def killed(

@@ -41,11 +41,13 @@ def test_memory_stays_flat_over_a_million_steps(
     task: str, long: bool, record_property: Any
 ) -> None:
     """4096 environments in one, stepped at random, with infos: the memory of the process and what
-    Python allocated, against the same after a warm-up of some forty episodes each."""
-    count, steps = (4096, 1000) if long else (256, 300)
+    Python allocated, against the same after a warm-up of some hundred episodes each."""
+    count, steps = (4096, 1000) if long else (64, 300)
     env = PlanningVectorEnv(count, task, 5, level=5, observation="symbolic")
     env.reset(seed=0)
-    step_randomly(env, 200, seed=0)  # until every environment has drawn layouts ahead
+    # Until every environment has drawn layouts ahead twice: first a few, then a full block, which
+    # takes most memory while it is compiled.
+    step_randomly(env, 500, seed=0)
     before = resident()
     step_randomly(env, steps, seed=1)
     grown = resident() - before
@@ -94,14 +96,16 @@ def workers(how: str) -> tuple[subprocess.Popen[str], list[int]]:
     return parent, [int(pid) for pid in parent.stdout.readline().split()]
 
 
-def alive(pids: list[int]) -> list[int]:
-    def state(pid: int) -> str:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return "X"
+def state_of(pid: int) -> str:
+    """A letter as in `ps`: T is stopped, Z ended and not yet waited for, X gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
-    return [pid for pid in pids if state(pid) not in "XZ"]
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if state_of(pid) not in "XZ"]
 
 
 def gone(pids: list[int], seconds: float = 60) -> float:
@@ -142,13 +146,14 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(
     what: Callable[[Path, Path], None], check: Callable[[Path, Path], None],
     tiny_folder: Path, tmp_path: Path, record_property: Any,
 ) -> None:  # fmt: skip
-    """Two processes started on one folder, with the first stopped in the midst of its work: the
+    """Two processes started on one folder, with the first halted once the folder is its own: the
     second says in one line that the folder is in use, and the first ends undisturbed."""
     these, out = Runs(what, tiny_folder, tmp_path), tmp_path / "run"
-    first = these.start(out)
-    while not list(out.glob("*.json")):
+    first = runs.PROCESSES.Process(target=runs.halted, args=(what, tiny_folder, out))
+    first.start()
+    while (state := state_of(first.pid)) != "T":
+        assert state not in "XZ", "it ended before its folder was its own"
         time.sleep(0.01)
-    os.kill(first.pid, signal.SIGSTOP)
     try:
         line = refused(what, tiny_folder, out, tmp_path / "said")
     finally:

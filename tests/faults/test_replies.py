@@ -14,7 +14,7 @@ from evaluation import perception, planning
 from evaluation.facts import state_exact
 from evaluation.gallery import board
 from evaluation.where import where
-from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, get_task, parse_plan
+from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, get_task
 from vsp_envs.episode import Episode, score_episode
 from vsp_envs.facts import facts_of_reply
 from vsp_envs.plan import ParseStatus
@@ -142,18 +142,6 @@ def test_long_replies_make_no_long_page(tmp_path):
 
     planning.evaluate(Endless(), [Kind("frozenlake", 3)], episodes=2, out=tmp_path)
     assert (tmp_path / "report.html").stat().st_size < 1_000_000
-
-
-def test_look_alikes_are_no_answers():
-    for reply in ("<answer>Ｒ</answer>", "<answer>Я</answer>", "<answer>R٣</answer>",
-                  "<answer>R\u200bR</answer>", "<answer>left\u0301</answer>"):  # fmt: skip
-        assert parse_plan(reply, "frozenlake").status is ParseStatus.MALFORMED
-    for reply in (
-        "＜answer＞R＜/answer＞",
-        "<аnswer>R</аnswer>",
-        "<anſwer>R</anſwer>",
-    ):  # а Cyrillic
-        assert parse_plan(reply, "frozenlake").status is ParseStatus.MISSING
 
 
 def test_a_reply_that_holds_half_a_character_can_be_kept_and_shown(tmp_path):

@@ -135,11 +135,16 @@ def test_a_server_that_repeats_the_key_in_its_first_line_is_told_of_without_it(m
 
         def once():
             connection, _ = server.accept()
-            connection.recv(2**16)
-            connection.sendall(f"Bearer {KEY} is no status\r\n\r\n".encode())
-            connection.close()
+            with connection, connection.makefile("rb") as request:
+                head = dict(
+                    line.split(b": ") for line in iter(request.readline, b"\r\n") if b": " in line
+                )
+                request.read(int(head[b"Content-Length"]))  # closed unread, it would be reset
+                connection.sendall(f"Bearer {KEY} is no status\r\n\r\n".encode())
 
-        threading.Thread(target=once).start()
+        answering = threading.Thread(target=once)
+        answering.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
         [episode] = play(OpenAIAgent("m", Endpoint(base_urls=(url,), retries=0)), cases)
+        answering.join()
     assert episode.error.startswith("BadStatusLine: ") and KEY[:14] not in json.dumps(vars(episode))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,10 +106,20 @@ def _episodes(path: Path) -> list[Episode]:
         raise ValueError(
             f"there is no {file} to watch; --replay takes a run folder or a JSONL file"
         )
-    episodes = read_episodes(file)
+    episodes, agent = read_episodes(file), _agent_of(file.with_name("config.json"))
     if not episodes:
         raise ValueError(f"{file} holds no episode to watch")
-    return episodes
+    return [replace(each, agent=each.agent or agent) for each in episodes]
+
+
+def _agent_of(config: Path) -> str:
+    """Who played a run, by its `config.json`; empty where there is none."""
+    if not config.is_file():
+        return ""
+    try:
+        return str(json.loads(config.read_text(encoding="utf-8"))["settings"]["agent"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise ValueError(f"{config} is not the config of a run; mend or remove it") from None
 
 
 def run(options: Options) -> None:

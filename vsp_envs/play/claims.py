@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from vsp_envs.facts import facts_of_reply, read_cells
+from vsp_envs.facts import facts_of_reply, read_brackets, read_cells
 from vsp_envs.plan import action_name
 from vsp_envs.task import MOVES, Action, Cell, Layout
 
-_BRACKET = re.compile(r"\[([A-Z]*)\]")
 _MOVE_OF = {action_name(move): move for move in MOVES}
 
 
@@ -59,7 +57,7 @@ def _cells(question: str, said: str, true: str, level: int) -> list[Mark]:
 
 def _sides(question: str, said: str, true: str, level: int) -> list[Mark]:
     found = []
-    pairs = zip(_BRACKET.findall(said), _BRACKET.findall(true), strict=False)
+    pairs = zip(read_brackets(said), read_brackets(true), strict=False)
     for index, (claimed, there) in enumerate(pairs):
         cell = Cell(*divmod(index, level))
         for letter, move in _MOVE_OF.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 from vsp_envs.describe import symbolic_state
 from vsp_envs.episode import Episode, append_episode
-from vsp_envs.plan import CLOSE, OPEN, Parsed, ParseStatus, format_answer, parse_plan
+from vsp_envs.plan import Parsed, ParseStatus, format_plan, parse_plan
 from vsp_envs.play.attempt import Attempt, Tally, Verdict, tally
 from vsp_envs.play.boards import Boards
 from vsp_envs.select import Kind
@@ -159,8 +159,7 @@ class Game:
         """
         parsed = parse_plan(text, self.layout.task, untagged=True)
         if parsed.status is not ParseStatus.OK:
-            example = format_answer(self.task.actions[:3], self.layout.task)
-            wanted = example.removeprefix(OPEN).removesuffix(CLOSE)
+            wanted = format_plan(self.task.actions[:3], self.layout.task)
             self.say(f"No plan can be read in that ({parsed.status}). Write it like {wanted}.")
             return parsed
         self.restart()

@@ -1,7 +1,8 @@
 """What to ask about a picture of KeyDoor, and the true answers."""
 
+from vsp_envs.solve import legal_actions
 from vsp_envs.task import Cell, Layout, Question
-from vsp_envs.wording import actions_text, cells_text, legal_actions
+from vsp_envs.wording import actions_text, cells_text
 
 from .rules import WALL
 

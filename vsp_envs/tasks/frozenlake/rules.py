@@ -19,6 +19,7 @@ from vsp_envs.task import (
     UInt8,
     check_level,
     get_task,
+    need,
 )
 
 FROZEN, HOLE, GOAL, START = 1, 2, 3, 4
@@ -29,6 +30,7 @@ _CODES = {letter: code for code, letter in LETTERS.items()}
 
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     """`{"map": ["SFF", "FHF", "FFG"]}` → layout. Rows may be strings or lists of letters."""
+    need("frozenlake", data, "map")
     try:
         rows = ["".join(row) for row in data["map"]]
         size = check_level(get_task("frozenlake"), len(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from vsp_envs.task import (
     UInt8,
     check_level,
     get_task,
+    need,
     read_cell,
 )
 
@@ -34,10 +36,11 @@ _OPPOSITE = np.array([EAST, NORTH, WEST, SOUTH])
 
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     """`{"walls": [[masks]], "start": [r, c], "goal": [r, c]}` → layout; masks N1 S2 W4 E8."""
+    need("maze", data, "walls", "start", "goal")
     try:
-        walls = np.array(data["walls"], np.int64)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise LayoutError(f"maze walls are rows of masks, got {data.get('walls')!r}") from None
+        walls = np.array([[index(mask) for mask in row] for row in data["walls"]], np.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise LayoutError(f"maze walls are rows of masks, got {data['walls']!r}") from None
     if walls.ndim != 2 or walls.shape[0] != walls.shape[1] or level not in (None, len(walls)):
         raise LayoutError(f"maze walls must be square, got shape {walls.shape}")
     size = check_level(get_task("maze"), len(walls))

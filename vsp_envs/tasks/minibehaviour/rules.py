@@ -8,6 +8,7 @@ cell until it is picked up.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from vsp_envs.task import (
     UInt8,
     check_level,
     get_task,
+    need,
     read_cell,
 )
 
@@ -49,14 +51,15 @@ REASONS = (
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     """`{"start": [r, c], "printer": [r, c], "table": six cells}` → layout; see `load_layout`."""
     task = get_task("minibehaviour")
+    need("minibehaviour", data, "start", "printer", "table")
     try:
-        table = [(int(row), int(col)) for row, col in data["table"]]
+        table = [(index(row), index(col)) for row, col in data["table"]]
         size = data.get("level") if level is None else level
         if size is None:
             cells = [data["start"], data["printer"], *table]
-            reach = max(int(value) for cell in cells for value in cell) + 1
+            reach = max(index(value) for cell in cells for value in cell) + 1
             size = next((known for known in task.paper_levels if known >= reach), reach)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError) as error:
         raise LayoutError(f"a room has start, printer and six table cells ({error})") from None
     size = check_level(task, size)
     row, col = min(table, default=(0, 0))

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsp_envs.env import NAMES
 from vsp_envs.render import Picture
 from vsp_envs.settings import Settings, ThemeDraw
 from vsp_envs.solve import UNREACHABLE
-from vsp_envs.store import OUTCOME, STATE, Store
+from vsp_envs.store import OUTCOME, REASON, STATE, Store
 from vsp_envs.tables import positions
 from vsp_envs.task import Bool, Int, Outcome
 
-_OUTCOMES = np.array(NAMES, object)
-# Plain numbers: looking up a member of an enum takes longer than comparing a thousand of them.
-_SUCCESS, _FAILURE, _ILLEGAL = map(int, (Outcome.SUCCESS, Outcome.FAILURE, Outcome.ILLEGAL))
-
+# Arrays: a Python number in an operation on few entries takes as long as the operation.
+_ONE, _STATE, _CODE = np.array(1), np.array(STATE), np.array((1 << STATE) - 1)
 
 _INFOS = (
     "is_success", "outcome", "illegal_reason", "action_mask", "steps", "optimal_length",
     "distance_to_goal", "layout_id",
 )  # fmt: skip
-_MASKS = tuple(f"_{name}" for name in _INFOS)
+_KEYS = (*_INFOS, *(f"_{name}" for name in _INFOS))
 
 
 class Batch:
@@ -36,16 +35,13 @@ class Batch:
         count, side = len(themes), settings.image_size
         self.settings, self.store, self.themes, self._limit = settings, store, themes, limit
         self.task, self._count = settings.rules, count
-        self._places_of = _places(settings.padding)
-        self._reasons = np.array(self.task.reasons, object)
-        self._ends = np.array([False, True, True, settings.illegal == "fail"])  # by Outcome
+        self._actions, self._codes = np.array(len(self.task.actions)), _codes(settings)
+        self._cells = _cells(self.task.phases, settings.padding)
         self.row = np.full(count, -1)
-        self.state, self._steps = np.zeros((2, count), np.int64)
-        self._facts = np.zeros((len(store.facts), count), np.int64)
+        self.state, self._steps, self._code = np.zeros((3, count), np.int64)
+        self._base, self._level_base, self._length = np.zeros((3, count), np.int64)
         self._layout_id = np.full(count, "", object)
-        self._all, self._no_reason = np.ones(count, bool), np.full(count, "", object)
-        self.outcome = np.zeros(count, np.int32)
-        self._acted = np.zeros(count, np.int64)  # (row, state, action) that led here, flat
+        self._all = np.ones((len(_INFOS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
         self._pictures: list[Picture | None] = [None] * count
@@ -62,17 +58,18 @@ class Batch:
         """Begin episodes at some places, on the boards of those rows."""
         store = self.store
         self.row[envs] = rows
-        self.state[envs] = store.landmarks[rows, 0]
-        self._facts[:, envs] = store.facts[:, rows]
-        self._layout_id[envs] = store.layout_id[rows]
-        self._cells, self._place, self._length, self._base = self._facts
-        self._steps[envs] = self.outcome[envs] = 0
+        self.state[envs] = store.start.take(rows)
+        self._base[envs] = rows * store.states
+        self._level_base[envs] = store.level.take(rows) * store.states
+        self._length[envs] = store.length.take(rows)
+        self._layout_id[envs] = store.layout_id.take(rows)
+        self._steps[envs] = self._code[envs] = 0
         self.terminated[envs] = self.truncated[envs] = False
         if not self._symbolic:
             self._symbolic = {name: part[self.row] for name, part in store.symbolic.items()}
         for name, part in store.symbolic.items():
             if name != "agent":  # `observe` writes it
-                self._symbolic[name][envs] = part[rows]
+                self._symbolic[name][envs] = part.take(rows, axis=0)
         if self._shown:
             for i in envs.tolist():
                 self._draw(i)
@@ -90,21 +87,25 @@ class Batch:
 
     def play(self, actions: Int) -> None:
         """Move in every environment; what this does to those that have ended is overwritten."""
-        store, before = self.store, self.state
-        self._acted = (self._base + before) * store.actions + actions
-        moved = store.moves.take(self._acted)
-        self.outcome = moved & OUTCOME
-        self.state = (moved >> STATE).astype(np.int64)
-        self._steps += 1
-        self.terminated = self._ends.take(self.outcome)
+        before = self.state
+        move = self.store.moves.take((self._base + before) * self._actions + actions)
+        move = move.astype(np.int64)
+        self.state, self._code = move >> _STATE, move & _CODE
+        self._steps += _ONE
+        self.terminated = self._codes.ends.take(self._code)
         self.truncated = self._steps >= self._limit
         if self.task.phases > 1:
-            changed = self.state // self._cells != before // self._cells
-            if changed.any():
-                self._show_phase(where(changed))
+            phase, level = self._cells.phase, self._level_base
+            changed = where(phase.take(level + before) != phase.take(level + self.state))
+            if len(changed):
+                self._show_phase(changed)
         if len(self._images):
             for i in where(self.state != before).tolist():
                 self._picture(i).show(int(self.state[i]))
+
+    def success(self) -> Bool:
+        """Where the last action was a success; False where an episode begins."""
+        return self._codes.success.take(self._code)
 
     def _show_phase(self, envs: Int) -> None:
         rows = self.row[envs]
@@ -118,43 +119,31 @@ class Batch:
 
     def observe(self, copy: bool) -> Any:
         """The observations; without `copy` the same arrays at every call."""
-        kept = _copied if copy else _same
+        images, symbolic = self._images, self._symbolic
         if self.settings.observation == "image":
-            return kept(self._images)
-        cell = self.state if self.task.phases == 1 else self.state % self._cells
-        self._places_of.take(self._place + cell, axis=0, out=self._symbolic["agent"])
-        symbolic = {name: kept(part) for name, part in self._symbolic.items()}
+            return images.copy() if copy else images
+        # Into `out`, `take` writes at once only where it need not raise for an index.
+        here, agent = self._level_base + self.state, symbolic["agent"]
+        self._cells.place.take(here, axis=0, out=agent, mode="clip")
+        symbolic = {name: part.copy() if copy else part for name, part in symbolic.items()}
         if self.settings.observation == "symbolic":
             return symbolic
-        return {"image": kept(self._images), "symbolic": symbolic}
+        return {"image": images.copy() if copy else images, "symbolic": symbolic}
 
     def infos(self) -> dict[str, Any]:
         """The infos, with a mask for each key."""
-        store, outcome = self.store, self.outcome
-        here = self._base + self.state
-        distance = store.distance.take(here).astype(np.int64)
-        success = outcome == _SUCCESS
-        legal = store.legal.take(here, axis=0)
-        over = where(self.terminated)
+        codes, code, here = self._codes, self._code, self._base + self.state
+        success, distance = self.success(), self.store.distance.take(here).astype(np.int64)
+        distance[where(success)] = 0
+        distance[where(codes.failure.take(code))] = UNREACHABLE
+        legal, over = self.store.legal.take(here, axis=0), where(self.terminated)
         if len(over):
             legal[over] = 0
-            ends, left = outcome[over], distance[over]
-            left[ends == _SUCCESS], left[ends == _FAILURE] = 0, UNREACHABLE
-            distance[over] = left
-        reasons, refused = self._no_reason.copy(), where(outcome == _ILLEGAL)
-        if len(refused):
-            reasons[refused] = self._reasons.take(store.reason(self._acted[refused]))
-        infos = {
-            "is_success": success,
-            "outcome": _OUTCOMES.take(outcome),
-            "illegal_reason": reasons,
-            "action_mask": legal,
-            "steps": self._steps.copy(),
-            "optimal_length": self._length.copy(),
-            "distance_to_goal": distance,
-            "layout_id": self._layout_id.copy(),
-        }
-        return infos | {name: self._all.copy() for name in _MASKS}
+        infos = (
+            success, codes.outcome.take(code), codes.reason.take(code), legal, self._steps.copy(),
+            self._length.copy(), distance, self._layout_id.copy(),
+        )  # fmt: skip
+        return dict(zip(_KEYS, (*infos, *self._all.copy()), strict=True))
 
     def _picture(self, i: int) -> Picture:
         """The picture of an environment, at its place in `_images`."""
@@ -179,18 +168,40 @@ def where(mask: Bool) -> Int:
     return mask.nonzero()[0]  # np.flatnonzero takes three times as long on a few entries
 
 
-def _copied(array: Any) -> Any:
-    return array.copy()
+class _Codes(NamedTuple):
+    """What the low bits of a move say: an entry for each of their values."""
+
+    outcome: NDArray[Any]  # its name
+    reason: NDArray[Any]  # why the rules refuse the move, or ""
+    success: Bool
+    failure: Bool
+    ends: Bool  # the episode
 
 
-def _same(array: Any) -> Any:
-    return array
+def _codes(settings: Settings) -> _Codes:
+    code = np.arange(1 << STATE)
+    outcome, reasons = code & OUTCOME, settings.rules.reasons
+    success, failure, illegal = (outcome == each for each in (1, 2, 3))
+    reason = np.full(len(code), "", object)
+    for number, words in enumerate(reasons):
+        reason[illegal & (code >> REASON == number)] = words
+    ends = success | failure | (illegal & (settings.illegal == "fail"))
+    return _Codes(np.array(NAMES, object)[outcome], reason, success, failure, ends)
+
+
+class _Cells(NamedTuple):
+    """Of every state of every level: where the agent is, and its phase."""
+
+    place: Int  # [(max_level + 1) * states, 2], (row, col)
+    phase: Int
 
 
 @lru_cache(maxsize=8)
-def _places(max_level: int) -> Int:
-    """(row, col) of every cell of every level: int64[(max_level + 1) * max_level**2, 2]."""
-    places = np.zeros((max_level + 1, max_level**2, 2), np.int64)
+def _cells(phases: int, max_level: int) -> _Cells:
+    place = np.zeros((max_level + 1, phases * max_level**2, 2), np.int64)
+    phase = np.zeros(place.shape[:2], np.int64)
     for level in range(1, max_level + 1):
-        places[level, : level**2] = positions(np.arange(level**2), level)
-    return places.reshape(-1, 2)
+        state = np.arange(phases * level**2)
+        place[level, : len(state)] = positions(state, level)
+        phase[level, : len(state)] = state // level**2
+    return _Cells(place.reshape(-1, 2), phase.ravel())

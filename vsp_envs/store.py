@@ -11,7 +11,7 @@ from vsp_envs.generate import Drawn
 from vsp_envs.splits import layout_ids
 from vsp_envs.task import Boards, Int, Layout, Outcome, Task
 
-OUTCOME, _REASON, STATE = 0b11, 2, 8
+OUTCOME, REASON, STATE = 0b11, 2, 8
 """Mask and shifts of the parts of a move: two bits, six, and the rest."""
 
 
@@ -32,10 +32,9 @@ class Store:
         self.distance = np.empty((0, self.states), np.int16)
         self.grid = np.empty((0, max_level, max_level), np.uint8)
         self.landmarks = np.empty((0, len(task.landmarks)), np.int64)
-        self.level = np.empty(0, np.int64)
-        self.facts = np.empty((4, 0), np.int64)
-        """Cells of the board, where its level begins in a table of places, optimal length, and
-        where its states begin in a flat table of states."""
+        self.level, self.start = np.empty(0, np.int64), np.empty(0, np.int64)
+        self.length = np.empty(0, np.int64)
+        """Actions of a shortest plan."""
         self.layout_id = np.empty(0, object)
         self.symbolic: dict[str, NDArray[np.generic]] = {}  # at the start
         self._free: list[int] = []
@@ -53,24 +52,19 @@ class Store:
         tables = compiled.tables
         states = self.task.phases * level**2
         used = states * self.actions
-        moves = tables.next_state << STATE | tables.reason << _REASON | tables.outcome
+        moves = tables.next_state << STATE | tables.reason << REASON | tables.outcome
         self.moves[rows, :used] = moves.reshape(count, used)
         legal = self.legal.reshape(-1, self.states, self.actions)
         legal[rows, :states] = tables.outcome != Outcome.ILLEGAL
         self.distance[rows, :states] = compiled.distance
         self.grid[rows, :level, :level] = boards.grid
         self.landmarks[rows], self.level[rows] = boards.cells, level
-        place = level * self.max_level**2
-        self.facts[:3, rows] = np.broadcast_arrays(level**2, place, compiled.plan_lengths())
-        self.facts[3, rows] = np.array(rows, np.int64) * self.states
+        self.start[rows] = boards.cells[:, 0]
+        self.length[rows] = compiled.plan_lengths()
         self.layout_id[rows] = layout_ids(boards)
         for name, part in first.items():
             self.symbolic[name][rows] = part
         return rows
-
-    def reason(self, moves: Int) -> Int:
-        """Why the rules refuse moves, as indices into `Task.reasons`."""
-        return self.moves.take(moves) >> _REASON & (1 << STATE - _REASON) - 1
 
     def free(self, rows: Iterable[int]) -> None:
         """Give rows back."""
@@ -89,10 +83,9 @@ class Store:
         size = len(self.level)
         more = max(count, size)
         for name, array in vars(self).items():
-            if isinstance(array, np.ndarray) and name != "facts":
+            if isinstance(array, np.ndarray):
                 setattr(self, name, _longer(array, more * self.states if name == "legal" else more))
         self.symbolic = {name: _longer(array, more) for name, array in self.symbolic.items()}
-        self.facts = np.concatenate([self.facts, np.zeros((4, more), np.int64)], axis=1)
         self._free += range(size, size + more)
 
 

@@ -35,12 +35,12 @@ class Batch:
         count, side = len(themes), settings.image_size
         self.settings, self.store, self.themes, self._limit = settings, store, themes, limit
         self.task, self._count = settings.rules, count
-        self._actions, self._codes = np.array(len(self.task.actions)), _codes(settings)
+        self._codes = _codes(settings)
+        self._width = np.array(store.facts.itemsize // np.dtype(np.int32).itemsize)
         self._cells = _cells(self.task.phases, settings.padding)
         self.row = np.full(count, -1)
-        self.state, self._steps, self._code = np.zeros((3, count), np.int64)
-        self._base, self._level_base, self._length = np.zeros((3, count), np.int64)
-        self._layout_id = np.full(count, "", object)
+        self._here, self._steps, self._code = np.zeros((3, count), np.int64)
+        self._shift = np.zeros(count, np.int64)  # from a place in `facts` to one in `_cells`
         self._all = np.ones((len(_INFOS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
@@ -54,22 +54,19 @@ class Batch:
         # A copied picture would no longer draw into the images; it is made anew when needed.
         return {**vars(self), "_pictures": [None] * self._count}
 
+    @property
+    def state(self) -> Int:
+        """Where play stands: indices into the transition tables."""
+        return self._here - self.row * self.store.states
+
     def start(self, envs: Int, rows: Int) -> None:
         """Begin episodes at some places, on the boards of those rows."""
         store = self.store
         self.row[envs] = rows
-        self.state[envs] = store.start.take(rows)
-        self._base[envs] = rows * store.states
-        self._level_base[envs] = store.level.take(rows) * store.states
-        self._length[envs] = store.length.take(rows)
-        self._layout_id[envs] = store.layout_id.take(rows)
+        self._here[envs] = store.start.take(rows)
+        self._shift[envs] = store.shift.take(rows)
         self._steps[envs] = self._code[envs] = 0
         self.terminated[envs] = self.truncated[envs] = False
-        if not self._symbolic:
-            self._symbolic = {name: part[self.row] for name, part in store.symbolic.items()}
-        for name, part in store.symbolic.items():
-            if name != "agent":  # `observe` writes it
-                self._symbolic[name][envs] = part.take(rows, axis=0)
         if self._shown:
             for i in envs.tolist():
                 self._draw(i)
@@ -87,61 +84,70 @@ class Batch:
 
     def play(self, actions: Int) -> None:
         """Move in every environment; what this does to those that have ended is overwritten."""
-        before = self.state
-        move = self.store.moves.take((self._base + before) * self._actions + actions)
-        move = move.astype(np.int64)
-        self.state, self._code = move >> _STATE, move & _CODE
+        move = self.store.moves.take(self._here * self._width + actions).astype(np.int64)
+        onward, self._code = move >> _STATE, move & _CODE
+        self._here += onward
         self._steps += _ONE
         self.terminated = self._codes.ends.take(self._code)
         self.truncated = self._steps >= self._limit
-        if self.task.phases > 1:
-            phase, level = self._cells.phase, self._level_base
-            changed = where(phase.take(level + before) != phase.take(level + self.state))
-            if len(changed):
-                self._show_phase(changed)
         if len(self._images):
-            for i in where(self.state != before).tolist():
-                self._picture(i).show(int(self.state[i]))
+            state = self.state
+            for i in where(onward).tolist():
+                self._picture(i).show(int(state[i]))
 
-    def success(self) -> Bool:
-        """Where the last action was a success; False where an episode begins."""
-        return self._codes.success.take(self._code)
-
-    def _show_phase(self, envs: Int) -> None:
-        rows = self.row[envs]
-        levels = self.store.level[rows]
-        for level in np.unique(levels).tolist():
-            some = levels == level
-            boards = self.store.boards(level, rows[some])
-            parts = self.task.symbolic(boards, self.state[envs[some]], self.store.max_level)
-            for name, part in parts.items():
-                self._symbolic[name][envs[some]] = part
+    def rewards(self) -> NDArray[np.float64]:
+        """1 where the last action was a success, else 0, and 0 where an episode begins."""
+        return self._codes.reward.take(self._code)
 
     def observe(self, copy: bool) -> Any:
         """The observations; without `copy` the same arrays at every call."""
-        images, symbolic = self._images, self._symbolic
+        images = self._images.copy() if copy else self._images
         if self.settings.observation == "image":
-            return images.copy() if copy else images
+            return images
+        symbolic = self._read_symbolic({} if copy else self._symbolic)
+        return (
+            symbolic
+            if self.settings.observation == "symbolic"
+            else {"image": images, "symbolic": symbolic}
+        )
+
+    def _read_symbolic(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """The symbolic observations, in the arrays of `parts` where it has them."""
+        store, index, cells = self.store, self.row, self._here + self._shift
+        if self.task.phases > 1:
+            phase = self._cells.phase.take(cells)
+            index = index * store.phases + np.minimum(phase, store.phases - 1)
         # Into `out`, `take` writes at once only where it need not raise for an index.
-        here, agent = self._level_base + self.state, symbolic["agent"]
-        self._cells.place.take(here, axis=0, out=agent, mode="clip")
-        symbolic = {name: part.copy() if copy else part for name, part in symbolic.items()}
-        if self.settings.observation == "symbolic":
-            return symbolic
-        return {"image": images.copy() if copy else images, "symbolic": symbolic}
+        for name, part in store.symbolic.items():
+            parts[name] = part.take(index, axis=0, out=parts.get(name), mode="clip")
+        agent = self._cells.agent.take(cells, axis=0, out=parts.get("agent"), mode="clip")
+        parts["agent"] = agent
+        if store.phases < self.task.phases:
+            self._show_final(parts, where(phase >= store.phases))
+        return parts
+
+    def _show_final(self, parts: dict[str, Any], envs: Int) -> None:
+        state, levels = self.state[envs], self.store.level[self.row[envs]]
+        for level in np.unique(levels).tolist():
+            some = levels == level
+            boards = self.store.boards(level, self.row[envs[some]])
+            final = self.task.symbolic(boards, state[some], self.store.max_level)
+            for name, part in final.items():
+                parts[name][envs[some]] = part
 
     def infos(self) -> dict[str, Any]:
         """The infos, with a mask for each key."""
-        codes, code, here = self._codes, self._code, self._base + self.state
-        success, distance = self.success(), self.store.distance.take(here).astype(np.int64)
-        distance[where(success)] = 0
-        distance[where(codes.failure.take(code))] = UNREACHABLE
-        legal, over = self.store.legal.take(here, axis=0), where(self.terminated)
+        codes, code, store = self._codes, self._code, self.store
+        facts, (outcome, reason) = store.facts.take(self._here), codes.words.take(code, axis=0).T
+        distance, legal = facts["distance"], facts["legal"]
+        final = where(codes.final.take(code))
+        distance[final] = codes.distance.take(code.take(final))
+        over = where(self.terminated)
         if len(over):
             legal[over] = 0
         infos = (
-            success, codes.outcome.take(code), codes.reason.take(code), legal, self._steps.copy(),
-            self._length.copy(), distance, self._layout_id.copy(),
+            codes.success.take(code), outcome, reason, legal, self._steps.copy(),
+            store.length.take(self.row), distance, store.layout_id.take(self.row),
         )  # fmt: skip
         return dict(zip(_KEYS, (*infos, *self._all.copy()), strict=True))
 
@@ -171,37 +177,40 @@ def where(mask: Bool) -> Int:
 class _Codes(NamedTuple):
     """What the low bits of a move say: an entry for each of their values."""
 
-    outcome: NDArray[Any]  # its name
-    reason: NDArray[Any]  # why the rules refuse the move, or ""
+    words: NDArray[Any]  # [code, 2]: the outcome's name, why the rules refuse the move or ""
     success: Bool
-    failure: Bool
+    reward: NDArray[np.float64]
     ends: Bool  # the episode
+    final: Bool  # success or failure
+    distance: Int  # where final
 
 
 def _codes(settings: Settings) -> _Codes:
     code = np.arange(1 << STATE)
-    outcome, reasons = code & OUTCOME, settings.rules.reasons
-    success, failure, illegal = (outcome == each for each in (1, 2, 3))
-    reason = np.full(len(code), "", object)
-    for number, words in enumerate(reasons):
-        reason[illegal & (code >> REASON == number)] = words
+    outcome = code & OUTCOME
+    success, failure, illegal = (outcome == each for each in list(Outcome)[1:])
+    words = np.full((len(code), 2), "", object)
+    words[:, 0] = np.array(NAMES, object)[outcome]
+    for number, reason in enumerate(settings.rules.reasons):
+        words[illegal & (code >> REASON == number), 1] = reason
     ends = success | failure | (illegal & (settings.illegal == "fail"))
-    return _Codes(np.array(NAMES, object)[outcome], reason, success, failure, ends)
+    distance = np.where(success, 0, UNREACHABLE)
+    return _Codes(words, success, success.astype(float), ends, success | failure, distance)
 
 
 class _Cells(NamedTuple):
     """Of every state of every level: where the agent is, and its phase."""
 
-    place: Int  # [(max_level + 1) * states, 2], (row, col)
+    agent: Int  # [(max_level + 1) * states, 2], (row, col)
     phase: Int
 
 
 @lru_cache(maxsize=8)
 def _cells(phases: int, max_level: int) -> _Cells:
-    place = np.zeros((max_level + 1, phases * max_level**2, 2), np.int64)
-    phase = np.zeros(place.shape[:2], np.int64)
+    agent = np.zeros((max_level + 1, phases * max_level**2, 2), np.int64)
+    phase = np.zeros(agent.shape[:2], np.int64)
     for level in range(1, max_level + 1):
         state = np.arange(phases * level**2)
-        place[level, : len(state)] = positions(state, level)
+        agent[level, : len(state)] = positions(state, level)
         phase[level, : len(state)] = state // level**2
-    return _Cells(place.reshape(-1, 2), phase.ravel())
+    return _Cells(agent.reshape(-1, 2), phase.ravel())

@@ -18,7 +18,7 @@ from vsp_envs.pool import Pool
 from vsp_envs.settings import RENDER_MODES, ThemeDraw, make_settings
 from vsp_envs.solve import compile_boards
 from vsp_envs.store import Store
-from vsp_envs.task import Boards, Bool, Int, Layout, Outcome
+from vsp_envs.task import Boards, Bool, Int, Layout
 
 _UNSIGNED = np.dtype(np.uint64)
 
@@ -170,7 +170,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         batch.play(self._read_actions(actions))
         if len(ended) and self.autoreset_mode == AutoresetMode.NEXT_STEP:
             self._begin(ended)
-        rewards = batch.success().astype(np.float64)
+        rewards = batch.rewards()
         terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
         final: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP:

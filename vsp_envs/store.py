@@ -15,6 +15,8 @@ from vsp_envs.task import Boards, Int, Layout, Outcome, Task
 OUTCOME, REASON, STATE = 0b11, 2, 8
 """Mask and shifts of the parts of a move: outcome, reason, and how many states it goes on by."""
 
+MOVE = np.dtype(np.int32)
+
 
 class Store:
     """Tables, distances and symbolic observations of boards of mixed levels, padded to one size.
@@ -26,7 +28,7 @@ class Store:
         self.task, self.max_level = task, max_level
         self.states, self.phases = task.phases * max_level**2, len(task.agent_codes)
         actions = len(task.actions)
-        fact = [("moves", np.int32, actions), ("distance", np.int64), ("legal", np.int8, actions)]
+        fact = [("moves", MOVE, actions), ("distance", np.int64), ("legal", np.int8, actions)]
         self.facts = np.empty(0, np.dtype(fact, align=True))
         """What holds in each state, [row * states + state], together: memory is slow to reach."""
         self.grid = np.empty((0, max_level, max_level), np.uint8)
@@ -78,7 +80,7 @@ class Store:
     @property
     def moves(self) -> NDArray[np.int32]:
         """The moves in `facts` in one row with the rest of it."""
-        return self.facts.view(np.int32)
+        return self.facts.view(MOVE)
 
     def free(self, rows: Iterable[int]) -> None:
         """Give rows back."""

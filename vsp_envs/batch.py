@@ -37,9 +37,10 @@ class Batch:
         self._codes = _codes(settings)
         self._width = np.array(store.facts.itemsize // MOVE.itemsize)
         self._cells = _cells(self.task.phases, settings.padding)
-        self.row = np.full(count, -1)
+        self.row: Int = np.full(count, -1)
         self._here, self._steps, self._code = np.zeros((3, count), np.int64)
         self._shift = np.zeros(count, np.int64)  # from a place in `facts` to one in `_cells`
+        self._layout_id = np.full(count, "", object)
         self._nothing_legal = np.zeros((), f"V{len(self.task.actions)}")
         self._all = np.ones((len(_MASKS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
@@ -65,6 +66,7 @@ class Batch:
         self.row[envs] = rows
         self._here[envs] = store.start.take(rows)
         self._shift[envs] = store.shift.take(rows)
+        self._layout_id[envs] = store.layout_id.take(rows)
         self._steps[envs] = self._code[envs] = 0
         self.terminated[envs] = self.truncated[envs] = False
         if self._shown:
@@ -140,10 +142,11 @@ class Batch:
         codes, code, store = self._codes, self._code, self.store
         facts, (outcome, reason) = store.facts.take(self._here), codes.words.take(code, axis=0).T
         distance, legal = facts["distance"], facts["legal"]
-        final = where(codes.final.take(code))
+        over = where(self.terminated)
+        final = over if self.settings.illegal == "stay" else where(codes.final.take(code))
         distance[final] = codes.distance.take(code.take(final))
         nothing = self._nothing_legal  # one item to a mask: written in a third of the time
-        legal.view(nothing.dtype)[:, 0][where(self.terminated)] = nothing
+        legal.view(nothing.dtype)[:, 0][over] = nothing
         return {
             "is_success": codes.success.take(code),
             "outcome": outcome,
@@ -152,7 +155,7 @@ class Batch:
             "steps": self._steps.copy(),
             "optimal_length": store.length.take(self.row),
             "distance_to_goal": distance,
-            "layout_id": store.layout_id.take(self.row),
+            "layout_id": self._layout_id.copy(),
             **dict(zip(_MASKS, self._all.copy(), strict=True)),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class Store:
         self.states, self.phases = task.phases * max_level**2, len(task.agent_codes)
         actions = len(task.actions)
         fact = [("moves", MOVE, actions), ("distance", np.int64), ("legal", np.int8, actions)]
-        self.facts = np.empty(0, np.dtype(fact, align=True))
+        self.facts: NDArray[Any] = np.empty(0, np.dtype(fact, align=True))
         """What holds in each state, [row * states + state], together: memory is slow to reach."""
         self.grid = np.empty((0, max_level, max_level), np.uint8)
         self.landmarks = np.empty((0, len(task.landmarks)), np.int64)

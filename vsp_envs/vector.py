@@ -178,7 +178,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             if over.any():
                 final = self._final(over)
                 self._begin(where(over))
-        infos = {**final, **self._infos()}
+        infos = self._infos()
+        infos.update(final)
         return batch.observe(self._copy), rewards, terminated, truncated, infos
 
     def _infos(self) -> dict[str, Any]:

@@ -45,15 +45,16 @@ class Batch:
         self._all = np.ones((len(_MASKS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
+        shown = settings.observation != "symbolic" or settings.render_mode == "rgb_array"
+        self._images = np.zeros((count if shown else 0, side, side, 3), np.uint8)
         self._pictures: list[Picture | None] = [None] * count
-        observed = settings.observation != "symbolic"
-        self._shown = observed or settings.render_mode == "rgb_array"
         self._theme = [settings.theme] * count
-        self._images = np.zeros((count if observed else 0, side, side, 3), np.uint8)
+        self._drawn = np.full(count, -1)  # what `_here` was when it was drawn; -1: another board
 
     def __getstate__(self) -> dict[str, Any]:
         # A copied picture would no longer draw into the images; it is made anew when needed.
-        return {**vars(self), "_pictures": [None] * self._count}
+        nothing = {"_pictures": [None] * self._count, "_drawn": np.full(self._count, -1)}
+        return {**vars(self), **nothing}
 
     @property
     def state(self) -> Int:
@@ -69,33 +70,18 @@ class Batch:
         self._layout_id[envs] = store.layout_id.take(rows)
         self._steps[envs] = self._code[envs] = 0
         self.terminated[envs] = self.truncated[envs] = False
-        if self._shown:
-            for i in envs.tolist():
-                self._draw(i)
-
-    def _draw(self, i: int) -> None:
-        """Begin the picture of an episode, on that of the one before where they are alike."""
-        theme, layout = self.themes[i].next(), self.store.layout(int(self.row[i]))
-        picture, known = self._pictures[i], self._theme[i] == theme
-        if picture is not None and known and picture.layout.level == layout.level:
-            picture.change(layout, int(self.state[i]))
-            return
-        self._theme[i], self._pictures[i] = theme, None
-        if len(self._images):
-            self._picture(i)
+        self._drawn[envs] = -1
+        for i in envs.tolist() if len(self._images) else ():
+            self._theme[i] = self.themes[i].next()
 
     def play(self, actions: Int) -> None:
         """Move in every environment; what this does to those that have ended is overwritten."""
         move = self.store.moves.take(self._here * self._width + actions).astype(np.int64)
-        onward, self._code = move >> _STATE, move & _CODE
-        self._here += onward
+        self._here += move >> _STATE
+        self._code = move & _CODE
         self._steps += _ONE
         self.terminated = self._codes.ends.take(self._code)
         self.truncated = self._steps >= self._limit
-        if len(self._images):
-            state = self.state
-            for i in where(onward).tolist():
-                self._picture(i).show(int(state[i]))
 
     def rewards(self) -> NDArray[np.float64]:
         """1 where the last action was a success, else 0, and 0 where an episode begins."""
@@ -103,15 +89,14 @@ class Batch:
 
     def observe(self, copy: bool) -> Any:
         """The observations; without `copy` the same arrays at every call."""
-        images = self._images.copy() if copy else self._images
-        if self.settings.observation == "image":
-            return images
+        wanted = self.settings.observation
+        if wanted != "symbolic":
+            self._draw()
+            images = self._images.copy() if copy else self._images
+            if wanted == "image":
+                return images
         symbolic = self._read_symbolic({} if copy else self._symbolic)
-        return (
-            symbolic
-            if self.settings.observation == "symbolic"
-            else {"image": images, "symbolic": symbolic}
-        )
+        return symbolic if wanted == "symbolic" else {"image": images, "symbolic": symbolic}
 
     def _read_symbolic(self, parts: dict[str, Any]) -> dict[str, Any]:
         """The symbolic observations, in the arrays of `parts` where it has them."""
@@ -159,22 +144,25 @@ class Batch:
             **dict(zip(_MASKS, self._all.copy(), strict=True)),
         }
 
-    def _picture(self, i: int) -> Picture:
-        """The picture of an environment, at its place in `_images`."""
-        picture = self._pictures[i]
-        if picture is None:
-            layout, state = self.store.layout(int(self.row[i])), int(self.state[i])
-            side = self.settings.image_size
-            blank = np.zeros((side, side, 3), np.uint8)
-            image = self._images[i] if len(self._images) else blank
-            picture = self._pictures[i] = Picture(image, layout, self._theme[i], state)
-        return picture
-
     def frames(self) -> tuple[Any, ...]:
         """A picture of every board, as copies."""
-        for i, state in enumerate(self.state.tolist()):
-            self._picture(i).show(state)
-        return tuple(self._picture(i).image.copy() for i in range(self._count))
+        self._draw()
+        return tuple(image.copy() for image in self._images)
+
+    def _draw(self) -> None:
+        """Bring the pictures up to date."""
+        state, drawn = self.state.tolist(), self._drawn.tolist()
+        for i in where(self._here != self._drawn).tolist():
+            picture = self._pictures[i]
+            if picture is not None and drawn[i] >= 0:
+                picture.show(state[i])
+                continue
+            layout, theme = self.store.layout(int(self.row[i])), self._theme[i]
+            if picture is not None and picture.can_become(layout, theme):
+                picture.change(layout, state[i])
+            else:
+                self._pictures[i] = Picture(self._images[i], layout, theme, state[i])
+        self._drawn = self._here.copy()
 
 
 def where(mask: Bool) -> Int:

@@ -107,10 +107,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         self._distance = boards.distance[row].tolist()
         self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
         self._cells, self._places = self.layout.level**2, _places(self.layout.level)
-        theme, before = self._themes.next(), self._picture
-        if before and (theme != self.theme or before.layout.level != self.layout.level):
-            self._picture = None  # otherwise the next one is drawn over it
-        self.theme = theme
+        self.theme = self._themes.next()
         self.state, self._steps = self.layout.cells[0], 0
         self._outcome, self._reason, self._over = 0, "", False
 
@@ -167,7 +164,7 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     def _image(self) -> UInt8:
         picture = self._picture
-        if picture is None:
+        if picture is None or not picture.can_become(self.layout, self.theme):
             side = self.settings.image_size
             image = np.empty((side, side, 3), np.uint8)
             picture = self._picture = Picture(image, self.layout, self.theme, self.state)

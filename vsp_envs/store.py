@@ -94,7 +94,9 @@ class Store:
 
     def layout(self, row: int) -> Layout:
         """The board of a row."""
-        return self.boards(int(self.level[row]), np.array([row])).layout(0)
+        level = int(self.level[row])
+        grid, cells = self.grid[row, :level, :level].tobytes(), self.landmarks[row].tolist()
+        return Layout(self.task.name, level, grid, tuple(cells))
 
     def _grow(self, count: int) -> None:
         size = len(self.level)

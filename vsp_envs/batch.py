@@ -41,7 +41,7 @@ class Batch:
         self._here, self._steps, self._code = np.zeros((3, count), np.int64)
         self._shift = np.zeros(count, np.int64)  # from a place in `facts` to one in `_cells`
         self._layout_id = np.full(count, "", object)
-        self._nothing_legal = np.zeros((), f"V{len(self.task.actions)}")
+        self._nothing_legal = np.zeros((), store.facts.dtype["legal"])
         self._all = np.ones((len(_MASKS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
@@ -130,13 +130,12 @@ class Batch:
         over = where(self.terminated)
         final = over if self.settings.illegal == "stay" else where(codes.final.take(code))
         distance[final] = codes.distance.take(code.take(final))
-        nothing = self._nothing_legal  # one item to a mask: written in a third of the time
-        legal.view(nothing.dtype)[:, 0][over] = nothing
+        legal[over] = self._nothing_legal
         return {
             "is_success": codes.success.take(code),
             "outcome": outcome,
             "illegal_reason": reason,
-            "action_mask": legal,
+            "action_mask": legal[:, None].view(np.int8),
             "steps": self._steps.copy(),
             "optimal_length": store.length.take(self.row),
             "distance_to_goal": distance,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsp_envs.drawing import Painter, paint_cell
+from vsp_envs.tables import items
 from vsp_envs.task import Layout, UInt8, get_task, pick_name
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 1024
@@ -152,7 +153,6 @@ def _cell_lines(*look_rests_and_code: Any) -> NDArray[np.void]:
 
 
 def _lines(pixels: UInt8) -> NDArray[np.void]:
-    """A view of a picture's rows of pixels as one item each, which is copied in half the time."""
+    """A view of a picture with each row of its pixels as one item."""
     height, width, colors = pixels.shape
-    line = np.dtype((np.void, width * colors))
-    return pixels.reshape(height, width * colors).view(line)[:, 0]
+    return items(pixels.reshape(height, width * colors))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vsp_envs.generate import Drawn
 from vsp_envs.solve import Compiled
 from vsp_envs.splits import layout_ids
+from vsp_envs.tables import items
 from vsp_envs.task import Boards, Int, Layout, Outcome, Task
 
 OUTCOME, REASON, STATE = 0b11, 2, 8
@@ -28,8 +29,8 @@ class Store:
     def __init__(self, task: Task, max_level: int) -> None:
         self.task, self.max_level = task, max_level
         self.states, self.phases = task.phases * max_level**2, len(task.agent_codes)
-        actions = len(task.actions)
-        fact = [("moves", MOVE, actions), ("distance", np.int64), ("legal", np.int8, actions)]
+        moves, legal = (f"V{len(task.actions) * size}" for size in (MOVE.itemsize, 1))
+        fact = [("moves", moves), ("distance", np.int64), ("legal", legal)]
         self.facts: NDArray[Any] = np.empty(0, np.dtype(fact, align=True))
         """What holds in each state, [row * states + state], together: memory is slow to reach."""
         self.grid = np.empty((0, max_level, max_level), np.uint8)
@@ -56,12 +57,12 @@ class Store:
         rows = [self._free.pop() for _ in range(len(boards))]
         place, level = np.array(rows, np.int64), boards.level
         self._add_facts(place, compiled)
-        self.grid[rows, :level, :level] = boards.grid
-        self.landmarks[rows], self.level[rows] = boards.cells, level
-        self.start[rows] = place * self.states + boards.cells[:, 0]
-        self.shift[rows] = (level - place) * self.states
-        self.length[rows] = compiled.plan_lengths()
-        self.layout_id[rows] = layout_ids(boards)
+        self.grid[place, :level, :level] = boards.grid
+        self.landmarks[place], self.level[place] = boards.cells, level
+        self.start[place] = place * self.states + boards.cells[:, 0]
+        self.shift[place] = (level - place) * self.states
+        self.length[place] = compiled.plan_lengths()
+        self.layout_id[place] = layout_ids(boards)
         for phase in range(self.phases):
             state = boards.cells[:, 0] + phase * level**2
             parts = self.task.symbolic(boards, state, self.max_level)
@@ -72,11 +73,12 @@ class Store:
     def _add_facts(self, rows: Int, compiled: Compiled) -> None:
         next_state, outcome, reason = compiled.tables
         states = np.arange(next_state.shape[1])
-        at = rows[:, None] * self.states + states
         onward = next_state - states[:, None]
-        self.facts["moves"][at] = onward << STATE | reason << REASON | outcome
-        self.facts["distance"][at] = compiled.distance
-        self.facts["legal"][at] = outcome != Outcome.ILLEGAL
+        moves = (onward << STATE | reason << REASON | outcome).astype(MOVE)
+        facts = self.facts.reshape(-1, self.states)
+        facts["moves"][rows, : len(states)] = items(moves)
+        facts["distance"][rows, : len(states)] = compiled.distance
+        facts["legal"][rows, : len(states)] = items(outcome != Outcome.ILLEGAL)
 
     @property
     def moves(self) -> NDArray[np.int32]:

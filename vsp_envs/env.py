@@ -158,10 +158,10 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     def symbolic(self) -> dict[str, Any]:
         """The symbolic observation, whatever `observation` says; fresh arrays."""
-        symbolic: dict[str, Any] = self._numbers.copy()
+        symbolic: dict[str, Any] = {"agent": self._places[self.state].copy()}
         for name, array in self._arrays:
             symbolic[name] = array.copy()
-        symbolic["agent"] = self._places[self.state].copy()
+        symbolic.update(self._numbers)
         return symbolic
 
     def _image(self) -> UInt8:

@@ -45,12 +45,9 @@ class Picture:
         self.image, self.layout, self.state = image, layout, state
         self._task = get_task(layout.task)
         self._look = Look(layout.task, check_theme(layout.task, theme), layout.level, len(image))
-        rows = spans(layout.level, len(image))
-        self._places = [
-            (_lines(image[row.first : row.end, col.first : col.end]), row.rest, col.rest)
-            for row in rows
-            for col in rows
-        ]
+        self._spans = spans(layout.level, len(image))
+        lines = image.reshape(len(image), -1)
+        self._columns = [items(lines[:, 3 * span.first : 3 * span.end]) for span in self._spans]
         self._cells = layout.level**2
         self._codes = [-1] * self._cells  # what is drawn in each cell
         self._draw()
@@ -88,8 +85,10 @@ class Picture:
                 self._paint(cell, code)
 
     def _paint(self, cell: int, code: int) -> None:
-        place, row_rest, col_rest = self._places[cell]
-        place[:] = _cell_lines(*self._look, row_rest, col_rest, code)
+        row, col = divmod(cell, self._look.level)
+        top, bottom, row_rest = self._spans[row]
+        col_rest = self._spans[col].rest
+        self._columns[col][top:bottom] = _cell_lines(*self._look, row_rest, col_rest, code)
         self._codes[cell] = code
 
 
@@ -149,10 +148,6 @@ def cell_picture(
 # needs one picture per code, one of 256 px and level 5 needs 25.
 @lru_cache(maxsize=4096)
 def _cell_lines(*look_rests_and_code: Any) -> NDArray[np.void]:
-    return _lines(cell_picture(*look_rests_and_code))
-
-
-def _lines(pixels: UInt8) -> NDArray[np.void]:
-    """A view of a picture with each row of its pixels as one item."""
-    height, width, colors = pixels.shape
-    return items(pixels.reshape(height, width * colors))
+    """The picture of one cell, each row of its pixels as one item."""
+    pixels = cell_picture(*look_rests_and_code)
+    return items(pixels.reshape(len(pixels), -1))

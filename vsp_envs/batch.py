@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsp_envs.env import NAMES
 from vsp_envs.render import Picture
 from vsp_envs.settings import Settings, ThemeDraw
 from vsp_envs.solve import UNREACHABLE
-from vsp_envs.store import OUTCOME, STATE, Store
+from vsp_envs.store import MOVE, OUTCOME, REASON, STATE, Store
 from vsp_envs.tables import positions
 from vsp_envs.task import Bool, Int, Outcome
 
-_OUTCOMES = np.array(NAMES, object)
-# Plain numbers: looking up a member of an enum takes longer than comparing a thousand of them.
-_SUCCESS, _FAILURE, _ILLEGAL = map(int, (Outcome.SUCCESS, Outcome.FAILURE, Outcome.ILLEGAL))
+# Arrays: a Python number in an operation on few entries takes as long as the operation.
+_ONE, _STATE, _CODE = np.array(1), np.array(STATE), np.array((1 << STATE) - 1)
 
-
-_INFOS = (
-    "is_success", "outcome", "illegal_reason", "action_mask", "steps", "optimal_length",
-    "distance_to_goal", "layout_id",
+_MASKS = (
+    "_is_success", "_outcome", "_illegal_reason", "_action_mask", "_steps", "_optimal_length",
+    "_distance_to_goal", "_layout_id",
 )  # fmt: skip
-_MASKS = tuple(f"_{name}" for name in _INFOS)
 
 
 class Batch:
@@ -36,142 +34,134 @@ class Batch:
         count, side = len(themes), settings.image_size
         self.settings, self.store, self.themes, self._limit = settings, store, themes, limit
         self.task, self._count = settings.rules, count
-        self._places_of = _places(settings.padding)
-        self._reasons = np.array(self.task.reasons, object)
-        self._ends = np.array([False, True, True, settings.illegal == "fail"])  # by Outcome
-        self.row = np.full(count, -1)
-        self.state, self._steps = np.zeros((2, count), np.int64)
-        self._facts = np.zeros((len(store.facts), count), np.int64)
+        self._codes = _codes(settings)
+        self._width = np.array(store.facts.itemsize // MOVE.itemsize)
+        self._cells = _cells(self.task.phases, settings.padding)
+        self.row: Int = np.full(count, -1)
+        self._here, self._steps, self._code = np.zeros((3, count), np.int64)
+        self._shift = np.zeros(count, np.int64)  # from a place in `facts` to one in `_cells`
         self._layout_id = np.full(count, "", object)
-        self._all, self._no_reason = np.ones(count, bool), np.full(count, "", object)
-        self.outcome = np.zeros(count, np.int32)
-        self._acted = np.zeros(count, np.int64)  # (row, state, action) that led here, flat
+        self._nothing_legal = np.zeros((), store.facts.dtype["legal"])
+        self._all = np.ones((len(_MASKS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
+        shown = settings.observation != "symbolic" or settings.render_mode == "rgb_array"
+        self._images = np.zeros((count if shown else 0, side, side, 3), np.uint8)
         self._pictures: list[Picture | None] = [None] * count
-        observed = settings.observation != "symbolic"
-        self._shown = observed or settings.render_mode == "rgb_array"
         self._theme = [settings.theme] * count
-        self._images = np.zeros((count if observed else 0, side, side, 3), np.uint8)
+        self._drawn = np.full(count, -1)  # what `_here` was when it was drawn; -1: another board
 
     def __getstate__(self) -> dict[str, Any]:
         # A copied picture would no longer draw into the images; it is made anew when needed.
-        return {**vars(self), "_pictures": [None] * self._count}
+        nothing = {"_pictures": [None] * self._count, "_drawn": np.full(self._count, -1)}
+        return {**vars(self), **nothing}
+
+    @property
+    def state(self) -> Int:
+        """Where play stands: indices into the transition tables."""
+        return self._here - self.row * self.store.states
 
     def start(self, envs: Int, rows: Int) -> None:
         """Begin episodes at some places, on the boards of those rows."""
         store = self.store
         self.row[envs] = rows
-        self.state[envs] = store.landmarks[rows, 0]
-        self._facts[:, envs] = store.facts[:, rows]
-        self._layout_id[envs] = store.layout_id[rows]
-        self._cells, self._place, self._length, self._base = self._facts
-        self._steps[envs] = self.outcome[envs] = 0
+        self._here[envs] = store.start.take(rows)
+        self._shift[envs] = store.shift.take(rows)
+        self._layout_id[envs] = store.layout_id.take(rows)
+        self._steps[envs] = self._code[envs] = 0
         self.terminated[envs] = self.truncated[envs] = False
-        if not self._symbolic:
-            self._symbolic = {name: part[self.row] for name, part in store.symbolic.items()}
-        for name, part in store.symbolic.items():
-            if name != "agent":  # `observe` writes it
-                self._symbolic[name][envs] = part[rows]
-        if self._shown:
-            for i in envs.tolist():
-                self._draw(i)
-
-    def _draw(self, i: int) -> None:
-        """Begin the picture of an episode, on that of the one before where they are alike."""
-        theme, layout = self.themes[i].next(), self.store.layout(int(self.row[i]))
-        picture, known = self._pictures[i], self._theme[i] == theme
-        if picture is not None and known and picture.layout.level == layout.level:
-            picture.change(layout, int(self.state[i]))
-            return
-        self._theme[i], self._pictures[i] = theme, None
-        if len(self._images):
-            self._picture(i)
+        self._drawn[envs] = -1
+        for i in envs.tolist() if len(self._images) else ():
+            self._theme[i] = self.themes[i].next()
 
     def play(self, actions: Int) -> None:
         """Move in every environment; what this does to those that have ended is overwritten."""
-        store, before = self.store, self.state
-        self._acted = (self._base + before) * store.actions + actions
-        moved = store.moves.take(self._acted)
-        self.outcome = moved & OUTCOME
-        self.state = (moved >> STATE).astype(np.int64)
-        self._steps += 1
-        self.terminated = self._ends.take(self.outcome)
+        move = self.store.moves.take(self._here * self._width + actions).astype(np.int64)
+        self._here += move >> _STATE
+        self._code = move & _CODE
+        self._steps += _ONE
+        self.terminated = self._codes.ends.take(self._code)
         self.truncated = self._steps >= self._limit
-        if self.task.phases > 1:
-            changed = self.state // self._cells != before // self._cells
-            if changed.any():
-                self._show_phase(where(changed))
-        if len(self._images):
-            for i in where(self.state != before).tolist():
-                self._picture(i).show(int(self.state[i]))
 
-    def _show_phase(self, envs: Int) -> None:
-        rows = self.row[envs]
-        levels = self.store.level[rows]
-        for level in np.unique(levels).tolist():
-            some = levels == level
-            boards = self.store.boards(level, rows[some])
-            parts = self.task.symbolic(boards, self.state[envs[some]], self.store.max_level)
-            for name, part in parts.items():
-                self._symbolic[name][envs[some]] = part
+    def rewards(self) -> NDArray[np.float64]:
+        """1 where the last action was a success, else 0, and 0 where an episode begins."""
+        return self._codes.reward.take(self._code)
 
     def observe(self, copy: bool) -> Any:
         """The observations; without `copy` the same arrays at every call."""
-        kept = _copied if copy else _same
-        if self.settings.observation == "image":
-            return kept(self._images)
-        cell = self.state if self.task.phases == 1 else self.state % self._cells
-        self._places_of.take(self._place + cell, axis=0, out=self._symbolic["agent"])
-        symbolic = {name: kept(part) for name, part in self._symbolic.items()}
-        if self.settings.observation == "symbolic":
-            return symbolic
-        return {"image": kept(self._images), "symbolic": symbolic}
+        wanted = self.settings.observation
+        if wanted != "symbolic":
+            self._draw()
+            images = self._images.copy() if copy else self._images
+            if wanted == "image":
+                return images
+        symbolic = self._read_symbolic({} if copy else self._symbolic)
+        return symbolic if wanted == "symbolic" else {"image": images, "symbolic": symbolic}
+
+    def _read_symbolic(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """The symbolic observations, in the arrays of `parts` where it has them."""
+        store, index, cells = self.store, self.row, self._here + self._shift
+        if self.task.phases > 1:
+            phase = self._cells.phase.take(cells)
+            index = index * store.phases + np.minimum(phase, store.phases - 1)
+        # Into `out`, `take` writes at once only where it need not raise for an index.
+        for name, part in store.symbolic.items():
+            parts[name] = part.take(index, axis=0, out=parts.get(name), mode="clip")
+        agent = self._cells.agent.take(cells, axis=0, out=parts.get("agent"), mode="clip")
+        parts["agent"] = agent
+        if store.phases < self.task.phases:
+            self._show_final(parts, where(phase >= store.phases))
+        return parts
+
+    def _show_final(self, parts: dict[str, Any], envs: Int) -> None:
+        state, levels = self.state[envs], self.store.level[self.row[envs]]
+        for level in np.unique(levels).tolist():
+            some = levels == level
+            boards = self.store.boards(level, self.row[envs[some]])
+            final = self.task.symbolic(boards, state[some], self.store.max_level)
+            for name, part in final.items():
+                parts[name][envs[some]] = part
 
     def infos(self) -> dict[str, Any]:
         """The infos, with a mask for each key."""
-        store, outcome = self.store, self.outcome
-        here = self._base + self.state
-        distance = store.distance.take(here).astype(np.int64)
-        success = outcome == _SUCCESS
-        legal = store.legal.take(here, axis=0)
+        codes, code, store = self._codes, self._code, self.store
+        facts, (outcome, reason) = store.facts.take(self._here), codes.words.take(code, axis=0).T
+        distance, legal = facts["distance"], facts["legal"]
         over = where(self.terminated)
-        if len(over):
-            legal[over] = 0
-            ends, left = outcome[over], distance[over]
-            left[ends == _SUCCESS], left[ends == _FAILURE] = 0, UNREACHABLE
-            distance[over] = left
-        reasons, refused = self._no_reason.copy(), where(outcome == _ILLEGAL)
-        if len(refused):
-            reasons[refused] = self._reasons.take(store.reason(self._acted[refused]))
-        infos = {
-            "is_success": success,
-            "outcome": _OUTCOMES.take(outcome),
-            "illegal_reason": reasons,
-            "action_mask": legal,
+        final = over if self.settings.illegal == "stay" else where(codes.final.take(code))
+        distance[final] = codes.distance.take(code.take(final))
+        legal[over] = self._nothing_legal
+        return {
+            "is_success": codes.success.take(code),
+            "outcome": outcome,
+            "illegal_reason": reason,
+            "action_mask": legal[:, None].view(np.int8),
             "steps": self._steps.copy(),
-            "optimal_length": self._length.copy(),
+            "optimal_length": store.length.take(self.row),
             "distance_to_goal": distance,
             "layout_id": self._layout_id.copy(),
+            **dict(zip(_MASKS, self._all.copy(), strict=True)),
         }
-        return infos | {name: self._all.copy() for name in _MASKS}
-
-    def _picture(self, i: int) -> Picture:
-        """The picture of an environment, at its place in `_images`."""
-        picture = self._pictures[i]
-        if picture is None:
-            layout, state = self.store.layout(int(self.row[i])), int(self.state[i])
-            side = self.settings.image_size
-            blank = np.zeros((side, side, 3), np.uint8)
-            image = self._images[i] if len(self._images) else blank
-            picture = self._pictures[i] = Picture(image, layout, self._theme[i], state)
-        return picture
 
     def frames(self) -> tuple[Any, ...]:
         """A picture of every board, as copies."""
-        for i, state in enumerate(self.state.tolist()):
-            self._picture(i).show(state)
-        return tuple(self._picture(i).image.copy() for i in range(self._count))
+        self._draw()
+        return tuple(image.copy() for image in self._images)
+
+    def _draw(self) -> None:
+        """Bring the pictures up to date."""
+        state, drawn = self.state.tolist(), self._drawn.tolist()
+        for i in where(self._here != self._drawn).tolist():
+            picture = self._pictures[i]
+            if picture is not None and drawn[i] >= 0:
+                picture.show(state[i])
+                continue
+            layout, theme = self.store.layout(int(self.row[i])), self._theme[i]
+            if picture is not None and picture.can_become(layout, theme):
+                picture.change(layout, state[i])
+            else:
+                self._pictures[i] = Picture(self._images[i], layout, theme, state[i])
+        self._drawn = self._here.copy()
 
 
 def where(mask: Bool) -> Int:
@@ -179,18 +169,43 @@ def where(mask: Bool) -> Int:
     return mask.nonzero()[0]  # np.flatnonzero takes three times as long on a few entries
 
 
-def _copied(array: Any) -> Any:
-    return array.copy()
+class _Codes(NamedTuple):
+    """What the low bits of a move say: an entry for each of their values."""
+
+    words: NDArray[Any]  # [code, 2]: the outcome's name, why the rules refuse the move or ""
+    success: Bool
+    reward: NDArray[np.float64]
+    ends: Bool  # the episode
+    final: Bool  # success or failure
+    distance: Int  # where final
 
 
-def _same(array: Any) -> Any:
-    return array
+def _codes(settings: Settings) -> _Codes:
+    code = np.arange(1 << STATE)
+    outcome = code & OUTCOME
+    success, failure, illegal = (outcome == each for each in list(Outcome)[1:])
+    words = np.full((len(code), 2), "", object)
+    words[:, 0] = np.array(NAMES, object)[outcome]
+    for number, reason in enumerate(settings.rules.reasons):
+        words[illegal & (code >> REASON == number), 1] = reason
+    ends = success | failure | (illegal & (settings.illegal == "fail"))
+    distance = np.where(success, 0, UNREACHABLE)
+    return _Codes(words, success, success.astype(float), ends, success | failure, distance)
+
+
+class _Cells(NamedTuple):
+    """Of every state of every level: where the agent is, and its phase."""
+
+    agent: Int  # [(max_level + 1) * states, 2], (row, col)
+    phase: Int
 
 
 @lru_cache(maxsize=8)
-def _places(max_level: int) -> Int:
-    """(row, col) of every cell of every level: int64[(max_level + 1) * max_level**2, 2]."""
-    places = np.zeros((max_level + 1, max_level**2, 2), np.int64)
+def _cells(phases: int, max_level: int) -> _Cells:
+    agent = np.zeros((max_level + 1, phases * max_level**2, 2), np.int64)
+    phase = np.zeros(agent.shape[:2], np.int64)
     for level in range(1, max_level + 1):
-        places[level, : level**2] = positions(np.arange(level**2), level)
-    return places.reshape(-1, 2)
+        state = np.arange(phases * level**2)
+        agent[level, : len(state)] = positions(state, level)
+        phase[level, : len(state)] = state // level**2
+    return _Cells(agent.reshape(-1, 2), phase.ravel())

@@ -53,7 +53,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         self.task = self.settings.rules
         self.levels, self.max_level = self.settings.levels, self.settings.padding
         self.render_mode = self.settings.render_mode
-        self._actions = len(self.task.actions)
+        self._observation, self._actions = self.settings.observation, len(self.task.actions)
         self._nothing_legal = np.zeros(self._actions, np.int8)
         self.action_space = self.settings.action_space()
         self.observation_space = self.settings.observation_space()
@@ -106,11 +106,10 @@ class PlanningEnv(gym.Env[Any, Any]):
         self._outcomes = boards.tables.outcome[row].tolist()
         self._distance = boards.distance[row].tolist()
         self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
-        self._cells, self._places = self.layout.level**2, _places(self.layout.level)
-        theme, before = self._themes.next(), self._picture
-        if before and (theme != self.theme or before.layout.level != self.layout.level):
-            self._picture = None  # otherwise the next one is drawn over it
-        self.theme = theme
+        self._cells = self.layout.level**2
+        self._places = _places(self.layout.level, self.task.phases)
+        self._length = self._distance[self.layout.cells[0]]
+        self.theme = self._themes.next()
         self.state, self._steps = self.layout.cells[0], 0
         self._outcome, self._reason, self._over = 0, "", False
 
@@ -150,16 +149,16 @@ class PlanningEnv(gym.Env[Any, Any]):
     def _observe(self) -> Any:
         if self.render_mode == "human":
             self.render()
-        if self.settings.observation == "image":
+        if self._observation == "image":
             return self._image()
         symbolic = self.symbolic()
-        if self.settings.observation == "symbolic":
+        if self._observation == "symbolic":
             return symbolic
         return {"image": self._image(), "symbolic": symbolic}
 
     def symbolic(self) -> dict[str, Any]:
         """The symbolic observation, whatever `observation` says; fresh arrays."""
-        symbolic: dict[str, Any] = {"agent": self._places[self.state % self._cells].copy()}
+        symbolic: dict[str, Any] = {"agent": self._places[self.state].copy()}
         for name, array in self._arrays:
             symbolic[name] = array.copy()
         symbolic.update(self._numbers)
@@ -167,7 +166,7 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     def _image(self) -> UInt8:
         picture = self._picture
-        if picture is None:
+        if picture is None or not picture.can_become(self.layout, self.theme):
             side = self.settings.image_size
             image = np.empty((side, side, 3), np.uint8)
             picture = self._picture = Picture(image, self.layout, self.theme, self.state)
@@ -186,7 +185,7 @@ class PlanningEnv(gym.Env[Any, Any]):
             "illegal_reason": self._reason,
             "action_mask": (self._nothing_legal if self._over else self._legal[self.state]).copy(),
             "steps": self._steps,
-            "optimal_length": self._distance[self.layout.cells[0]],
+            "optimal_length": self._length,
             "distance_to_goal": distance,
             "layout_id": self._card.layout_id,
         }
@@ -219,5 +218,6 @@ def board_text(layout: Layout, state: int) -> str:
 
 
 @lru_cache
-def _places(level: int) -> Int:
-    return positions(np.arange(level**2), level)
+def _places(level: int, phases: int) -> list[Int]:
+    """(row, col) of each state."""
+    return list(positions(np.arange(phases * level**2), level))

@@ -40,25 +40,27 @@ class Pool:
 
     def deal(self, count: int, in_play: Int) -> Int:
         """Rows of the next layouts; `in_play` are the rows that the environments hold now."""
-        dealt: list[Int] = []
-        while count > 0:
-            if self._dealt == len(self._rows):
-                self._next_round([in_play, *dealt])
-            dealt.append(self._rows[self._dealt : self._dealt + count].copy())
-            self._dealt += len(dealt[-1])
-            count -= len(dealt[-1])
-        return np.concatenate(dealt)
+        dealt = self._next(count)
+        while len(dealt) < count:
+            self._begin_round(np.concatenate([in_play, dealt]))
+            dealt = np.concatenate([dealt, self._next(count - len(dealt))])
+        return dealt
 
-    def _next_round(self, in_play: list[Int]) -> None:
+    def _next(self, most: int) -> Int:
+        rows = self._rows[self._dealt : self._dealt + most]
+        self._dealt += len(rows)
+        return rows
+
+    def _begin_round(self, in_play: Int) -> None:
         if self._left == 0:
             self._old.update(self._rows.tolist())
-            free = self._old.difference(np.concatenate(in_play).tolist())
+            free = self._old.difference(in_play.tolist())
             self._old -= free
             self._store.free(free)
             self._rows, self._left = self._draw(), self._rounds
         if self._left is not None:
             self._left -= 1
-        self._rng.shuffle(self._rows)
+        self._rows = self._rng.permutation(self._rows)
         self._dealt = 0
 
     def _draw(self) -> Int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsp_envs.drawing import Painter, paint_cell
+from vsp_envs.tables import items
 from vsp_envs.task import Layout, UInt8, get_task, pick_name
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 1024
@@ -44,9 +46,19 @@ class Picture:
         self._task = get_task(layout.task)
         self._look = Look(layout.task, check_theme(layout.task, theme), layout.level, len(image))
         self._spans = spans(layout.level, len(image))
+        lines = image.reshape(len(image), -1)
+        self._columns = [items(lines[:, 3 * span.first : 3 * span.end]) for span in self._spans]
         self._cells = layout.level**2
         self._codes = [-1] * self._cells  # what is drawn in each cell
         self._draw()
+
+    def __reduce__(self) -> tuple[type[Picture], tuple[Any, ...]]:
+        # A copy draws into its own image.
+        return Picture, (self.image, self.layout, self._look.theme, self.state)
+
+    def can_become(self, layout: Layout, theme: str) -> bool:
+        """Whether `change` can turn the picture into one of that board, drawn so."""
+        return (layout.task, theme, layout.level) == self._look[:3]
 
     def change(self, layout: Layout, state: int) -> None:
         """Turn the picture into one of another board of the same level."""
@@ -73,10 +85,10 @@ class Picture:
                 self._paint(cell, code)
 
     def _paint(self, cell: int, code: int) -> None:
-        row, col = divmod(cell, self.layout.level)
+        row, col = divmod(cell, self._look.level)
         top, bottom, row_rest = self._spans[row]
-        left, right, col_rest = self._spans[col]
-        self.image[top:bottom, left:right] = cell_picture(*self._look, row_rest, col_rest, code)
+        col_rest = self._spans[col].rest
+        self._columns[col][top:bottom] = _cell_lines(*self._look, row_rest, col_rest, code)
         self._codes[cell] = code
 
 
@@ -125,13 +137,17 @@ def spans(level: int, image_size: int) -> tuple[Span, ...]:
     return tuple(Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
 
 
-# A cell looks the same wherever its remainders are the same: a board with cells of whole pixels
-# needs one picture per code, one of 256 px and level 5 needs 25.
-@lru_cache(maxsize=4096)
 def cell_picture(
     task: str, theme: str, level: int, image_size: int, row_rest: int, col_rest: int, code: int
 ) -> UInt8:
-    """The picture of one cell; see `paint_cell`. Read-only."""
-    pixels = paint_cell(_painter(task, theme), level, image_size, row_rest, col_rest, code)
-    pixels.flags.writeable = False
-    return pixels
+    """The picture of one cell; see `paint_cell`."""
+    return paint_cell(_painter(task, theme), level, image_size, row_rest, col_rest, code)
+
+
+# A cell looks the same wherever its remainders are the same: a board with cells of whole pixels
+# needs one picture per code, one of 256 px and level 5 needs 25.
+@lru_cache(maxsize=4096)
+def _cell_lines(*look_rests_and_code: Any) -> NDArray[np.void]:
+    """The picture of one cell, each row of its pixels as one item."""
+    pixels = cell_picture(*look_rests_and_code)
+    return items(pixels.reshape(len(pixels), -1))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsp_envs.task import Boards, Bool, Int, Tables, UInt8, get_task
 
@@ -52,3 +53,8 @@ def padded(grid: UInt8, max_level: int) -> UInt8:
     whole = np.zeros((len(grid), max_level, max_level), np.uint8)
     whole[:, : grid.shape[1], : grid.shape[2]] = grid
     return whole
+
+
+def items(array: NDArray[Any]) -> NDArray[np.void]:
+    """The last axis as one item: what NumPy copies several times as fast."""
+    return array.view(np.dtype((np.void, array.shape[-1] * array.itemsize)))[..., 0]

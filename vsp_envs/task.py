@@ -187,7 +187,7 @@ class Task:
     symbolic: Callable[[Boards, Int, int], dict[str, NDArray[Any]]]
     """Boards, a state of each, max_level → their symbolic observations, as fresh arrays.
 
-    While the phase stays, `agent` is all that changes with the state.
+    In a phase in which play goes on, `agent` is all that changes with the state.
     """
     symbolic_space: Callable[[int], dict[str, Any]]
     """max_level → the Gymnasium spaces of the symbolic observation."""

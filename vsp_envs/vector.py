@@ -18,7 +18,9 @@ from vsp_envs.pool import Pool
 from vsp_envs.settings import RENDER_MODES, ThemeDraw, make_settings
 from vsp_envs.solve import compile_boards
 from vsp_envs.store import Store
-from vsp_envs.task import Boards, Bool, Int, Layout, Outcome
+from vsp_envs.task import Boards, Bool, Int, Layout
+
+_UNSIGNED = np.dtype(np.uint64)
 
 
 class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
@@ -69,6 +71,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._limit = np.iinfo(np.int64).max if max_episode_steps is None else max_episode_steps
+        self._end = np.array(len(self.task.actions), _UNSIGNED)
         self._copy, self._pool_size, self._with_infos = copy, pool, infos
         self._pool_rounds = pool_rounds
         self._pool: Pool | None = None
@@ -161,31 +164,32 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Bool, Bool, dict[str, Any]]:
         """Play an action in each environment; those that ended start anew as the mode says."""
         batch = self._batch
-        ended = batch.terminated | batch.truncated
-        if self.autoreset_mode == AutoresetMode.DISABLED and ended.any():
-            raise ValueError(f"environments {where(ended)} have ended; reset them first")
+        ended = where(batch.terminated | batch.truncated)
+        if len(ended) and self.autoreset_mode == AutoresetMode.DISABLED:
+            raise ValueError(f"environments {ended} have ended; reset them first")
         batch.play(self._read_actions(actions))
-        rewards = (batch.outcome == Outcome.SUCCESS).astype(np.float64)
-        final: dict[str, Any] = {}
-        if self.autoreset_mode == AutoresetMode.NEXT_STEP and ended.any():
-            self._begin(where(ended))
-            rewards[ended] = 0
+        if len(ended) and self.autoreset_mode == AutoresetMode.NEXT_STEP:
+            self._begin(ended)
+        rewards = batch.rewards()
         terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
+        final: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             over = terminated | truncated
             if over.any():
                 final = self._final(over)
                 self._begin(where(over))
-        infos = {**final, **self._infos()}
+        infos = self._infos()
+        infos.update(final)
         return batch.observe(self._copy), rewards, terminated, truncated, infos
 
     def _infos(self) -> dict[str, Any]:
         return self._batch.infos() if self._with_infos else {}
 
     def _read_actions(self, given: Any) -> Int:
-        actions, count = np.asarray(given, np.int64), len(self.task.actions)
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= count:
-            raise ValueError(f"actions are {self.num_envs} numbers of 0 to {count - 1}")
+        actions = np.asarray(given, np.int64)
+        # Below 0 is a large number without its sign.
+        if actions.shape != (self.num_envs,) or len(where(actions.view(_UNSIGNED) >= self._end)):
+            raise ValueError(f"actions are {self.num_envs} numbers of 0 to {self._end - 1}")
         return actions
 
     def _final(self, over: Bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Completion(NamedTuple):
 
 def chat_messages(prompt: Prompt, level: int = 8) -> list[dict[str, Any]]:
     """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
-    urls = iter([data_url(image, level) for image in prompt.images])
+    urls = iter([data_url(image, level) for image in prompt.pictures])
     return [
         {"role": message["role"], "content": [_part(item, urls) for item in message["content"]]}
         for message in prompt.messages

@@ -19,6 +19,7 @@ from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.prompts import text_prompt, visual_prompt
 from vsp_envs import Layout, get_task
 from vsp_envs.episode import Episode, score_episode
+from vsp_envs.png import Drawing
 from vsp_envs.task import pick_name
 from vsp_envs.vector import PlanningVectorEnv
 
@@ -29,7 +30,6 @@ __all__ = [
     "episode",
     "live_env",
     "live_envs",
-    "observe",
     "play",
     "prompt_of",
 ]
@@ -91,19 +91,14 @@ def live_envs(
     )  # fmt: skip
 
 
-def observe(layout: Layout, view: View) -> np.ndarray:
-    """The board's first image, from a live environment."""
-    env = live_env(layout.task, layout.level, view)
-    image, _ = env.reset(options={"layout": layout})
-    return image
-
-
 def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the wording and drawing of `view`."""
     if pick_name("input", case.input, INPUTS) == "text":
         return text_prompt(case.layout, case.goal, view.style)
-    image = read_picture(case.picture) if case.picture else observe(case.layout, view)
-    return visual_prompt(case.layout.task, image, case.goal, view, case.art)
+    layout = case.layout
+    drawing = Drawing(layout, view.pixels(layout.level), view.theme)
+    shown = read_picture(case.picture) if case.picture else drawing
+    return visual_prompt(layout.task, shown, case.goal, view, case.art)
 
 
 def read_picture(path: str) -> np.ndarray:

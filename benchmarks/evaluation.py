@@ -27,7 +27,7 @@ from PIL import Image
 from agents.agent import Request, View
 from agents.hf import HFAgent, Sampling
 from agents.openai import Endpoint, OpenAIAgent
-from agents.prompts import visual_prompt, visual_words
+from agents.prompts import visual_words
 from agents.rollouts import Case, prompt_of
 from benchmarks.measure import Race, Row, Work, run, save, table
 from evaluation.collect import collect, settings_of
@@ -68,10 +68,8 @@ def our_client(url: str, fresh: bool) -> Work:
     layouts, agent, view = boards(fresh), OpenAIAgent("instant", Endpoint(base_urls=(url,))), View()
 
     def work() -> int:
-        requests = [
-            Request(visual_prompt(layout.task, render(layout), "plan", view), layout)
-            for layout in islice(layouts, PASS)
-        ]
+        asked = (Case(layout) for layout in islice(layouts, PASS))
+        requests = [Request(prompt_of(case, view), case.layout) for case in asked]
         return sum(not reply.error for reply in agent.reply(requests))
 
     return work

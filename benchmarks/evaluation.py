@@ -46,7 +46,7 @@ def boards(fresh: bool = True) -> Iterator[Layout]:
     """
     kinds = [("frozenlake", level) for level in (4, 5, 6, 7, 8)]
     kinds += [("maze", level) for level in (4, 5, 6)] + [("minibehaviour", 5), ("minibehaviour", 6)]
-    drawn = [draw_distinct(LayoutSpec(*kind), 400, seed=0) for kind in kinds]
+    drawn = [draw_distinct(LayoutSpec(*kind), 1000, seed=0) for kind in kinds]
     mixed = (layout for together in zip(*drawn, strict=True) for layout in together)
     return cycle(mixed if fresh else list(islice(mixed, PASS)))
 
@@ -178,15 +178,13 @@ def main() -> None:
     options = parser.parse_args()
     seconds, rows = 2.0 if options.quick else 15.0, []
     with instant_endpoint() as url:
-        for work, fresh, floor in (
-            ("boards asked before", False, 10),
-            ("fresh boards", True, None),
-        ):
-            race = Race(
-                f"client, {work}", "thread pool, Pillow, openai SDK", "request",
-                our_client(url, fresh), plain_client(url, fresh), floor,
-            )  # fmt: skip
-            rows.append(run(race, seconds))
+        for work, fresh in (("fresh boards", True), ("boards asked before", False)):
+            clients = our_client(url, fresh), plain_client(url, fresh)
+            for clock, floor in ((time.perf_counter, 10), (time.process_time, None)):
+                on = "" if floor else ", by its own CPU"
+                peer = "thread pool, Pillow, openai SDK"
+                race = Race(f"client, {work}{on}", peer, "request", *clients, floor, clock)
+                rows.append(run(race, seconds))
         rows.append(harness_cpu(url, seconds))
     with tempfile.TemporaryDirectory() as folder:
         rows += [run(race, seconds) for race in model_races(checkpoint(options.model, folder))]

@@ -65,11 +65,12 @@ class Drawing:
 
 @lru_cache(maxsize=8192)  # of some 2 kB each
 def _row_of_cells(look: Look, row: Span, codes: bytes) -> _Band:
-    pixels = np.empty((row.end - row.first, look.image_size, 3), np.uint8)
+    raw = _blank(row.end - row.first, look.image_size)
     across = spans(look.level, look.image_size)
     for col, code in zip(across, np.frombuffer(codes, np.int64).tolist(), strict=True):
-        pixels[:, col.first : col.end] = cell_picture(*look, row.rest, col.rest, code)
-    return _deflate(pixels)
+        cell = cell_picture(*look, row.rest, col.rest, code)
+        raw[:, 1 + 3 * col.first : 1 + 3 * col.end] = cell.reshape(len(cell), -1)
+    return _deflate(raw)
 
 
 def data_url(image: UInt8 | Drawing, bands: int = 8) -> str:
@@ -93,13 +94,17 @@ def png_bytes(image: UInt8, bands: int = 8) -> bytes:
 
 @lru_cache(maxsize=1024)  # of some 25 kB each
 def _band(pixels: bytes, width: int) -> _Band:
-    return _deflate(np.frombuffer(pixels, np.uint8).reshape(-1, width, 3))
+    rows = np.frombuffer(pixels, np.uint8).reshape(-1, 3 * width)
+    raw = _blank(len(rows), width)
+    raw[:, 1:] = rows
+    return _deflate(raw)
 
 
-def _deflate(pixels: UInt8) -> _Band:
-    height, width, _ = pixels.shape
-    raw = np.zeros((height, 1 + 3 * width), np.uint8)  # the 0 before each row: no filter
-    raw[:, 1:] = pixels.reshape(height, -1)
+def _blank(height: int, width: int) -> UInt8:
+    return np.zeros((height, 1 + 3 * width), np.uint8)  # the 0 before each row: no filter
+
+
+def _deflate(raw: UInt8) -> _Band:
     squeezer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     deflated = squeezer.compress(raw.data) + squeezer.flush(zlib.Z_FULL_FLUSH)
     return _Band(deflated, zlib.adler32(raw.data), raw.size)

@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from agents.agent import Reply, Request, View
+from agents.answer import Response
 from agents.chat import chat_json, read_completion
-from agents.http import Response, Server, asked_wait, backoff, read_url
+from agents.http import Server, asked_wait, backoff, read_url
 from agents.key import Key
 from agents.sampling import Sampling
 

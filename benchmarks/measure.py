@@ -56,9 +56,7 @@ def run(race: Race, seconds: float) -> Row:
     return Row(race.work, race.peer, ours, theirs, race.unit, ratio, race.floor)
 
 
-def speed(
-    work: Work, clock: Callable[[], float] = time.perf_counter, least: float = 0.03
-) -> float:
+def speed(work: Work, clock: Callable[[], float] = time.perf_counter, least: float = 0.03) -> float:
     """Units per second, over at least `least` seconds."""
     units, began = 0, clock()
     while (taken := clock() - began) < least:

@@ -10,13 +10,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from agents.agent import Prompt, Reply, Request, View
 from agents.prompts import acting_turn, acting_words, position_words, refusal_words, unread_words
-from vsp_envs import Layout, get_task, parse_plan, render
+from vsp_envs import Layout, get_task, parse_plan
 from vsp_envs.episode import Episode, score_episode
 from vsp_envs.plan import Parsed, ParseStatus
+from vsp_envs.png import Drawing
 from vsp_envs.simulate import rule_set
 from vsp_envs.solve import compile_layout
 from vsp_envs.task import Action, Outcome, pick_name
@@ -85,7 +84,7 @@ def read_way(act: str) -> int:
 class Turn(NamedTuple):
     """What was shown, and what came of it."""
 
-    image: np.ndarray | None
+    image: Drawing | None
     words: str
     reply: str
 
@@ -143,7 +142,7 @@ def game(
     while not play.over and len(turns) < acting.max_turns:
         image = None
         if input == "image":
-            image = render(layout, view.pixels(layout.level), view.theme, play.state)
+            image = Drawing(layout, view.pixels(layout.level), view.theme, play.state)
         words = told if image is not None else position_words(layout, play.played, play.state, told)
         prompt = chat(layout, view, acting, turns, Turn(image, words, ""))
         reply = yield Request(prompt, layout, len(play.played))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from vsp_envs.episode import storable
+from vsp_envs.png import Drawing
 from vsp_envs.task import Layout
 
 
@@ -31,10 +32,15 @@ class View:
 
 
 class Prompt(NamedTuple):
-    """A chat to be continued; `{"type": "image"}` items stand for `images`, in order."""
+    """A chat to be continued; `{"type": "image"}` items stand for `pictures`, in order."""
 
     messages: list[dict[str, Any]]
-    images: tuple[np.ndarray, ...] = ()  # uint8[height, width, 3] each
+    pictures: tuple[np.ndarray | Drawing, ...] = ()
+
+    @property
+    def images(self) -> tuple[np.ndarray, ...]:
+        """The pictures as pixels, uint8[height, width, 3] each; drawings are drawn anew."""
+        return tuple(map(np.asarray, self.pictures))
 
     @property
     def text(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from agents.agent import Prompt
@@ -22,9 +23,27 @@ class Completion(NamedTuple):
 
 def chat_messages(prompt: Prompt, level: int = 8) -> list[dict[str, Any]]:
     """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
-    urls = iter([data_url(image, level) for image in prompt.images])
+    return _messages(prompt, [data_url(picture, level) for picture in prompt.pictures])
+
+
+def chat_json(prompt: Prompt, level: int, fields: Mapping[str, Any]) -> bytes:
+    """A request of that chat and more fields, as JSON.
+
+    Its pictures are put in last: they are most of it, and nothing in them needs an escape.
+    """
+    blank = json.dumps({"messages": _messages(prompt, [""] * len(prompt.pictures)), **fields})
+    first, *rest = blank.split(_NO_URL, len(prompt.pictures))
+    urls = (f'"url": "{data_url(picture, level)}"' for picture in prompt.pictures)
+    return "".join([first, *chain(*zip(urls, rest, strict=False))]).encode()
+
+
+_NO_URL = '"url": ""'  # in no text: there its quotes have an escape
+
+
+def _messages(prompt: Prompt, urls: Iterable[str]) -> list[dict[str, Any]]:
+    left = iter(urls)
     return [
-        {"role": message["role"], "content": [_part(item, urls) for item in message["content"]]}
+        {"role": message["role"], "content": [_part(item, left) for item in message["content"]]}
         for message in prompt.messages
     ]
 
@@ -47,7 +66,7 @@ def _count(tokens: Any) -> int:
     return tokens if type(tokens) is int and 0 <= tokens < 2**40 else 0
 
 
-def _part(item: Mapping[str, Any], urls: Any) -> dict[str, Any]:
+def _part(item: Mapping[str, Any], urls: Iterator[str]) -> dict[str, Any]:
     if item["type"] == "image":
         return {"type": "image_url", "image_url": {"url": next(urls)}}
     return {"type": "text", "text": item["text"]}

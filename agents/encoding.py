@@ -98,7 +98,7 @@ def resized(processor: Any, prompt: Prompt) -> Prompt:
         images.resize(image.transpose(2, 0, 1), size, images.resample, factor).transpose(1, 2, 0)
         for image in prompt.images
     ]
-    return prompt._replace(images=tuple(map(np.ascontiguousarray, fitting)))
+    return prompt._replace(pictures=tuple(map(np.ascontiguousarray, fitting)))
 
 
 class Completed(NamedTuple):

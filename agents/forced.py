@@ -44,8 +44,8 @@ class ForcedRoute:
         return self.agent.answer([request.prompt for request in requests], openings)
 
     def _perception(self, request: Request) -> Prompt:
-        [image] = request.prompt.images
-        return visual_prompt(request.layout.task, image, "perceive", self.view)
+        [picture] = request.prompt.pictures
+        return visual_prompt(request.layout.task, picture, "perceive", self.view)
 
 
 def state_lines(reply: str, task: str) -> str:

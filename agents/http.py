@@ -7,7 +7,6 @@ httpx 0.44 ms and the openai SDK 1.6 ms; `benchmarks/evaluation.py` compares who
 from __future__ import annotations
 
 import http.client
-import io
 import os
 import random
 import select
@@ -16,20 +15,10 @@ import ssl
 import time
 from collections import deque
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-MOST_BYTES = 2**22
-"""Longest answer that is read. A completion of 100 000 tokens has a tenth of that."""
-
-
-class Response(NamedTuple):
-    """An answer of the server, whatever its status."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
+from agents.answer import Response, read_answer
 
 
 class Server:
@@ -84,17 +73,14 @@ class Server:
             connection.sock.settimeout(self.timeout)
             # `connection.request` would send head and body apart: two calls of the system.
             connection.sock.sendall(self._head(path, len(body), headers) + body)
-            incoming = _Incoming(connection.sock, self.timeout)
-            answer = http.client.HTTPResponse(cast(Any, incoming), method="POST")
-            answer.begin()
-            response = Response(answer.status, answer.headers, _read_all(answer))
+            response = read_answer(connection.sock, self.timeout)
         except BaseException:
             connection.close()
             raise
-        if answer.will_close or incoming.has_more():
-            connection.close()
-        else:
+        if response.stays_open:
             self._idle.append(connection)
+        else:
+            connection.close()
         return response
 
     def _head(self, path: str, length: int, headers: dict[str, str]) -> bytes:
@@ -115,59 +101,11 @@ class Server:
         return connection
 
 
-class _Incoming(io.RawIOBase):
-    """What arrives on a socket, to be read like one: no longer than a time and MOST_BYTES.
-
-    The timeout of a socket alone is for each piece that arrives: a server may drip, or never end.
-    """
-
-    def __init__(self, sock: socket.socket, seconds: float) -> None:
-        self._socket, self._end, self._left = sock, time.monotonic() + seconds, MOST_BYTES
-        self._file, self._over = _Open(self), False
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return self._file
-
-    def has_more(self) -> bool:
-        """Whether more came than was read: the next answer would be taken for another request's."""
-        self._over = True
-        return bool(self._file.peek())
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self._over:
-            return None
-        seconds = self._end - time.monotonic()
-        if seconds <= 0:
-            raise TimeoutError("timed out")
-        self._socket.settimeout(seconds)
-        count = self._socket.recv_into(buffer)
-        self._left -= count
-        if self._left < 0:
-            raise OSError(f"the answer is longer than {MOST_BYTES} bytes")
-        return count
-
-
-class _Open(io.BufferedReader):
-    def close(self) -> None:
-        pass  # what it holds is looked at once more when the answer is read
-
-
 def _is_readable(sock: socket.socket) -> bool:
     try:
         return bool(select.select([sock], [], [], 0)[0])
     except ValueError:  # closed, or more files than select can watch
         return True
-
-
-def _read_all(answer: http.client.HTTPResponse) -> bytes:
-    # In pieces: `answer.read()` takes as much memory as the server says that there will be.
-    body = b"".join(iter(lambda: answer.read1(2**16), b""))
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
-    return body
 
 
 def read_url(url: str) -> SplitResult:
@@ -197,7 +135,7 @@ def _open(host: str, port: int | None, secure: bool, timeout: float) -> http.cli
 
 def asked_wait(response: Response) -> float | None:
     """Seconds that a server asks to be left alone, from `Retry-After` in either of its forms."""
-    asked = response.headers.get("Retry-After")
+    asked = response.headers.get("retry-after")
     if asked is None:
         return None
     try:

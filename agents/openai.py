@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from agents.agent import Reply, Request, View
-from agents.chat import chat_messages, read_completion
-from agents.http import Response, Server, asked_wait, backoff, read_url
+from agents.answer import Response
+from agents.chat import chat_json, read_completion
+from agents.http import Server, asked_wait, backoff, read_url
 from agents.key import Key
 from agents.sampling import Sampling
 
@@ -115,7 +116,7 @@ class OpenAIAgent:
             return list(pool.map(self._ask, requests))
 
     def _ask(self, request: Request) -> Reply:
-        body = json.dumps(self.body(request)).encode()
+        body = self.body(request)
         began = time.monotonic()
         give_up = began + self.endpoint.patience
         failures = refusals = attempt = 0
@@ -164,18 +165,18 @@ class OpenAIAgent:
             refused=refused,
         )
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The request as JSON data. The seed is the board's own, whenever it is asked."""
+    def body(self, request: Request) -> bytes:
+        """The request as JSON. The seed is the board's own, whenever it is asked."""
         seen = f"{self.sampling.seed} {request.layout.layout_id} {len(request.prompt.messages)}"
-        whole = {
+        fields = {
             "model": self.model,
-            "messages": chat_messages(request.prompt, request.layout.level),
             "temperature": self.sampling.temperature,
             "max_tokens": self.sampling.max_new_tokens,
             "seed": zlib.crc32(seen.encode()) >> 1,
             **json.loads(self.endpoint.request),
         }
-        return {name: value for name, value in whole.items() if value is not None}
+        given = {name: value for name, value in fields.items() if value is not None}
+        return chat_json(request.prompt, request.layout.level, given)
 
     def _headers(self) -> dict[str, str]:
         return {"Content-Type": "application/json", **self._key.header()}

@@ -16,6 +16,7 @@ from agents.agent import Prompt, View
 from vsp_envs import Layout, describe, format_answer, get_task, shortest_plan
 from vsp_envs.facts import sample_questions
 from vsp_envs.plan import action_name, format_instruction, format_plan
+from vsp_envs.png import Drawing
 from vsp_envs.simulate import simulate, state_cell
 from vsp_envs.task import Action, pick_name
 
@@ -31,7 +32,9 @@ ROUTE = "route"
 """First word of the line between the state of the board and the answer."""
 
 
-def visual_prompt(task: str, image: np.ndarray, goal: str, view: View, art: str = "") -> Prompt:
+def visual_prompt(
+    task: str, image: np.ndarray | Drawing, goal: str, view: View, art: str = ""
+) -> Prompt:
     """The student's prompt: the image, and words that depend on the task alone.
 
     `art` names whose picture it is if it is not ours (see `LEGENDS`).

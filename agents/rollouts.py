@@ -19,6 +19,8 @@ from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.prompts import text_prompt, visual_prompt
 from vsp_envs import Layout, get_task
 from vsp_envs.episode import Episode, score_episode
+from vsp_envs.png import Drawing
+from vsp_envs.solve import compile_layouts
 from vsp_envs.task import pick_name
 from vsp_envs.vector import PlanningVectorEnv
 
@@ -29,7 +31,6 @@ __all__ = [
     "episode",
     "live_env",
     "live_envs",
-    "observe",
     "play",
     "prompt_of",
 ]
@@ -91,19 +92,14 @@ def live_envs(
     )  # fmt: skip
 
 
-def observe(layout: Layout, view: View) -> np.ndarray:
-    """The board's first image, from a live environment."""
-    env = live_env(layout.task, layout.level, view)
-    image, _ = env.reset(options={"layout": layout})
-    return image
-
-
 def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the wording and drawing of `view`."""
     if pick_name("input", case.input, INPUTS) == "text":
         return text_prompt(case.layout, case.goal, view.style)
-    image = read_picture(case.picture) if case.picture else observe(case.layout, view)
-    return visual_prompt(case.layout.task, image, case.goal, view, case.art)
+    layout = case.layout
+    drawing = Drawing(layout, view.pixels(layout.level), view.theme)
+    shown = read_picture(case.picture) if case.picture else drawing
+    return visual_prompt(layout.task, shown, case.goal, view, case.art)
 
 
 def read_picture(path: str) -> np.ndarray:
@@ -143,7 +139,10 @@ def play_unordered(
 ) -> Iterator[tuple[int, Episode]]:
     """Like `play`, each episode with the number of its case and as soon as it is finished."""
     how = (acting or Acting()).check()
-    games = ((number, start(case, agent.view, how, rules)) for number, case in enumerate(cases))
+    games = (
+        (number, start(case, agent.view, how, rules))
+        for number, case in enumerate(_solved_ahead(cases))
+    )
     threads = getattr(agent, "concurrency", 0)
     try:
         yield from (
@@ -151,6 +150,14 @@ def play_unordered(
         )
     finally:
         getattr(agent, "close", lambda: None)()
+
+
+def _solved_ahead(cases: Sequence[Case]) -> Iterator[Case]:
+    """The cases; boards that are solved many at a time take a fraction of the time."""
+    for first in range(0, len(cases), 256):
+        some = cases[first : first + 256]
+        compile_layouts([case.layout for case in some])
+        yield from some
 
 
 def start(case: Case, view: View, acting: Acting, rules: str) -> Game:

@@ -27,7 +27,7 @@ from PIL import Image
 from agents.agent import Request, View
 from agents.hf import HFAgent, Sampling
 from agents.openai import Endpoint, OpenAIAgent
-from agents.prompts import visual_prompt, visual_words
+from agents.prompts import visual_words
 from agents.rollouts import Case, prompt_of
 from benchmarks.measure import Race, Row, Work, run, save, table
 from evaluation.collect import collect, settings_of
@@ -46,7 +46,7 @@ def boards(fresh: bool = True) -> Iterator[Layout]:
     """
     kinds = [("frozenlake", level) for level in (4, 5, 6, 7, 8)]
     kinds += [("maze", level) for level in (4, 5, 6)] + [("minibehaviour", 5), ("minibehaviour", 6)]
-    drawn = [draw_distinct(LayoutSpec(*kind), 400, seed=0) for kind in kinds]
+    drawn = [draw_distinct(LayoutSpec(*kind), 1000, seed=0) for kind in kinds]
     mixed = (layout for together in zip(*drawn, strict=True) for layout in together)
     return cycle(mixed if fresh else list(islice(mixed, PASS)))
 
@@ -68,10 +68,8 @@ def our_client(url: str, fresh: bool) -> Work:
     layouts, agent, view = boards(fresh), OpenAIAgent("instant", Endpoint(base_urls=(url,))), View()
 
     def work() -> int:
-        requests = [
-            Request(visual_prompt(layout.task, render(layout), "plan", view), layout)
-            for layout in islice(layouts, PASS)
-        ]
+        asked = (Case(layout) for layout in islice(layouts, PASS))
+        requests = [Request(prompt_of(case, view), case.layout) for case in asked]
         return sum(not reply.error for reply in agent.reply(requests))
 
     return work
@@ -180,15 +178,13 @@ def main() -> None:
     options = parser.parse_args()
     seconds, rows = 2.0 if options.quick else 15.0, []
     with instant_endpoint() as url:
-        for work, fresh, floor in (
-            ("boards asked before", False, 10),
-            ("fresh boards", True, None),
-        ):
-            race = Race(
-                f"client, {work}", "thread pool, Pillow, openai SDK", "request",
-                our_client(url, fresh), plain_client(url, fresh), floor,
-            )  # fmt: skip
-            rows.append(run(race, seconds))
+        for work, fresh in (("fresh boards", True), ("boards asked before", False)):
+            clients = our_client(url, fresh), plain_client(url, fresh)
+            for clock, floor in ((time.perf_counter, 10), (time.process_time, None)):
+                on = "" if floor else ", by its own CPU"
+                peer = "thread pool, Pillow, openai SDK"
+                race = Race(f"client, {work}{on}", peer, "request", *clients, floor, clock)
+                rows.append(run(race, seconds))
         rows.append(harness_cpu(url, seconds))
     with tempfile.TemporaryDirectory() as folder:
         rows += [run(race, seconds) for race in model_races(checkpoint(options.model, folder))]

@@ -12,7 +12,7 @@ import pytest
 from drawn import lake, maze, plan, room
 
 from agents.agent import Reply, Request, View
-from agents.rollouts import Case, Episode, live_env, observe, play, prompt_of
+from agents.rollouts import Case, Episode, live_env, play, prompt_of
 from agents.scripted import SCRIPTED, Blind, Oracle, Random
 from vsp_envs import (
     TASKS,
@@ -247,21 +247,19 @@ def test_an_episode_keeps_the_reply_the_prompt_and_how_the_image_was_made(task: 
 
 
 @every_task
-def test_an_image_comes_from_a_live_environment(task: str) -> None:
-    layout = layouts(task, 1)[0]
+def test_an_image_is_what_a_live_environment_shows(task: str) -> None:
+    (case,) = cases(task, 1)
     view = View(image_size=96)
-    first, second = observe(layout, view), observe(layout, view)
-    env = live_env(task, layout.level, view).unwrapped
-    assert env.layout == layout
-    assert np.array_equal(first, render(layout, 96))
-    assert not np.shares_memory(first, second)
+    env = live_env(task, case.layout.level, view)
+    image, _ = env.reset(options={"layout": case.layout})
+    assert np.array_equal(prompt_of(case, view).images[0], image)
 
 
 def test_the_image_grows_with_the_level_where_a_view_counts_pixels_per_cell() -> None:
     view = View(cell_pixels=32)
     for level in (3, 4, 5):
-        layout = draw_distinct(LayoutSpec("maze", level), 1, seed=0)[0]
-        assert observe(layout, view).shape == (32 * level, 32 * level, 3)
+        case = Case(draw_distinct(LayoutSpec("maze", level), 1, seed=0)[0])
+        assert prompt_of(case, view).images[0].shape == (32 * level, 32 * level, 3)
 
 
 def test_an_unknown_input_gives_one_line() -> None:

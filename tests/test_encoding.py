@@ -11,8 +11,8 @@ from agents.encoding import chat_text, chat_texts, complete, encode_prompts, unt
 from agents.hf import HFAgent, Sampling, sample
 from agents.loading import Loaded, load_checkpoint, vision_token_ids
 from agents.pixels import unpack
-from agents.prompts import STYLES, text_prompt, visual_prompt
-from agents.rollouts import observe
+from agents.prompts import STYLES, text_prompt
+from agents.rollouts import Case, prompt_of
 from training.losses import log_probs, of_tokens
 from vsp_envs import Layout, LayoutSpec, draw_distinct
 
@@ -30,10 +30,7 @@ def layouts() -> list[Layout]:
 
 
 def visual_prompts(tiny: Loaded, layouts: list[Layout]) -> list[Prompt]:
-    return [
-        visual_prompt(layout.task, observe(layout, tiny.view), "plan", tiny.view)
-        for layout in layouts
-    ]
+    return [prompt_of(Case(layout), tiny.view) for layout in layouts]
 
 
 def logits_of(model: object, completed: object) -> torch.Tensor:
@@ -66,7 +63,7 @@ def test_a_template_that_is_filled_in_once_gives_the_chats_one_by_one(
 ) -> None:
     prompts = visual_prompts(tiny, layouts)
     prompts += [text_prompt(layout, "plan", style) for layout in layouts for style in STYLES]
-    prompts += [Prompt([*prompts[0].messages, *prompts[5].messages], prompts[0].images)]
+    prompts += [Prompt([*prompts[0].messages, *prompts[5].messages], prompts[0].pictures)]
     one_by_one = [chat_text(tiny.processor, prompt) for prompt in prompts]
     assert chat_texts(tiny.processor, prompts) == one_by_one
 

@@ -156,9 +156,7 @@ def test_rate_limits_use_up_no_retries_but_patience():
 
 def test_retry_after_may_be_a_date(monkeypatch):
     def header(text):
-        message = transport.http.client.HTTPMessage()
-        message["Retry-After"] = text
-        return transport.asked_wait(transport.Response(429, message, b""))
+        return transport.asked_wait(transport.Response(429, {"retry-after": text}, b""))
 
     monkeypatch.setattr("agents.http.time", SimpleNamespace(time=lambda: 1_000_000_000))
     assert header("Sun, 09 Sep 2001 01:47:10 GMT") == 30

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, render
-from vsp_envs.png import png_bytes
+from vsp_envs.png import Drawing, png_bytes
 from vsp_envs.solve import compile_layout
 
 THEMES = [(task.name, theme) for task in TASKS.values() for theme in task.themes]
@@ -25,3 +25,26 @@ def test_a_file_holds_the_pixels_of_render(task: str, theme: str, size: int) -> 
             for bands in (1, 5, 7):
                 file = Image.open(io.BytesIO(png_bytes(image, bands)))
                 assert file.mode == "RGB" and np.array_equal(np.array(file), image)
+
+
+@pytest.mark.parametrize(("task", "theme"), THEMES)
+def test_a_drawing_is_the_picture_of_render_looked_at_and_as_a_file(task: str, theme: str) -> None:
+    for layout in draw_distinct(LayoutSpec(task, 5), 3, seed=0):
+        machine = compile_layout(layout)
+        for state in (None, max(machine.next_state[machine.start])):
+            for size in (64, 333):
+                drawing, image = (
+                    Drawing(layout, size, theme, state),
+                    render(layout, size, theme, state),
+                )
+                assert np.array_equal(drawing, image)
+                for _ in range(2):  # the second time from rows that are known
+                    assert np.array_equal(Image.open(io.BytesIO(drawing.png())), image)
+
+
+def test_a_drawing_that_cannot_be_is_refused_before_anybody_looks() -> None:
+    [layout] = draw_distinct(LayoutSpec("maze", 4), 1, seed=0)
+    with pytest.raises(ValueError, match="unknown theme 'neon'"):
+        Drawing(layout, theme="neon")
+    with pytest.raises(ValueError, match="image_size 2000 is out of range"):
+        Drawing(layout, 2000)

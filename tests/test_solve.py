@@ -17,7 +17,7 @@ from vsp_envs import (
     load_layout,
     shortest_plan,
 )  # fmt: skip
-from vsp_envs.solve import compile_layout, solve
+from vsp_envs.solve import compile_layout, compile_layouts, solve
 from vsp_envs.tables import transitions
 from vsp_envs.task import Boards, Tables
 
@@ -30,6 +30,21 @@ def test_many_boards_are_solved_as_each_alone() -> None:
             alone = compile_layout(layout)
             assert together.distance[row].tolist() == alone.distance
             assert together.optimal[row].tolist() == alone.optimal
+
+
+def test_boards_of_all_kinds_compile_together_as_each_alone() -> None:
+    kinds = [(task, level) for task in TASKS for level in (5, 6)]
+    drawn = [draw_distinct(LayoutSpec(*kind), 3, seed=6) for kind in kinds]
+    mixed = [layout for together in zip(*drawn, strict=True) for layout in together]
+    for layout, machine in zip(mixed * 2, compile_layouts(mixed * 2), strict=True):
+        tables = transitions(Boards.stack([layout]))
+        distance, optimal = solve(tables)
+        assert machine.start == layout.cells[0] and compile_layout(layout) is machine
+        assert machine.next_state == tables.next_state[0].tolist()
+        assert machine.outcome == tables.outcome[0].tolist()
+        assert machine.distance == distance[0].tolist()
+        assert machine.optimal == optimal[0].tolist()
+        assert np.array_equal(machine.reason, tables.reason[0])
 
 
 def test_boards_may_disagree_on_where_an_action_leads() -> None:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from vsp_envs.render import Look, Span, cell_picture, check_image_size, check_theme, render, spans
+from vsp_envs.task import Layout, UInt8, get_task
 
 _ADLER = 65521
 _HEAD, _END = b"\x78\x01", b"\x03\x00"  # zlib's header, and its last block, which is empty
@@ -26,12 +31,55 @@ class _Band(NamedTuple):
     length: int
 
 
-def data_url(image: np.ndarray, bands: int = 8) -> str:
-    """`data:image/png;base64,…` of uint8[height, width, 3]; see `png_bytes`."""
-    return "data:image/png;base64," + base64.b64encode(png_bytes(image, bands)).decode()
+@dataclass(frozen=True)
+class Drawing:
+    """The picture that `render` makes of a board, drawn when somebody looks: `np.asarray` does.
+
+    Its PNG is put together without drawing it: of rows of cells that were seen before, on any
+    board, nothing is drawn or deflated again.
+    """
+
+    layout: Layout
+    image_size: int = 256
+    theme: str = "classic"
+    state: int | None = None
+    """None: the start."""
+
+    def __post_init__(self) -> None:
+        check_image_size(self.image_size)
+        check_theme(self.layout.task, self.theme)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        image = render(self.layout, self.image_size, self.theme, self.state)
+        return image if dtype is None else image.astype(dtype)
+
+    def png(self) -> bytes:
+        """A lossless PNG of the picture."""
+        layout, size = self.layout, self.image_size
+        state = layout.cells[0] if self.state is None else self.state
+        look = Look(layout.task, self.theme, layout.level, size)
+        codes = get_task(layout.task).appearance(layout, state)
+        rows = zip(spans(layout.level, size), codes, strict=True)
+        return _file(size, size, [_row_of_cells(look, span, row.tobytes()) for span, row in rows])
 
 
-def png_bytes(image: np.ndarray, bands: int = 8) -> bytes:
+@lru_cache(maxsize=8192)  # of some 2 kB each
+def _row_of_cells(look: Look, row: Span, codes: bytes) -> _Band:
+    raw = _blank(row.end - row.first, look.image_size)
+    across = spans(look.level, look.image_size)
+    for col, code in zip(across, np.frombuffer(codes, np.int64).tolist(), strict=True):
+        cell = cell_picture(*look, row.rest, col.rest, code)
+        raw[:, 1 + 3 * col.first : 1 + 3 * col.end] = cell.reshape(len(cell), -1)
+    return _deflate(raw)
+
+
+def data_url(image: UInt8 | Drawing, bands: int = 8) -> str:
+    """`data:image/png;base64,…` of a drawing or uint8[height, width, 3]; see `png_bytes`."""
+    png = image.png() if isinstance(image, Drawing) else png_bytes(image, bands)
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def png_bytes(image: UInt8, bands: int = 8) -> bytes:
     """A lossless PNG of uint8[height, width, 3].
 
     `bands` is how many rows of cells the picture has: any number is right, the board's own level
@@ -40,26 +88,36 @@ def png_bytes(image: np.ndarray, bands: int = 8) -> bytes:
     """
     height, width, _ = image.shape
     edges = [i * height // bands for i in range(bands + 1)]
-    found = [
-        _deflate(image[top:end].tobytes(), 3 * width) for top, end in pairwise(edges) if end > top
-    ]
-    adler = 1
-    for band in found:
-        adler = _joined(adler, band)
-    body = b"".join([_HEAD, *(band.deflated for band in found), _END, struct.pack(">I", adler)])
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
-    chunks = _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
+    found = [_band(image[top:end].tobytes(), width) for top, end in pairwise(edges) if end > top]
+    return _file(width, height, found)
 
 
 @lru_cache(maxsize=1024)  # of some 25 kB each
-def _deflate(pixels: bytes, row_length: int) -> _Band:
-    rows = np.frombuffer(pixels, np.uint8).reshape(-1, row_length)
-    raw = np.zeros((len(rows), 1 + row_length), np.uint8)  # the 0 before each row: no filter
+def _band(pixels: bytes, width: int) -> _Band:
+    rows = np.frombuffer(pixels, np.uint8).reshape(-1, 3 * width)
+    raw = _blank(len(rows), width)
     raw[:, 1:] = rows
+    return _deflate(raw)
+
+
+def _blank(height: int, width: int) -> UInt8:
+    return np.zeros((height, 1 + 3 * width), np.uint8)  # the 0 before each row: no filter
+
+
+def _deflate(raw: UInt8) -> _Band:
     squeezer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     deflated = squeezer.compress(raw.data) + squeezer.flush(zlib.Z_FULL_FLUSH)
     return _Band(deflated, zlib.adler32(raw.data), raw.size)
+
+
+def _file(width: int, height: int, bands: Sequence[_Band]) -> bytes:
+    adler = 1
+    for band in bands:
+        adler = _joined(adler, band)
+    body = b"".join([_HEAD, *(band.deflated for band in bands), _END, struct.pack(">I", adler)])
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
+    chunks = _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def _joined(adler: int, band: _Band) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,19 +117,39 @@ def compile_boards(boards: Boards) -> Compiled:
     return Compiled(boards, tables, distances(tables))
 
 
-@lru_cache(maxsize=4096)
 def compile_layout(layout: Layout) -> Machine:
-    """Tables and solution of one board. Cached: treat the lists as read-only."""
-    tables = transitions(Boards.stack([layout]))
-    distance, optimal = solve(tables)
-    return Machine(
-        layout.cells[0],
-        tables.next_state[0].tolist(),
-        tables.outcome[0].tolist(),
-        distance[0].tolist(),
-        optimal[0].tolist(),
-        tables.reason[0],
-    )
+    """Tables and solution of one board. Kept for a while: treat the lists as read-only."""
+    return _machines.get(layout) or compile_layouts([layout])[0]
+
+
+def compile_layouts(layouts: Sequence[Layout]) -> list[Machine]:
+    """Tables and solution of each board. Many at once take a fraction of the time that each takes
+    alone, and `compile_layout` finds them afterwards.
+    """
+    machines = {each: _machines.get(each) for each in layouts}
+    new: dict[tuple[str, int], list[Layout]] = {}
+    for layout, machine in machines.items():
+        if machine is None:
+            new.setdefault((layout.task, layout.level), []).append(layout)
+    for alike in new.values():
+        machines.update(zip(alike, _compile(alike), strict=True))
+    found = {layout: machine for layout, machine in machines.items() if machine}
+    if len(_machines) + len(found) > _MOST:
+        _machines.clear()
+    _machines.update(found)
+    return [found[each] for each in layouts]
+
+
+_MOST = 4096
+_machines: dict[Layout, Machine] = {}
+
+
+def _compile(layouts: Sequence[Layout]) -> list[Machine]:
+    """Boards of one task and level."""
+    tables = transitions(Boards.stack(layouts))
+    starts = (layout.cells[0] for layout in layouts)
+    plain = (array.tolist() for array in (tables.next_state, tables.outcome, *solve(tables)))
+    return [Machine(*each) for each in zip(starts, *plain, tables.reason, strict=True)]
 
 
 def shortest_plan(layout: Layout) -> list[Action] | None:

@@ -8,7 +8,7 @@ import pytest
 from evaluation.folder import write_json
 from evaluation.metrics import wilson
 from training import ablation
-from training.ablation_report import Played, each_seed, over_seeds, read_curves
+from training.ablation_report import Played, each_seed, over_seeds, perceived, read_curves
 
 KIND = "frozenlake:3"
 
@@ -39,6 +39,14 @@ def test_a_run_that_goes_on_yet_has_no_curve(tmp_path: Path) -> None:
     write_json(tmp_path / "maze-3/1/opcd/run.json", {"settings": {}, "done": False})
     [curve] = read_curves(tmp_path)
     assert (curve.kind, curve.seed, curve.points) == ("maze:3", 0, [(25, 0.5)])
+
+
+def test_what_perception_sft_ended_at_is_told_by_seed(tmp_path: Path) -> None:
+    for seed, ends in enumerate((1.0, 0.4)):
+        history = [{"step": 25, "perception": 0.2}, {"step": 50, "perception": ends}]
+        run = {"settings": {}, "done": True, "history": history}
+        write_json(tmp_path / f"maze-3/{seed}/sft/run.json", run)
+    assert "| 100 · 40 |" in perceived(read_curves(tmp_path), ["maze:3"])
 
 
 @pytest.mark.parametrize(

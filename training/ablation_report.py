@@ -35,7 +35,8 @@ class Played(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Success on validation boards over the steps of one training run."""
+    """Success on validation boards over the steps of one training run; of perception SFT, the
+    share of them that it reads right."""
 
     kind: str
     seed: int
@@ -61,7 +62,8 @@ def read_curves(out: Path) -> list[Curve]:
     found = []
     for file in sorted(out.glob("*/*/*/run.json")):
         kind, seed, arm = file.relative_to(out).parts[:3]
-        measured = history_points(history_of(file.parent), "success")
+        history = history_of(file.parent)
+        measured = history_points(history, "success") or history_points(history, "perception")
         if measured:  # a run that goes on yet would leave its arm without a mean
             points = [(int(each.step), each.value) for each in measured]
             found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))
@@ -106,6 +108,15 @@ def each_seed(played: Sequence[Played], rows: Mapping[str, str], kinds: Sequence
             cells.append(" · ".join(f"{100 * each.success / each.episodes:.1f}" for each in some))
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def perceived(curves: Sequence[Curve], kinds: Sequence[str]) -> str:
+    """A line more of that table: what perception SFT ended at, on which all after it builds."""
+    cells = []
+    for kind in kinds:
+        some = sorted(each for each in curves if (each.kind, each.arm) == (kind, "sft"))
+        cells.append(" · ".join(f"{100 * each.points[-1][1]:.0f}" for each in some))
+    return f"| *after SFT, states read right (validation)* | {' | '.join(cells)} |\n"
 
 
 def curves_figure(
@@ -160,6 +171,7 @@ def write_report(
     played, curves = read_played(out), read_curves(out)
     shown = table(played, rows, kinds)
     text = f"{lead}\n\n{markdown(shown)}\n{each_seed(played, rows, kinds)}"
+    text += perceived(curves, kinds)
     write_text(out / "ablation.md", text)
     data: dict[str, Any] = {
         "played": [each._asdict() for each in played],

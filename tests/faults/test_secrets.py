@@ -147,4 +147,4 @@ def test_a_server_that_repeats_the_key_in_its_first_line_is_told_of_without_it(m
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
         [episode] = play(OpenAIAgent("m", Endpoint(base_urls=(url,), retries=0)), cases)
         answering.join()
-    assert episode.error.startswith("BadStatusLine: ") and KEY[:14] not in json.dumps(vars(episode))
+    assert episode.error.startswith("HTTPException: ") and KEY[:14] not in json.dumps(vars(episode))

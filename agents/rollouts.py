@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from PIL import Image
 
 from agents.acting import Acting, game
 from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.prompts import text_prompt, visual_prompt
-from vsp_envs import Layout, get_task
+from vsp_envs import Layout
 from vsp_envs.episode import Episode, score_episode
 from vsp_envs.png import Drawing
 from vsp_envs.solve import compile_layouts
@@ -29,7 +27,6 @@ __all__ = [
     "Case",
     "Episode",
     "episode",
-    "live_env",
     "live_envs",
     "play",
     "prompt_of",
@@ -61,19 +58,6 @@ MOST_PIXELS = 4096
 
 
 @lru_cache(maxsize=64)
-def live_env(task: str, level: int, view: View, split: str | None = None) -> gym.Env[Any, int]:
-    """A live environment that shows boards as `view` wants them. Shared: reset it before use."""
-    return gym.make(
-        get_task(task).id,
-        level=level,
-        image_size=view.pixels(level),
-        theme=view.theme,
-        split=split,
-        observation="image",
-    )
-
-
-@lru_cache(maxsize=64)
 def live_envs(
     task: str,
     level: int,
@@ -82,7 +66,8 @@ def live_envs(
     count: int,
     exclude: frozenset[str] = frozenset(),
 ) -> PlanningVectorEnv:
-    """`count` environments in one, each equal to a `live_env`. Shared: reset them before use.
+    """`count` environments in one that show boards as `view` wants them. Shared: reset them before
+    use.
 
     `exclude` are the canonical hashes of layouts that are never drawn.
     """

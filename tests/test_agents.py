@@ -7,12 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from drawn import lake, maze, plan, room
 
 from agents.agent import Reply, Request, View
-from agents.rollouts import Case, Episode, live_env, play, prompt_of
+from agents.rollouts import Case, Episode, play, prompt_of
 from agents.scripted import SCRIPTED, Blind, Oracle, Random
 from vsp_envs import (
     TASKS,
@@ -249,10 +250,9 @@ def test_an_episode_keeps_the_reply_the_prompt_and_how_the_image_was_made(task: 
 @every_task
 def test_an_image_is_what_a_live_environment_shows(task: str) -> None:
     (case,) = cases(task, 1)
-    view = View(image_size=96)
-    env = live_env(task, case.layout.level, view)
+    env = gym.make(get_task(task).id, image_size=96, observation="image")
     image, _ = env.reset(options={"layout": case.layout})
-    assert np.array_equal(prompt_of(case, view).images[0], image)
+    assert np.array_equal(prompt_of(case, View(image_size=96)).images[0], image)
 
 
 def test_the_image_grows_with_the_level_where_a_view_counts_pixels_per_cell() -> None:

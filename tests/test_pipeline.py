@@ -1,5 +1,6 @@
 """From an index to a model's inputs, many at a time: the same as one at a time, only sooner."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -8,9 +9,9 @@ from agents.agent import View
 from agents.encoding import chat_text, encode_prompts
 from agents.patch_embedding import PatchLinear
 from agents.pixels import patches
-from agents.rollouts import live_env
 from training.boards import LiveBoards
 from training.tiny import build_tiny
+from vsp_envs import get_task
 from vsp_envs.select import select_kinds
 
 
@@ -20,7 +21,10 @@ def test_a_batch_of_boards_holds_what_live_environments_show_one_by_one(view: Vi
     boards = LiveBoards(kinds, view, "train", seed=3, size=24, block=3)
     for index, board in enumerate(boards.__getitems__(range(24))):
         kind = kinds[index // 3 % len(kinds)]
-        env = live_env(kind.task, kind.level, view, "train")
+        env = gym.make(
+            get_task(kind.task).id, level=kind.level, image_size=view.pixels(kind.level),
+            theme=view.theme, split="train", observation="image",
+        )  # fmt: skip
         seed = np.random.SeedSequence([3, index]).generate_state(1)[0]
         image, _ = env.reset(seed=int(seed))
         assert board.layout == env.unwrapped.layout  # type: ignore[attr-defined]

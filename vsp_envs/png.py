@@ -35,8 +35,8 @@ class _Band(NamedTuple):
 class Drawing:
     """The picture that `render` makes of a board, drawn when somebody looks: `np.asarray` does.
 
-    Its PNG is put together without drawing it: of rows of cells that were seen before, on any
-    board, nothing is drawn or deflated again.
+    Its PNG is put together without drawing it: rows of cells that were seen before, on whatever
+    board, are neither drawn nor deflated again.
     """
 
     layout: Layout

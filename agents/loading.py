@@ -51,29 +51,27 @@ def load_checkpoint(
     """
     pick_name("dtype", dtype, DTYPES)
     path = find_checkpoint(path)
-    beneath, *adapters = [*layers(path), *([adapter] if adapter else [])]
+    places = [*layers(path), *([adapter] if adapter else [])]
     try:
         model = AutoModelForImageTextToText.from_pretrained(
-            beneath,
+            places[0],
             dtype=dtype,
             device_map="auto" if device == "map" else None,
             use_safetensors=True,
             trust_remote_code=False,
         )
-        for each in adapters:
+        for each in places[1:]:
             model = merge_adapter(model, each)
         model.name_or_path = path  # an adapter that is trained on it says so
-        place = _last_with(CONFIG, path, beneath)
-        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
-        processor = load_processor(_last_with("processor_config.json", path, beneath), config)
+        config = AutoConfig.from_pretrained(_last_with(CONFIG, places), trust_remote_code=False)
+        processor = load_processor(_last_with("processor_config.json", places), config)
         view = view_of(config)
     except CheckpointError:
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"cannot load a checkpoint from {' with '.join([beneath, *adapters])}: "
-            f"{type(error).__name__}: {line}"
+            f"cannot load a checkpoint from {' with '.join(places)}: {type(error).__name__}: {line}"
         ) from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -108,9 +106,9 @@ def layers(path: str) -> list[str]:
     return found
 
 
-def _last_with(name: str, path: str, beneath: str) -> str:
+def _last_with(name: str, places: list[str]) -> str:
     # A run with adapters keeps its view and processor beside them; an adapter of others may not.
-    return path if Path(path, name).is_file() else beneath
+    return next((each for each in reversed(places) if Path(each, name).is_file()), places[0])
 
 
 def adapted_model(adapter: str) -> str:

@@ -8,7 +8,7 @@ base's prompts hold a reference plan, so that it can use one as a teacher.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from agents.forced import ForcedRoute
 from agents.hf import HFAgent, Sampling
 from evaluation import planning
-from training import base, opcd, sft
 from training.ablation_report import T975, write_report
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
 from training.settings import TrainingConfig
 from training.sft import SFTConfig
+from training.stages import train
 from vsp_envs.cli import main
 from vsp_envs.select import Kind, select_kinds
 from vsp_envs.task import pick_name
@@ -113,11 +113,6 @@ DIFFERS: dict[str, dict[str, Any]] = {
     "opcd_sampled": {"loss": "sampled"},
 }
 """How arms differ from OPCD's default settings."""
-TRAIN: dict[type, Callable[[Any], Path]] = {
-    BaseConfig: base.train,
-    SFTConfig: sft.train,
-    OPCDConfig: opcd.train,
-}
 
 
 class Player(NamedTuple):
@@ -188,8 +183,7 @@ def run(config: AblationConfig) -> None:
             place = config.out / str(kind).replace(":", "-") / str(seed)
             for arm in arms:
                 print(f"— {kind} seed {seed}: {arm}", flush=True)
-                asked = settings(arm, kind, place, seed)
-                TRAIN[type(asked)](asked)
+                train(settings(arm, kind, place, seed))
             play(kind, place, arms, config.episodes)
     kinds = [str(kind) for kind in select_kinds(config.tasks)]
     rows = {title: folder_of(row) for title, row in ROWS.items() if row.arm in arms}

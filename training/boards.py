@@ -127,7 +127,7 @@ class LiveBoards(Dataset[Board]):
         """For each part the one that takes its place while its level is closed."""
         if step >= self.opening:
             return range(len(self.parts))
-        return _opened(tuple(part.kind.task for part in self.parts), step / self.opening)
+        return _places(tuple(part.kind.task for part in self.parts), step / self.opening)
 
     def _seed(self, index: int) -> int:
         return int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
@@ -142,7 +142,7 @@ def _uniform(seed: int, step: int) -> float:
 
 
 @lru_cache(maxsize=64)
-def _opened(tasks: tuple[str, ...], share: float) -> list[int]:
+def _places(tasks: tuple[str, ...], share: float) -> list[int]:
     """Of each task's parts only the first are open; they share the places of all."""
     places = list(range(len(tasks)))
     for task in set(tasks):

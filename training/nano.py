@@ -24,13 +24,14 @@ from evaluation import perception, planning
 from evaluation.folder import check_same, write_json
 from evaluation.options import Given, draw_cases, public_cases
 from evaluation.planning import PlanningOptions
-from training import base, opcd, sft
+from training.base import BaseConfig
 from training.checkpoints import last_checkpoint
 from training.deadline import TimeIsUp
 from training.merge import MergeConfig, merge
 from training.nano_recipes import LINES, RECIPES, Line
 from training.nano_report import read_state, write_page
 from training.run import history_of
+from training.stages import train
 from training.tiny import SIZES
 from vsp_envs.cli import main
 from vsp_envs.count import count
@@ -143,14 +144,10 @@ class Plan:
             "out": place, "seed": self.config.seed, "exclude": self.config.benchmarks,
             "workers": self.config.workers, "minutes": left,
         }  # fmt: skip
-        if stage.model:
-            asked["model"] = str(self.model(stage.model))
-        if isinstance(stage.config, base.BaseConfig):
-            base.train(replace(stage.config, size=self.config.size, **asked))
-        elif isinstance(stage.config, sft.SFTConfig):
-            sft.train(replace(stage.config, **asked))
-        elif isinstance(stage.config, opcd.OPCDConfig):
-            opcd.train(replace(stage.config, teacher=str(self.model(stage.teacher)), **asked))
+        asked |= {"model": str(self.model(stage.model))} if stage.model else {}
+        asked |= {"teacher": str(self.model(stage.teacher))} if stage.teacher else {}
+        asked |= {"size": self.config.size} if isinstance(stage.config, BaseConfig) else {}
+        train(replace(stage.config, **asked))
         part = self.model(f"{name}.part")
         for old in (part, self.model(name)):
             shutil.rmtree(old, ignore_errors=True)

@@ -23,7 +23,7 @@ def policy_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
         layer, is_adapted, leaf = name.partition(".base_layer.")
         if is_adapted and leaf == "weight":
             weight = weight + _added(model.get_submodule(layer))
-        yield _checkpoint_name(name), whole(weight)
+        yield _checkpoint_name(name), gathered(weight)
 
 
 def save_adapter(model: Any, folder: Path, write: bool = True) -> None:
@@ -40,12 +40,12 @@ def save_adapter(model: Any, folder: Path, write: bool = True) -> None:
             f"{found} is trained: what is sent as an adapter is LoRA on the language model alone; "
             "send whole weights (--no-rollout-adapter)"
         )
-    adapter = {name: whole(weight) for name, weight in model.named_parameters() if _is_lora(name)}
+    lora = {name: gathered(each) for name, each in model.named_parameters() if _is_lora(name)}
     if write:
-        model.save_pretrained(folder, state_dict=adapter, save_embedding_layers=False)
+        model.save_pretrained(folder, state_dict=lora, save_embedding_layers=False)
 
 
-def whole(weight: torch.Tensor) -> torch.Tensor:
+def gathered(weight: torch.Tensor) -> torch.Tensor:
     """A parameter's values, put together if they are sharded."""
     if hasattr(weight, "ds_status"):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -25,9 +26,12 @@ MIB = 2**20
 
 
 def resident() -> float:
-    """MiB of memory that this process holds."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+    """MiB that are this process's alone, in memory or swapped out."""
+    # How much of what is freed glibc keeps depends on what the process has done before.
+    ctypes.CDLL(None).malloc_trim(0)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kib = [int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "VmSwap"))]
+    return sum(kib) * 1024 / MIB
 
 
 def step_randomly(env: PlanningVectorEnv, steps: int, seed: int) -> None:

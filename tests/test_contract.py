@@ -53,7 +53,6 @@ CROSSED: dict[str, list[Any]] = {
     "observation": ["both", "image", "symbolic"],
     "level": [5, (5, 6)],
     "max_level": [None, 8],
-    "split": [None, "val"],
     "illegal": ["stay", "fail"],
     "theme": ["classic", "random"],
     "render_mode": [None, "rgb_array"],
@@ -503,6 +502,14 @@ def test_an_unknown_task_gives_one_line_with_the_nearest_name() -> None:
 def test_what_there_is_stands_in_the_plural(kind: str, kinds: str) -> None:
     with pytest.raises(ValueError, match=rf"unknown {kind} 'x'; {kinds} are a, b\.$"):
         pick_name(kind, "x", ["a", "b"])
+
+
+@every_task
+def test_an_unknown_landmark_gives_one_line_that_lists_them(task: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"unknown landmark of {task} 'exit'; landmarks of .*start"
+    ):
+        layouts(task, 1)[0].cell("exit")
 
 
 RESET_MISTAKES: list[tuple[dict[str, Any], list[str]]] = [

@@ -381,10 +381,11 @@ def test_excluded_hashes_are_not_drawn_nor_their_turned_and_mirrored_boards(
     file = tmp_path / "known.txt"
     classes = sorted({canonical_id(layout) for layout in known})
     file.write_text("# seen in a benchmark\n" + "\n".join(classes[1:]) + "\n\n")
-    env = make(task, level=level, exclude=str(file), observation="symbolic")
-    for seed in range(40):
-        env.reset(seed=seed)
-        assert canonical_id(env.layout) not in classes[1:]
+    for exclude in (str(file), set(classes[1:])):
+        env = make(task, level=level, exclude=exclude, observation="symbolic")
+        for seed in range(20):
+            env.reset(seed=seed)
+            assert canonical_id(env.layout) not in classes[1:]
     file.write_text("no hash\n")
     with pytest.raises(ValueError, match="'no hash' is no hash of 16"):
         make(task, exclude=file)
@@ -461,6 +462,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ({"image_size": (64, 64)}, ["(64, 64)", "side"]),
     ({"levle": 5}, ["'levle'", "image_size", "Did you mean 'level'?"]),
     ({"theme": "clasic"}, ["'clasic'", "Did you mean 'classic'?"]),
+    ({"theme": None}, ["theme None", "classic"]),
     ({"plan_length": 0}, ["plan_length", "0"]),
     ({"split": "dev"}, ["'dev'", "train, val, test"]),
     ({"frozen_prob": 1.5}, ["frozen_prob", "1.5"]),

@@ -106,9 +106,10 @@ def _episodes(path: Path) -> list[Episode]:
         raise ValueError(
             f"there is no {file} to watch; --replay takes a run folder or a JSONL file"
         )
-    episodes, agent = read_episodes(file), _agent_of(file.with_name("config.json"))
+    episodes = read_episodes(file)
     if not episodes:
         raise ValueError(f"{file} holds no episode to watch")
+    agent = _agent_of(file.with_name("config.json")) if file.name == "replies.jsonl" else ""
     return [replace(each, agent=each.agent or agent) for each in episodes]
 
 

@@ -86,11 +86,9 @@ class VLLMAgent:
             limit_mm_per_prompt={"image": 16, "video": 0},
             **engine_options,
         )
-        processor, name = (
-            load_processor(path, config),
-            f"vllm:{path}" + f"+{adapter}" * bool(adapter),
-        )
-        return cls(engine, processor, view_of(config), sampling, batch_size, name, adapter)
+        name = f"vllm:{path}+{adapter}" if adapter else f"vllm:{path}"
+        processor, view = load_processor(path, config), view_of(config)
+        return cls(engine, processor, view, sampling, batch_size, name, adapter)
 
     def settings(self) -> dict[str, Any]:
         """What its replies depend on beside the prompts and the checkpoint's name."""

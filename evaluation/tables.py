@@ -66,7 +66,8 @@ def markdown(table: Table) -> str:
     """A table as Markdown: per cent with the interval, and the episodes of a row under n."""
     lines = [[table.corner, *table.columns, "n"], ["---", *["---:"] * (len(table.columns) + 1)]]
     lines += [[row.name, *map(rate_text, row.rates), row.episodes] for row in table.rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def rate_text(rate: Rate | Gap | None) -> str:

@@ -1,12 +1,24 @@
-"""What several test files share: the tiny model, and the option that runs fault tests in full."""
+"""What several test files share: the tiny model, hypothesis that draws the same examples every
+time, and the option that runs fault tests in full."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+if find_spec("hypothesis"):  # vLLM's and OpenEnv's environments have none
+    from hypothesis import HealthCheck, settings
+
+    # The same examples every time, however long a busy machine takes for one.
+    settings.register_profile(
+        "steady", derandomize=True, database=None, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )  # fmt: skip
+    settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

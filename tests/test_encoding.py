@@ -120,7 +120,7 @@ def test_student_and_teacher_score_the_same_tokens_whatever_the_padding(
 
 
 @torch.no_grad()
-def test_sampled_log_probabilities_equal_those_of_the_scoring_pass(
+def test_a_draw_hangs_on_its_seed_and_holds_no_vision_token(
     tiny: Loaded, layouts: list[Layout]
 ) -> None:
     batch = encode_prompts(tiny.processor, visual_prompts(tiny, layouts))

@@ -218,6 +218,7 @@ def test_openenv_serves_every_player_a_board_of_its_own() -> None:
     thread.start()
     try:
         while not server.started:
+            assert thread.is_alive(), "the server did not start"
             thread.join(0.05)
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"

@@ -134,7 +134,7 @@ def test_the_sampled_loss_is_capped_on_both_sides() -> None:
     torch.testing.assert_close(tight(pair), torch.tensor([-0.1, 0.0, 0.1]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_both_forms_of_the_reverse_kl_have_the_same_expected_gradient(seed: int) -> None:
     student, teacher = two_sides(seed)
@@ -150,7 +150,7 @@ def test_both_forms_of_the_reverse_kl_have_the_same_expected_gradient(seed: int)
     torch.testing.assert_close(expected, exact, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 7))
 def test_what_holds_of_any_two_distributions(seed: int, k: int) -> None:
     student, teacher = two_sides(seed, spread=1.0)

@@ -150,6 +150,7 @@ def test_tables_are_exported_as_markdown_latex_and_csv(page):
     for suffix in (".md", ".tex", ".csv"):
         assert page.with_suffix(suffix).stat().st_size > 500
     assert "| x% | 90.0 (59.6–98.2) | +90.0 (+48.8 to +98.2), p 0.004 | 10 |" in markdown(TABLE)
+    assert markdown(Table(["a|b"], [])).startswith(r"| run | a\|b | n |")
     assert r"run & a\_b & gap \& p & n \\" in latex(TABLE)
     assert r"x\% & $90.0_{59.6}^{98.2}$ & $+90.0_{+48.8}^{+98.2}$, $p$ 0.004 & 10 \\" in latex(
         TABLE
@@ -197,7 +198,7 @@ def test_the_page_fits_every_screen_in_light_and_dark(
         # Nothing is to be had from outside: the page must do without.
         "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom", f"file://{tmp_path}/frame.html",
     ]  # fmt: skip
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=90).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
     seen = re.search(r'data-seen="([^"]*)"', shown)
     assert seen, shown[:500]
     over, background, images, drawings = seen[1].split("|")

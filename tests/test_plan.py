@@ -55,6 +55,9 @@ def read(answer: str, task: str = "minibehaviour") -> list[Action] | ParseStatus
         ("R,pickup,D,putdown", "R PICK D DROP"),
         ("R, pick up, D, put down", "R PICK D DROP"),
         ("R, Pick Up", "R PICK"),
+        ("R, pick up\n\n", "R PICK"),
+        ("R, pick up\r\n", "R PICK"),
+        ("R, pick up\n, D", "R PICK D"),
         # "pick up" with a space is one action between commas alone
         ("PICK UP UP DROP", "PICK U U DROP"),
         ("PICK,UP,UP,DROP", "PICK U U DROP"),

@@ -11,7 +11,7 @@ from tests.drawn import lake, maze, plan, room
 from vsp_envs import Action, LayoutSpec, draw_distinct, score_reply, shortest_plan
 from vsp_envs.cli import main
 from vsp_envs.episode import Episode, first_attempts, read_episodes
-from vsp_envs.play.boards import Drawn, Listed
+from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.game import Game
 from vsp_envs.select import Kind
 from vsp_envs.task import NoLayoutError, Outcome
@@ -31,7 +31,7 @@ DESK = room("..... ..... ..... P.TTT A.TTT")
 
 
 def play(*layouts, **others):
-    return Game(Listed(layouts or [POND, OTHER]), **others)
+    return Game(ListedBoards(layouts or [POND, OTHER]), **others)
 
 
 def walk(game, text):
@@ -191,11 +191,11 @@ def test_a_set_that_is_played_says_so():
     game.next_board()
     assert game.message.text == "every board has been played"
     with pytest.raises(NoLayoutError, match="every board of maze:3 has been played"):
-        Game(Listed([POND]), Kind("maze", 3))
+        Game(ListedBoards([POND]), Kind("maze", 3))
 
 
 def test_drawn_boards_are_those_that_models_are_asked():
-    boards = Drawn("test", seed=3)
+    boards = RandomBoards("test", seed=3)
     asked = draw_distinct(LayoutSpec("maze", 4, "test"), 6, seed=3)
     played, given = set(), []
     for _ in asked:
@@ -205,7 +205,7 @@ def test_drawn_boards_are_those_that_models_are_asked():
 
 
 def test_task_and_level_change_the_board():
-    game = Game(Drawn(seed=0), Kind("frozenlake", 4))
+    game = Game(RandomBoards(seed=0), Kind("frozenlake", 4))
     game.change_task(2)
     assert (game.layout.task, game.layout.level) == ("maze", 4)
     game.change_level(1)

@@ -10,7 +10,7 @@ import pytest
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import TASKS, format_answer, render
 from vsp_envs.episode import score_episode
-from vsp_envs.play.boards import Drawn, Listed
+from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.drawing import GROUND, places, wrap
 from vsp_envs.play.drawing import font as letters
 from vsp_envs.play.game import Game
@@ -75,7 +75,7 @@ def pixels(window):
 
 
 def play(window, *layouts):
-    return window(PlayScreen(Game(Listed(layouts or [POND, HALL, DESK]))))
+    return window(PlayScreen(Game(ListedBoards(layouts or [POND, HALL, DESK]))))
 
 
 ARROWS = {"L": pygame.K_LEFT, "D": pygame.K_DOWN, "R": pygame.K_RIGHT, "U": pygame.K_UP}
@@ -130,7 +130,7 @@ def test_undo_restart_next_and_back(window):
 
 
 def test_numbers_choose_the_task_and_plus_and_minus_the_level(window):
-    shown = window(PlayScreen(Game(Drawn(seed=0), Kind("frozenlake", 4))))
+    shown = window(PlayScreen(Game(RandomBoards(seed=0), Kind("frozenlake", 4))))
     for number, task in enumerate(TASKS, start=1):
         press(shown, pygame.K_0 + number, text=str(number))
         assert shown.screen.game.layout.task == task
@@ -365,7 +365,7 @@ def test_wrong_claims_are_drawn_over_the_board(window):
 
 def test_every_key_of_the_help_has_a_command(window):
     for screen, keys in (
-        (PlayScreen(Game(Drawn(seed=0), Kind("maze", 3))), PLAY_KEYS),
+        (PlayScreen(Game(RandomBoards(seed=0), Kind("maze", 3))), PLAY_KEYS),
         (ReplayScreen(Replay(replies((POND, "D")))), REPLAY_KEYS),
     ):
         common = {"hud", "screenshot", "help", "quit"}

@@ -178,6 +178,8 @@ def test_a_run_is_watched_under_the_name_of_who_played(recording):
         screen = open_screen(Options(replay=path))
         assert [each.agent for each in screen.replay.episodes] == ["blind"] * 3
     config.write_text("{")
+    shutil.copy(recording / "replies.jsonl", recording / "mine.jsonl")
+    assert open_screen(Options(replay=recording / "mine.jsonl"))  # a person's is none of a run
     with pytest.raises(ValueError, match=r"config\.json is not the config of a run"):
         open_screen(Options(replay=recording))
 

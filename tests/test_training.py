@@ -62,7 +62,7 @@ def opcd_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )  # fmt: skip
 
 
-def test_sft_learns_and_resumes_to_the_bit(sft_config: sft.SFTConfig, tmp_path: Path) -> None:
+def test_sft_resumes_to_the_bit(sft_config: sft.SFTConfig, tmp_path: Path) -> None:
     done = sft.train(sft_config)
     interrupted(done, 3, tmp_path / "again")
     again = sft.train(replace(sft_config, out=tmp_path / "again"))

@@ -46,7 +46,7 @@ _SCAN = re.compile(
     re.DOTALL,
 )
 # "pick up" with a space is one action only between commas; in "PICK UP UP DROP" it is two.
-_PICK_UP = re.compile(r"PICK +UP(?= *(?:,|$))")
+_PICK_UP = re.compile(r"PICK +UP(?=\s*(?:,|\Z))")
 # ASCII alone: str.upper() turns look-alikes such as a dotless ı into real letters.
 _UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

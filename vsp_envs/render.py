@@ -113,7 +113,7 @@ def check_theme(task: str, theme: str) -> str:
 @lru_cache(maxsize=64)
 def _painter(task: str, theme: str) -> Painter:
     themes, folders = get_task(task).themes, get_task(task).folder_themes
-    kind, _, folder = theme.partition(":")
+    kind, _, folder = str(theme).partition(":")
     if folder and kind in folders:
         painter: Painter = folders[kind](folder)
     else:

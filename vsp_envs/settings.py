@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Settings:
     """`easy`, `medium` or `hard` by the length of a shortest plan; FrozenLake has none."""
     plan_length: int | None = None
     """Exact number of actions of a shortest plan."""
-    exclude: str | Path | frozenset[str] = frozenset()
+    exclude: str | Path | Set[str] = frozenset()
     """File of canonical hashes, one a line, or a set of them, that are never drawn."""
 
     def __post_init__(self) -> None:
@@ -69,7 +69,8 @@ class Settings:
         pick_name("observation", self.observation, OBSERVATIONS)
         if self.render_mode is not None:
             pick_name("render mode", self.render_mode, RENDER_MODES)
-        hashes = self.exclude if isinstance(self.exclude, frozenset) else read_hashes(self.exclude)
+        given = self.exclude
+        hashes = frozenset(given) if isinstance(given, Set) else read_hashes(given)
         self.wish = LayoutSpec(
             self.task, self.levels[0], self.split, self.frozen_prob, self.min_plan,
             self.difficulty, self.plan_length, hashes,

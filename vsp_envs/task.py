@@ -76,9 +76,13 @@ class Layout:
     cells: tuple[int, ...]
 
     def cell(self, landmark: str) -> Cell:
-        """Where a landmark of the task stands, for example `layout.cell("start")`."""
-        index = self.cells[get_task(self.task).landmarks.index(landmark)]
-        return Cell(*divmod(index, self.level))
+        """Where a landmark of the task stands, for example `layout.cell("start")`.
+
+        Raises ValueError for a landmark that the task does not have.
+        """
+        known = get_task(self.task).landmarks
+        place = known.index(pick_name(f"landmark of {self.task}", landmark, known))
+        return Cell(*divmod(self.cells[place], self.level))
 
     def codes(self) -> UInt8:
         """The grid as a fresh uint8[level, level] array."""

@@ -92,7 +92,7 @@ def shown(browser: str, page: str, folder) -> str:
         "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--dump-dom", f"file://{folder}/shown.html",
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
 
 
 def test_nothing_that_a_model_says_runs_in_the_report(browser, long, tmp_path, record_property):

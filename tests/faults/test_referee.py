@@ -32,12 +32,9 @@ OUTCOMES = {
 
 
 def many(count: int) -> settings:
-    """So many examples, the same ones every time."""
+    """So many examples."""
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-    return settings(
-        max_examples=count, deadline=None, derandomize=True, database=None,
-        suppress_health_check=slow,
-    )  # fmt: skip
+    return settings(max_examples=count, suppress_health_check=slow)
 
 
 def referee_of(layout: Layout) -> Referee:

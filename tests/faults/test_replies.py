@@ -89,8 +89,7 @@ def test_any_reply_that_hypothesis_finds_is_read_and_twice_the_same(long, record
     count, text = 10_000 if long else 100, st.text(st.characters(exclude_categories=()))
     inside = st.lists(st.one_of(text, st.sampled_from(PIECES))).map("".join)
 
-    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck),
-              derandomize=True, database=None)  # fmt: skip
+    @settings(max_examples=count, suppress_health_check=list(HealthCheck))
     @given(st.one_of(text, inside, inside.map(lambda each: f"<answer>{each}</answer>")))
     def check(reply):
         for layout in LAYOUTS:

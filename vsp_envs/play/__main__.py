@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vsp_envs.benchmarks import read_benchmark
 from vsp_envs.episode import Episode, read_episodes
-from vsp_envs.play.boards import Drawn, Listed
+from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.game import Game
 from vsp_envs.play.replay import Replay
 from vsp_envs.select import Kind
@@ -76,7 +76,7 @@ def open_game(options: Options) -> Game:
         options.record.open("a").close()  # better now than after the first game
     check_split(options.split)
     if options.benchmark:
-        listed = Listed(read_benchmark(options.benchmark))
+        listed = ListedBoards(read_benchmark(options.benchmark))
         return Game(listed, _kind(options, listed), options.record, played)
     task = get_task(options.task or "frozenlake")
     level = (
@@ -85,10 +85,10 @@ def open_game(options: Options) -> Game:
         else task.paper_levels[len(task.paper_levels) // 3]
     )
     kind = Kind(task.name, check_level(task, level))
-    return Game(Drawn(options.split, options.seed), kind, options.record, played)
+    return Game(RandomBoards(options.split, options.seed), kind, options.record, played)
 
 
-def _kind(options: Options, listed: Listed) -> Kind | None:
+def _kind(options: Options, listed: ListedBoards) -> Kind | None:
     """What to begin a benchmark with; None is its first board."""
     if options.task is None and options.level is None:
         return None
@@ -106,9 +106,10 @@ def _episodes(path: Path) -> list[Episode]:
         raise ValueError(
             f"there is no {file} to watch; --replay takes a run folder or a JSONL file"
         )
-    episodes, agent = read_episodes(file), _agent_of(file.with_name("config.json"))
+    episodes = read_episodes(file)
     if not episodes:
         raise ValueError(f"{file} holds no episode to watch")
+    agent = _agent_of(file.with_name("config.json")) if file.name == "replies.jsonl" else ""
     return [replace(each, agent=each.agent or agent) for each in episodes]
 
 

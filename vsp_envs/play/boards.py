@@ -16,7 +16,7 @@ REPEATS = 200
 """Boards already played that are passed over before one is given again."""
 
 
-class Boards(Protocol):
+class Supply(Protocol):
     """A supply of boards."""
 
     total: int | None
@@ -34,7 +34,7 @@ class Boards(Protocol):
         ...
 
 
-class Drawn:
+class RandomBoards:
     """Random boards without end; those of one seed and split are the ones models are asked about.
 
     The n-th board of a kind is the n-th of `draw_distinct(LayoutSpec(…, split), n, seed)`.
@@ -65,7 +65,7 @@ class Drawn:
         return next(chain(new, stream))  # a small space runs out of new boards
 
 
-class Listed:
+class ListedBoards:
     """The boards of a list in their order, from the first that is not played yet."""
 
     def __init__(self, layouts: Sequence[Layout]) -> None:

@@ -11,7 +11,7 @@ from vsp_envs.describe import symbolic_state
 from vsp_envs.episode import Episode, append_episode
 from vsp_envs.plan import Parsed, ParseStatus, format_plan, parse_plan
 from vsp_envs.play.attempt import Attempt, Tally, Verdict, tally
-from vsp_envs.play.boards import Boards
+from vsp_envs.play.boards import Supply
 from vsp_envs.select import Kind
 from vsp_envs.solve import compile_layout
 from vsp_envs.task import Action, Layout, NoLayoutError, Outcome, Task, get_task
@@ -23,7 +23,7 @@ class Game:
 
     def __init__(
         self,
-        boards: Boards,
+        boards: Supply,
         kind: Kind | None = None,
         recording: Path | None = None,
         episodes: Sequence[Episode] = (),

@@ -99,7 +99,8 @@ def verdict(episode: Episode) -> str:
 
 
 def _head(episode: Episode) -> list[Line]:
-    who = [episode.agent or "model", f"{episode.tokens} tokens" if episode.tokens else ""]
+    # Of a long name the end tells most: it is a path.
+    who = [_end(episode.agent or "model", 32), f"{episode.tokens} tokens" if episode.tokens else ""]
     if episode.seconds:
         who.append(f"{episode.seconds:.0f} s")
     if episode.aids:
@@ -131,8 +132,8 @@ def _start(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def _end(text: str) -> str:
-    return text if len(text) <= LONGEST else f"… {text[-LONGEST:]}"
+def _end(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else f"… {text[-most:]}"
 
 
 def _truths(claims: Claims, size: int, width: int) -> list[Line]:

@@ -16,9 +16,10 @@ from PIL import Image
 
 from benchmarks import plain
 from benchmarks.measure import Race, Work, run, save, table
-from vsp_envs import TASKS, LayoutSpec, draw_distinct, render
+from vsp_envs import TASKS, LayoutSpec, draw_distinct
 from vsp_envs.generate import passing
 from vsp_envs.png import png_bytes
+from vsp_envs.render import Picture
 from vsp_envs.solve import compile_layout
 from vsp_envs.task import UInt8
 from vsp_envs.vector import PlanningVectorEnv
@@ -191,14 +192,17 @@ def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
     # More than the cache of packed rows holds: no row is found there from the pass before.
     layouts = draw_distinct(LayoutSpec(task, level), 2000, 0)
     episodes = [(layout, along_the_plan(layout)) for layout in layouts]
+    picture = Picture(np.empty((SIDE, SIDE, 3), np.uint8), layouts[0], "classic", 0)
     turn = 0
 
     def work() -> int:
         nonlocal turn
         layout, states = episodes[turn % len(episodes)]
         turn += 1
+        picture.change(layout, states[0])
         for state in states:
-            encode(render(layout, SIDE, "classic", state), level)
+            picture.show(state)
+            encode(picture.image, level)
         return len(states)
 
     return work

@@ -7,6 +7,7 @@ import io
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,8 @@ def main() -> None:
     began, rows = time.perf_counter(), []
     for races in (symbolic_races, image_races, board_races):
         for race in races():
+            # Other programs slow the clock on the wall more than the processor's.
+            race = replace(race, clock=time.process_time)
             rows.append(run(race, 0.3 if options.quick else 4))
     print(table(rows))
     print(f"\n{time.perf_counter() - began:.0f} s")

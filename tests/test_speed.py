@@ -38,7 +38,7 @@ def test_the_quick_table_has_the_rows_of_every_kind_and_is_kept(
 ) -> None:
     monkeypatch.setattr(envs, "symbolic_races", lambda: [])
     monkeypatch.setattr(envs, "image_races", lambda: [])
-    monkeypatch.setattr(measure, "speed", lambda work, least=0: work() / 1.0)
+    monkeypatch.setattr(measure, "speed", lambda work, clock: work() / 1.0)
     monkeypatch.setattr(sys, "argv", ["envs", "--quick", "--json", str(tmp_path / "rows.json")])
     envs.main()
     rows = json.loads((tmp_path / "rows.json").read_text())

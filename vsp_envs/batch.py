@@ -32,9 +32,9 @@ class Batch:
         self, settings: Settings, store: Store, themes: list[ThemeDraw], limit: int
     ) -> None:
         count, side = len(themes), settings.image_size
-        self.settings, self.store, self.themes, self._limit = settings, store, themes, limit
+        self.settings, self.store, self.themes = settings, store, themes
         self.task, self._count = settings.rules, count
-        self._codes = _codes(settings)
+        self._limit, self._codes = np.array(limit), _codes(settings)
         self._width = np.array(store.facts.itemsize // MOVE.itemsize)
         self._cells = _cells(self.task.phases, settings.padding)
         self.row: Int = np.full(count, -1)
@@ -95,20 +95,21 @@ class Batch:
             images = self._images.copy() if copy else self._images
             if wanted == "image":
                 return images
-        symbolic = self._read_symbolic({} if copy else self._symbolic)
+        symbolic = self._read_symbolic()
+        if not copy:
+            self._symbolic = self._symbolic or symbolic
+            for name, part in symbolic.items():
+                self._symbolic[name][:] = part
+            symbolic = self._symbolic
         return symbolic if wanted == "symbolic" else {"image": images, "symbolic": symbolic}
 
-    def _read_symbolic(self, parts: dict[str, Any]) -> dict[str, Any]:
-        """The symbolic observations, in the arrays of `parts` where it has them."""
+    def _read_symbolic(self) -> dict[str, Any]:
         store, index, cells = self.store, self.row, self._here + self._shift
         if self.task.phases > 1:
             phase = self._cells.phase.take(cells)
             index = index * store.phases + np.minimum(phase, store.phases - 1)
-        # Into `out`, `take` writes at once only where it need not raise for an index.
-        for name, part in store.symbolic.items():
-            parts[name] = part.take(index, axis=0, out=parts.get(name), mode="clip")
-        agent = self._cells.agent.take(cells, axis=0, out=parts.get("agent"), mode="clip")
-        parts["agent"] = agent
+        parts = {name: part.take(index, axis=0) for name, part in store.symbolic.items()}
+        parts["agent"] = self._cells.agent.take(cells, axis=0)
         if store.phases < self.task.phases:
             self._show_final(parts, where(phase >= store.phases))
         return parts

@@ -137,17 +137,20 @@ def spans(level: int, image_size: int) -> tuple[Span, ...]:
     return tuple(Span(first, end, rest) for (first, rest), (end, _) in pairwise(starts))
 
 
-def cell_picture(
-    task: str, theme: str, level: int, image_size: int, row_rest: int, col_rest: int, code: int
-) -> UInt8:
-    """The picture of one cell; see `paint_cell`."""
-    return paint_cell(_painter(task, theme), level, image_size, row_rest, col_rest, code)
-
-
 # A cell looks the same wherever its remainders are the same: a board with cells of whole pixels
 # needs one picture per code, one of 256 px and level 5 needs 25.
 @lru_cache(maxsize=4096)
+def cell_picture(
+    task: str, theme: str, level: int, image_size: int, row_rest: int, col_rest: int, code: int
+) -> UInt8:
+    """The picture of one cell; see `paint_cell`. Read-only."""
+    pixels = paint_cell(_painter(task, theme), level, image_size, row_rest, col_rest, code)
+    pixels.flags.writeable = False
+    return pixels
+
+
+@lru_cache(maxsize=4096)
 def _cell_lines(*look_rests_and_code: Any) -> NDArray[np.void]:
-    """The picture of one cell, each row of its pixels as one item."""
+    """A view of `cell_picture`, each row of its pixels as one item."""
     pixels = cell_picture(*look_rests_and_code)
     return items(pixels.reshape(len(pixels), -1))

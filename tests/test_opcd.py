@@ -137,7 +137,7 @@ NONSENSE: dict[str, dict[str, Any]] = {
         "tasks": ("minibehaviour:3",), "eval_every": 1,
     },
     "unknown split 'tests'": {"split": "tests"},
-    "unknown theme 'clasic'": {"theme": "clasic"},
+    "unknown frozenlake theme 'clasic'": {"theme": "clasic"},
     "unknown perturbation 'fog'": {"perturb": ("fog",)},
     "nowhere": {"exclude": ("nowhere",)},
     "unknown schedule": {"schedule": "linear"},

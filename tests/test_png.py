@@ -44,7 +44,7 @@ def test_a_drawing_is_the_picture_of_render_looked_at_and_as_a_file(task: str, t
 
 def test_a_drawing_that_cannot_be_is_refused_before_anybody_looks() -> None:
     [layout] = draw_distinct(LayoutSpec("maze", 4), 1, seed=0)
-    with pytest.raises(ValueError, match="unknown theme 'neon'"):
+    with pytest.raises(ValueError, match="unknown maze theme 'neon'"):
         Drawing(layout, theme="neon")
     with pytest.raises(ValueError, match="image_size 2000 is out of range"):
         Drawing(layout, 2000)

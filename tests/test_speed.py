@@ -28,7 +28,8 @@ def test_a_race_gives_units_per_second_and_their_ratio(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(measure.time, "perf_counter", lambda: now)
     ours, theirs = (partial(work, seconds) for seconds in (0.01, 0.04))
-    row = measure.run(measure.Race("a", "b", "boards", ours, theirs, floor=100), seconds=1)
+    race = measure.Race("a", "b", "boards", ours, theirs, floor=100, clock=lambda: now)
+    row = measure.run(race, seconds=1)
     assert (row.ours, row.theirs, row.ratio) == (pytest.approx(200), pytest.approx(50), 4)
     assert "(missed)" in measure.table([row]).splitlines()[2]
 

@@ -141,6 +141,20 @@ def test_with_copy_false_the_arrays_are_the_same_ones_at_every_step(task: str) -
 
 
 @every_task
+def test_with_copy_false_the_arrays_hold_what_copies_would(task: str) -> None:
+    ours, theirs = (vector(task, 3, image_size=64, max_episode_steps=5, copy=copied)
+                    for copied in (False, True))  # fmt: skip
+    first = ours.reset(seed=1)[0]["symbolic"]
+    theirs.reset(seed=1)
+    draw = np.random.default_rng(0)
+    for _ in range(30):
+        actions = draw.integers(len(TASKS[task].actions), size=3)
+        shown = ours.step(actions)[0]
+        same(shown, theirs.step(actions)[0])
+        assert all(shown["symbolic"][name] is part for name, part in first.items())
+
+
+@every_task
 def test_no_two_results_share_memory(task: str) -> None:
     env = vector(task, 2, image_size=64)
     one, two = env.reset(seed=0), env.step(np.zeros(2, int))

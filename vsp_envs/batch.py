@@ -100,7 +100,7 @@ class Batch:
             self._symbolic = self._symbolic or symbolic
             for name, part in symbolic.items():
                 self._symbolic[name][:] = part
-            symbolic = self._symbolic
+            symbolic = dict(self._symbolic)
         return symbolic if wanted == "symbolic" else {"image": images, "symbolic": symbolic}
 
     def _read_symbolic(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Play a batch of boards: live environments in, episodes with replies and scores out."""
+"""Play a batch of boards: cases in, episodes with replies and scores out."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from vsp_envs.task import Layout, UInt8, get_task
 try:  # in a third of the time, to files no larger
     from isal import isal_zlib as zlib
 except ImportError:
-    import zlib
+    import zlib  # type: ignore[no-redef]
 
 _ADLER = 65521
 _HEAD, _END = b"\x78\x01", b"\x03\x00"  # zlib's header, and its last block, which is empty

@@ -35,11 +35,14 @@ def read_answer(sock: socket.socket, seconds: float) -> Response:
     server may drip, or never end.
     """
     answer, end, left = _Answer(), time.monotonic() + seconds, MOST_BYTES
+    if sock.gettimeout() != seconds:  # to set it is a call of the system
+        sock.settimeout(seconds)
     while not answer.complete:
         wait = end - time.monotonic()
         if wait <= 0:
             raise TimeoutError("timed out")
-        sock.settimeout(wait)
+        if left < MOST_BYTES:
+            sock.settimeout(wait)
         piece = sock.recv(2**16)
         left -= len(piece)
         if left < 0:

@@ -71,7 +71,8 @@ class Server:
         try:
             if connection.sock is None:
                 connection.connect()
-            connection.sock.settimeout(self.timeout)
+            if connection.sock.gettimeout() != self.timeout:
+                connection.sock.settimeout(self.timeout)
             # `connection.request` would send head and body apart: two calls of the system.
             connection.sock.sendall(self._head(path, len(body), headers) + body)
             response = read_answer(connection.sock, self.timeout)

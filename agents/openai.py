@@ -13,6 +13,7 @@ import json
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -112,8 +113,20 @@ class OpenAIAgent:
         """One reply per request. Raises EndpointError where no request can succeed."""
         if len(requests) == 1:
             return [self._ask(requests[0])]
+        left, replies = enumerate(list(requests)), dict[int, Reply]()
+
+        def ask_on() -> None:
+            for number, request in left:  # all threads take from the one iterator
+                replies[number] = self._ask(request)
+
         with ThreadPoolExecutor(self.concurrency) as pool:
-            return list(pool.map(self._ask, requests))
+            asking = [pool.submit(ask_on) for _ in range(self.concurrency)]
+            try:
+                for each in asking:
+                    each.result()
+            finally:
+                deque(left, maxlen=0)  # after an error the others end too
+        return [replies[number] for number in range(len(requests))]
 
     def _ask(self, request: Request) -> Reply:
         body = self.body(request)

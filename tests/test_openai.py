@@ -12,9 +12,9 @@ from endpoint import Answer, completion, nobody, serving, shown_images
 
 from agents import http as transport
 from agents.acting import Acting
-from agents.agent import View
+from agents.agent import Request, View
 from agents.openai import Endpoint, EndpointError, OpenAIAgent
-from agents.rollouts import Case, play
+from agents.rollouts import Case, play, prompt_of
 from agents.sampling import Sampling
 from vsp_envs import LayoutSpec, draw_distinct, format_answer, render, shortest_plan
 
@@ -266,6 +266,20 @@ def test_a_wrong_key_or_model_stops_the_run_with_what_the_endpoint_said(status):
         pytest.raises(EndpointError, match=rf"HTTP {status}: .*bad key \[key\]"),
     ):
         list(play(agent(endpoint.url, concurrency=1), CASES))
+
+
+def test_many_requests_in_one_call_are_answered_in_their_order_or_end_with_a_refusal():
+    requests = [Request(prompt_of(case, View(image_size=128)), case.layout) for case in CASES]
+    with serving(solved) as endpoint:
+        replies = agent(endpoint.url, concurrency=5).reply(requests)
+    plans = [format_answer(shortest_plan(each), "frozenlake") for each in LAKES]
+    assert [each.text for each in replies] == plans
+    with (
+        serving(lambda body: Answer({}, 401)) as endpoint,
+        pytest.raises(EndpointError, match="HTTP 401"),
+    ):
+        agent(endpoint.url, concurrency=1).reply(requests)
+    assert len(endpoint.bodies) == 3  # those of the first request
 
 
 def test_tokens_and_cost_are_counted():

@@ -79,7 +79,15 @@ def _row_of_cells(look: Look, row: Span, codes: bytes) -> _Band:
 
 def data_url(image: UInt8 | Drawing, bands: int = 8) -> str:
     """`data:image/png;base64,…` of a drawing or uint8[height, width, 3]; see `png_bytes`."""
-    png = image.png() if isinstance(image, Drawing) else png_bytes(image, bands)
+    return _url_of(image) if isinstance(image, Drawing) else _url(png_bytes(image, bands))
+
+
+@lru_cache(maxsize=512)  # of some 15 kB each: a game shows a picture in several turns
+def _url_of(drawing: Drawing) -> str:
+    return _url(drawing.png())
+
+
+def _url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 

@@ -1,8 +1,8 @@
 """Speed of evaluation: `python -m benchmarks.evaluation [--quick] [--json FILE] [--model PATH]`.
 
-The client is measured against an endpoint that answers at once, on boards that come once each;
-models on the tiny Qwen3-VL, with random weights unless a checkpoint is given. For vLLM run it in
-the environment that `make test-vllm` makes.
+The client is measured against an endpoint that answers at once, on boards that come once each and
+on boards asked before; models on the tiny Qwen3-VL, with random weights unless a checkpoint is
+given. For vLLM run it in the environment that `make test-vllm` makes.
 """
 
 from __future__ import annotations

@@ -96,6 +96,9 @@ class OpenAIAgent:
         self.concurrency = endpoint.concurrency
         self._lanes = [_Lane(url, endpoint.timeout) for url in endpoint.base_urls]
         self._choosing = threading.Lock()
+        # One at a time: threads that deflate beside each other pass the interpreter's lock to and
+        # fro, which took 0.3 ms of CPU a request more on two cores.
+        self._making = threading.Lock()
         self._answered = 0.0  # when the last good answer came
         self._key = Key(endpoint.key_variable)
         self._key.read()
@@ -129,7 +132,8 @@ class OpenAIAgent:
         return [replies[number] for number in range(len(requests))]
 
     def _ask(self, request: Request) -> Reply:
-        body = self.body(request)
+        with self._making:
+            body = self.body(request)
         began = time.monotonic()
         give_up = began + self.endpoint.patience
         failures = refusals = attempt = 0

@@ -73,6 +73,8 @@ class Endpoint:
             fields = None
         if not isinstance(fields, dict):
             raise ValueError(f"the request fields are a JSON object, got {self.request}")
+        if not 0 < self.timeout <= threading.TIMEOUT_MAX:
+            raise ValueError(f"the timeout is a number of seconds above 0, got {self.timeout}")
         if not self.base_urls or self.concurrency < 1 or self.retries < 0:
             raise ValueError(
                 "an endpoint needs a base URL, concurrency ≥ 1 and retries ≥ 0, got "

@@ -303,6 +303,15 @@ def test_tokens_and_cost_are_counted():
     assert episode.cost == pytest.approx((100 * 2 + 7 * 10) / 1e6)
 
 
+def test_the_name_of_a_server_is_sent_as_it_is_looked_up():
+    for url, host in {
+        "http://bücher.example:80/v1": b"xn--bcher-kva.example:80",
+        "http://[::1]:8000": b"[::1]:8000",
+        "https://h": b"h",
+    }.items():
+        assert b"\r\nHost: %s\r\n" % host in transport.Server(url, 1.0)._head("/x", 0, {})
+
+
 def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():
     assert "secret" not in json.dumps(agent("http://127.0.0.1/v1").settings())
     with pytest.raises(ValueError, match="keys come from the environment alone") as told:
@@ -311,6 +320,12 @@ def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():
     for url in ("localhost:8000", "http://", "http://h:99999/v1", "http://a..b/v1", "http://[::1"):
         with pytest.raises(ValueError, match="is no base URL") as told:
             agent(url)
+    for url in ("http://h/a b", "http://h/ü", "http://h /v1", "http://h/v1\n"):
+        with pytest.raises(ValueError, match="is no base URL"):
+            agent(url)
+    for timeout in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="the timeout is a number of seconds"):
+            agent("http://127.0.0.1/v1", timeout=timeout)
     for request in ("7", "[]", '[["top_p", 1]]', "{"):
         with pytest.raises(ValueError, match=f"are a JSON object, got {re.escape(request)}"):
             agent("http://127.0.0.1/v1", request=request)

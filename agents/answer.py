@@ -11,7 +11,7 @@ import time
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import NamedTuple
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 MOST_BYTES = 2**22
 """Longest answer that is read. A completion of 100 000 tokens has a tenth of that."""
@@ -70,9 +70,9 @@ class _Answer:
     def feed(self, piece: bytes) -> None:
         try:
             self._parser.feed_data(piece)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             if not self.complete:
-                raise HTTPException(f"no answer in HTTP: {error}") from None
+                raise HTTPException(f"no answer in HTTP: {error!r}") from None
             self._stays_open = False
 
     def response(self) -> Response:
@@ -94,7 +94,8 @@ class _Answer:
         if not self.complete:
             self._status = self._parser.get_status_code()
             self._stays_open = self._parser.should_keep_alive()
-            framed = self._headers.keys() & {"content-length", "transfer-encoding"}
+            coding = self._headers.get("transfer-encoding", "").lower()
+            framed = "content-length" in self._headers or coding.endswith("chunked")
             self.ends_by_closing = self._status >= 200 and not framed
 
     def on_body(self, piece: bytes) -> None:

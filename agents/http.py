@@ -29,6 +29,7 @@ class Server:
         """`timeout` is for a whole answer, in seconds. Raises ValueError for what is no URL."""
         self._idle: deque[http.client.HTTPConnection] = deque()
         self.url = read_url(base_url)
+        self._host = self.url.netloc.encode("idna").decode()
         self.timeout = timeout
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Response:
@@ -86,7 +87,7 @@ class Server:
         return response
 
     def _head(self, path: str, length: int, headers: dict[str, str]) -> bytes:
-        lines = [f"POST {self.url.path.rstrip('/')}{path} HTTP/1.1", f"Host: {self.url.netloc}"]
+        lines = [f"POST {self.url.path.rstrip('/')}{path} HTTP/1.1", f"Host: {self._host}"]
         lines += [f"{name}: {value.strip()}" for name, value in headers.items()]
         lines += ["Accept-Encoding: identity", f"Content-Length: {length}", "", ""]
         return "\r\n".join(lines).encode("latin-1")
@@ -121,6 +122,8 @@ def read_url(url: str) -> SplitResult:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")  # raises, like reading a port that is none
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        # What a line of HTTP can hold. urlsplit drops the ends of lines.
+        known = known and url.isprintable() and " " not in url and parts.path.isascii()
     except ValueError:
         known = None
     if not known:

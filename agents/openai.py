@@ -15,7 +15,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -68,9 +68,13 @@ class Endpoint:
         for url in self.base_urls:
             read_url(url)
         try:
-            dict(json.loads(self.request))
+            fields = json.loads(self.request)
         except (ValueError, TypeError):
-            raise ValueError(f"the request fields are a JSON object, got {self.request}") from None
+            fields = None
+        if not isinstance(fields, dict):
+            raise ValueError(f"the request fields are a JSON object, got {self.request}")
+        if not 0 < self.timeout <= threading.TIMEOUT_MAX:
+            raise ValueError(f"the timeout is a number of seconds above 0, got {self.timeout}")
         if not self.base_urls or self.concurrency < 1 or self.retries < 0:
             raise ValueError(
                 "an endpoint needs a base URL, concurrency ≥ 1 and retries ≥ 0, got "
@@ -116,19 +120,24 @@ class OpenAIAgent:
         """One reply per request. Raises EndpointError where no request can succeed."""
         if len(requests) == 1:
             return [self._ask(requests[0])]
-        left, replies = enumerate(list(requests)), dict[int, Reply]()
+        left, replies = deque(enumerate(requests)), dict[int, Reply]()
 
         def ask_on() -> None:
-            for number, request in left:  # all threads take from the one iterator
+            while True:
+                try:
+                    number, request = left.popleft()
+                except IndexError:
+                    return
                 replies[number] = self._ask(request)
 
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            asking = [pool.submit(ask_on) for _ in range(self.concurrency)]
+        with futures.ThreadPoolExecutor(self.concurrency) as pool:
+            asking = [pool.submit(ask_on) for _ in range(min(self.concurrency, len(requests)))]
             try:
-                for each in asking:
-                    each.result()
+                futures.wait(asking, return_when=futures.FIRST_EXCEPTION)
             finally:
-                deque(left, maxlen=0)  # after an error the others end too
+                left.clear()  # after an error the others end too
+            for each in asking:
+                each.result()
         return [replies[number] for number in range(len(requests))]
 
     def _ask(self, request: Request) -> Reply:

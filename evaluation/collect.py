@@ -16,6 +16,7 @@ from evaluation.folder import claimed, open_folder, write_text
 from evaluation.live import watching
 from evaluation.metrics import Key, Record, key_of
 from vsp_envs.episode import append_record
+from vsp_envs.render import check_image_size
 
 
 def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str, Any]:
@@ -41,8 +42,11 @@ def collect(
     """One record per case, in order; what a run in `out` already holds is not played again.
 
     With `ask_errors` a reply that never came is asked for once more. Raises ValueError if another
-    run is at work in `out`.
+    run is at work in `out`, and for pictures that cannot be, before anything is written.
     """
+    drawn = (case for case in cases if case.input == "image" and not case.picture)
+    for level in {case.layout.level for case in drawn}:
+        check_image_size(agent.view.pixels(level))
     with claimed(out) if out else nullcontext():
         held = {key_of(record): record for record in (open_folder(out, settings) if out else [])}
         if ask_errors and any(record["error"] for record in held.values()):

@@ -65,8 +65,12 @@ def until_closed(parts):
     return HEAD + b"\r\n" + b"".join(parts)
 
 
+def coded_until_closed(parts):
+    return HEAD + b"Transfer-Encoding: identity\r\n\r\n" + b"".join(parts)
+
+
 @given(
-    st.sampled_from([whole, chunked, until_closed]),
+    st.sampled_from([whole, chunked, until_closed, coded_until_closed]),
     st.lists(st.binary(max_size=40), max_size=5),
     st.lists(st.integers(1, 60), max_size=6),
     st.sampled_from([b"", b"HTTP/1.1 103 Early Hints\r\nLink: <style>\r\n\r\n"]),
@@ -78,7 +82,7 @@ def test_an_answer_is_read_as_the_standard_library_reads_it(form, parts, lengths
     )
     assert (found.status, found.body) == (status, body)
     assert found.headers == {name.lower(): value for name, value in headers.items()}
-    assert found.stays_open == (form is not until_closed)
+    assert found.stays_open == (form in (whole, chunked))
 
 
 def test_an_answer_is_over_when_it_says_so_though_the_connection_stays_open():
@@ -110,6 +114,11 @@ def test_a_connection_is_not_used_again_where_the_next_answer_may_not_be_its_own
         (b"HTTP/1.1 100 Continue\r\n\r\n", http.client.IncompleteRead),
         (whole([b"12345"])[:-1], http.client.IncompleteRead),
         (chunked([b"12345"])[:-30], http.client.IncompleteRead),
+        (HEAD.replace(b"200 OK", b"101 On") + b"Upgrade: h2\r\n\r\n", http.client.HTTPException),
+        (
+            HEAD.replace(b"200 OK", b"101 On") + b"Connection: Upgrade\r\nUpgrade: h2\r\n\r\n",
+            http.client.HTTPException,
+        ),
         (b"SSH-2.0-OpenSSH\r\n\r\n", http.client.HTTPException),
         (b"HTTP/1.1 two OK\r\n\r\n", http.client.HTTPException),
         (HEAD + b"Content-Length: -5\r\n\r\n", http.client.HTTPException),

@@ -282,11 +282,34 @@ def test_many_requests_in_one_call_are_answered_in_their_order_or_end_with_a_ref
     assert len(endpoint.bodies) == 3  # those of the first request
 
 
+def test_a_request_that_cannot_be_made_ends_the_others_of_the_call():
+    prompt = prompt_of(CASES[0], View(image_size=128))
+    requests = [Request(prompt, LAKES[0])] * 12
+    requests[1] = Request(prompt._replace(pictures=(None,)), LAKES[0])
+
+    def slowly(body):
+        time.sleep(0.05)  # the other request is made meanwhile
+        return solved(body)
+
+    with serving(slowly) as endpoint, pytest.raises(AttributeError):
+        agent(endpoint.url, concurrency=2).reply(requests)
+    assert len(endpoint.bodies) < 10
+
+
 def test_tokens_and_cost_are_counted():
     with serving(solved) as endpoint:
         [episode] = play(agent(endpoint.url, prices=(2.0, 10.0)), CASES[:1])
     assert (episode.prompt_tokens, episode.tokens) == (100, 7)
     assert episode.cost == pytest.approx((100 * 2 + 7 * 10) / 1e6)
+
+
+def test_the_name_of_a_server_is_sent_as_it_is_looked_up():
+    for url, host in {
+        "http://bücher.example:80/v1": b"xn--bcher-kva.example:80",
+        "http://[::1]:8000": b"[::1]:8000",
+        "https://h": b"h",
+    }.items():
+        assert b"\r\nHost: %s\r\n" % host in transport.Server(url, 1.0)._head("/x", 0, {})
 
 
 def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():
@@ -297,8 +320,15 @@ def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():
     for url in ("localhost:8000", "http://", "http://h:99999/v1", "http://a..b/v1", "http://[::1"):
         with pytest.raises(ValueError, match="is no base URL") as told:
             agent(url)
-    with pytest.raises(ValueError, match="are a JSON object, got 7"):
-        agent("http://127.0.0.1/v1", request="7")
+    for url in ("http://h/a b", "http://h/ü", "http://h /v1", "http://h/v1\n"):
+        with pytest.raises(ValueError, match="is no base URL"):
+            agent(url)
+    for timeout in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="the timeout is a number of seconds"):
+            agent("http://127.0.0.1/v1", timeout=timeout)
+    for request in ("7", "[]", '[["top_p", 1]]', "{"):
+        with pytest.raises(ValueError, match=f"are a JSON object, got {re.escape(request)}"):
+            agent("http://127.0.0.1/v1", request=request)
 
 
 def test_it_acts_in_closed_loop_with_a_fresh_image_after_every_action():

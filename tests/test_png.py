@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -48,3 +50,16 @@ def test_a_drawing_that_cannot_be_is_refused_before_anybody_looks() -> None:
         Drawing(layout, theme="neon")
     with pytest.raises(ValueError, match="image_size 2000 is out of range"):
         Drawing(layout, 2000)
+
+
+def test_files_hold_the_same_pixels_without_isal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+    spec = importlib.util.find_spec("vsp_envs.png")
+    assert spec is not None and spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    assert plain.zlib.__name__ == "zlib"
+    for layout in draw_distinct(LayoutSpec("maze", 5), 3, seed=0):
+        image = render(layout, 256)
+        for file in (plain.Drawing(layout).png(), plain.png_bytes(image, 5)):
+            assert np.array_equal(Image.open(io.BytesIO(file)), image)

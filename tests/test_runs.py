@@ -167,6 +167,7 @@ def test_the_way_to_act_and_the_policies_are_options(tmp_path):
 def test_theme_and_image_size_are_options(tmp_path, capsys):
     arguments = ("--agent", "oracle", "--tasks", "maze:3", "--episodes", "2", "--out", tmp_path)
     assert "unknown maze theme 'neon'" in said(capsys, *arguments, "--theme", "neon")
+    assert "image_size 2000 is out of range" in said(capsys, *arguments, "--image-size", "2000")
     command(*arguments, "--image-size", "96")
     [record, _] = read_replies(tmp_path / "replies.jsonl")
     assert record["image"] == {"theme": "classic", "pixels": 96}

@@ -197,6 +197,20 @@ def test_a_pool_is_drawn_anew_after_its_rounds_and_no_board_in_play_is_touched(t
     assert len(env._batch.store.level) <= 64  # the rows of old pools are used again
 
 
+def test_a_pool_keeps_no_layout_that_was_asked_for_once_it_is_played() -> None:
+    env = vector("maze", 2, level=4, observation="symbolic", pool=6, pool_rounds=1)
+    [asked] = draw_distinct(LayoutSpec("maze", 4), 1, seed=9)
+    for turn in range(50):
+        env.reset(seed=turn if turn % 10 == 0 else None)
+        env.reset(options={"layout": asked})
+        one = {"reset_mask": np.array([True, False])}
+        env.reset(options=one)
+        assert env.layouts[1] == asked
+        env.reset(options=one | {"layout": asked})
+        assert env.layouts == (asked, asked)
+    assert len(env._batch.store.level) <= 24
+
+
 def test_a_pool_is_no_larger_than_the_space_and_spans_the_levels() -> None:
     env = vector("minibehaviour", 2, level=(3, 4), observation="symbolic", pool=100)
     env.reset(seed=0)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsp_envs.render import Look, Span, cell_picture, check_image_size, check_theme, render, spans
+from vsp_envs.render import Look, cell_picture, check_image_size, check_theme, render, spans
 from vsp_envs.task import Layout, UInt8, get_task
 
 try:  # in a third of the time, to files no larger
@@ -63,16 +63,17 @@ class Drawing:
         state = layout.cells[0] if self.state is None else self.state
         look = Look(layout.task, self.theme, layout.level, size)
         codes = get_task(layout.task).appearance(layout, state)
-        rows = zip(spans(layout.level, size), codes, strict=True)
-        return _file(size, size, [_row_of_cells(look, span, row.tobytes()) for span, row in rows])
+        rests = (span.rest for span in spans(layout.level, size))
+        rows = zip(rests, codes, strict=True)
+        return _file(size, size, [_row_of_cells(look, rest, row.tobytes()) for rest, row in rows])
 
 
 @lru_cache(maxsize=8192)  # of some 2 kB each
-def _row_of_cells(look: Look, row: Span, codes: bytes) -> _Band:
-    raw = _blank(row.end - row.first, look.image_size)
+def _row_of_cells(look: Look, row_rest: int, codes: bytes) -> _Band:
+    raw = _blank((row_rest + look.image_size) // look.level, look.image_size)
     across = spans(look.level, look.image_size)
     for col, code in zip(across, np.frombuffer(codes, np.int64).tolist(), strict=True):
-        cell = cell_picture(*look, row.rest, col.rest, code)
+        cell = cell_picture(*look, row_rest, col.rest, code)
         raw[:, 1 + 3 * col.first : 1 + 3 * col.end] = cell.reshape(len(cell), -1)
     return _deflate(raw)
 

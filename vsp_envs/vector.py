@@ -75,6 +75,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self._copy, self._pool_size, self._with_infos = copy, pool, infos
         self._pool_rounds = pool_rounds
         self._pool: Pool | None = None
+        self._asked: set[int] = set()  # rows beside the pool, of layouts that a reset asked for
         self._decks: list[Deck[int]] = []
         self._batch: Batch
 
@@ -138,6 +139,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
                 store = self._batch.store = Store(self.task, settings.padding)
                 rng = self._decks[0].rng
                 self._pool = Pool(settings, store, self._pool_size, rng, self._pool_rounds)
+                self._asked = set()
 
     def _asked_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
         rows = []
@@ -151,7 +153,14 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
     def _begin(self, envs: Int, rows: Int | None = None) -> None:
         """Begin new episodes, on the boards of `rows` or on the next ones."""
         if self._pool is not None:
-            rows = self._pool.deal(len(envs), self._batch.row) if rows is None else rows
+            if self._asked:
+                played_out = self._asked.intersection(self._batch.row[envs].tolist())
+                self._batch.store.free(played_out)
+                self._asked -= played_out
+            if rows is None:
+                rows = self._pool.deal(len(envs), self._batch.row)
+            else:
+                self._asked.update(rows.tolist())
         else:
             store, settings = self._batch.store, self.settings
             if rows is None:

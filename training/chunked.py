@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from agents.encoding import Completed
 from training.losses import cross_entropy
 
-CHUNK = 2**25
-"""Logits at a time: 128 MiB in fp32. Smaller vocabularies fit whole batches into one chunk."""
+CHUNK = 2**24
+"""Logits at a time: 64 MiB in fp32. Smaller vocabularies fit whole batches into one chunk."""
 
 Figures = dict[str, Tensor]
 Score = Callable[[Tensor, slice], tuple[Tensor, Figures]]

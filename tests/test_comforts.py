@@ -182,6 +182,21 @@ def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_ow
     assert checkpoint.view == second.view
 
 
+def test_what_is_trained_on_an_adapter_or_merged_from_it_has_its_view_and_may_be_all_weights(
+    adapted: sft.SFTConfig, tmp_path: Path
+) -> None:
+    short = replace(adapted, steps=1, eval_every=0)
+    themed = sft.train(replace(short, out=tmp_path / "themed", theme="gymnasium"))
+    view = load_checkpoint(themed).view
+    assert view.theme == "gymnasium"
+    whole = sft.train(replace(short, out=tmp_path / "whole", model=str(themed), lora_rank=0))
+    assert not list(whole.glob("adapter*")) and load_checkpoint(whole).view == view
+    above = sft.train(replace(short, out=tmp_path / "above", model=str(themed)))
+    assert load_checkpoint(above).view == view
+    merged = merge(MergeConfig(str(themed), tmp_path / "merged"))
+    assert load_checkpoint(merged).view == view
+
+
 def test_an_adapter_of_itself_is_refused(adapted: sft.SFTConfig, tmp_path: Path) -> None:
     file = tmp_path / "adapter_config.json"
     held = json.loads((adapted.out / file.name).read_text())

@@ -72,8 +72,10 @@ def load_checkpoint(
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hub = "" if Path(path).is_dir() else " (no folder here, so asked for on the model hub)"
         raise CheckpointError(
-            f"cannot load a checkpoint from {' with '.join(places)}: {type(error).__name__}: {line}"
+            f"cannot load a checkpoint from {' with '.join(places)}{hub}: "
+            f"{type(error).__name__}: {line}"
         ) from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -164,6 +164,8 @@ def test_a_run_with_adapters_loads_like_any_and_merges_into_a_plain_checkpoint(
     assert plain.processor.image_processor.size == run.processor.image_processor.size
     with pytest.raises(ValueError, match="is not empty"):
         merge(MergeConfig(str(adapted.out), merged))
+    with pytest.raises(CheckpointError, match=r"no checkpoint at '\./nowhere'.*check --run"):
+        merge(MergeConfig("./nowhere", tmp_path / "none"))
 
 
 def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_own_view(

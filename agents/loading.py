@@ -64,14 +64,18 @@ def load_checkpoint(
             model = merge_adapter(model, each)
         model.name_or_path = path  # an adapter that is trained on it says so
         config = AutoConfig.from_pretrained(_last_with(CONFIG, places), trust_remote_code=False)
+        if kept := getattr(config, "vsp_view", None):
+            model.config.vsp_view = kept  # the last adapter's, for what is trained or merged here
         processor = load_processor(_last_with("processor_config.json", places), config)
         view = view_of(config)
     except CheckpointError:
         raise
     except Exception as error:  # every library below has its own exceptions for a broken file
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hub = "" if Path(path).is_dir() else " (no folder here, so asked for on the model hub)"
         raise CheckpointError(
-            f"cannot load a checkpoint from {' with '.join(places)}: {type(error).__name__}: {line}"
+            f"cannot load a checkpoint from {' with '.join(places)}{hub}: "
+            f"{type(error).__name__}: {line}"
         ) from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -89,7 +93,10 @@ def merge_adapter(model: Any, adapter: str) -> Any:
         raise CheckpointError(
             f"no adapter_model.safetensors in {adapter!r}; weights that are pickles run code"
         )
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    for parameter in merged.parameters():  # peft has frozen them
+        parameter.requires_grad_(parameter.is_floating_point())
+    return merged
 
 
 def layers(path: str) -> list[str]:

@@ -132,6 +132,12 @@ In a maze, where walls are everywhere, the same walk is worth far less.
 
 def run(options: BaselineOptions) -> None:
     """The command."""
+    if options.benchmarks and not list(public_sets(options)):
+        names = [public.folder for public in PUBLIC]
+        raise ValueError(
+            f"no {', '.join(names[:-1])} or {names[-1]} in {options.benchmarks}; check "
+            "--benchmarks and VSP_BENCHMARKS, which name the folder of these folders"
+        )
     table = table_of(drawn_columns(options) | public_columns(options))
     command = "VSP_BENCHMARKS=ROOT python -m evaluation.baselines"
     if options.episodes != BaselineOptions.episodes:

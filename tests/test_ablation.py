@@ -56,6 +56,7 @@ def test_what_perception_sft_ended_at_is_told_by_seed(tmp_path: Path) -> None:
         ({"arms": ("base", "opcd")}, "the arm opcd starts from sft"),
         ({"tasks": ("maze:4",)}, "unknown kind of board 'maze:4'"),
         ({"seeds": (0, 0)}, "--seeds must be 1 to 10 different ones"),
+        ({"episodes": 0}, "--episodes must be at least 1"),
         ({"seeds": tuple(range(11))}, "--seeds must be 1 to 10"),
     ],
 )

@@ -1,5 +1,7 @@
 """The table of the scripted agents, and the speed benchmark's two clients."""
 
+import pytest
+
 from benchmarks.evaluation import PASS, instant_endpoint, our_client, plain_client
 from evaluation import baselines
 from evaluation.baselines import BaselineOptions
@@ -21,6 +23,12 @@ def test_the_table_has_every_task_and_the_public_sets_that_are_there(tmp_path, c
     ]  # fmt: skip
     assert all("| 100 (" in line for line in lines[2:])
     assert str(out) in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_folder_without_a_public_set_is_refused_before_anything_is_played(tmp_path):
+    with pytest.raises(ValueError, match=r"no vsp_frozenlake, visualplanning or diffthinker in"):
+        baselines.run(BaselineOptions(benchmarks=str(tmp_path), out=tmp_path / "table.md"))
+    assert not (tmp_path / "table.md").exists()
 
 
 def test_both_clients_of_the_benchmark_get_all_their_answers():

@@ -164,6 +164,8 @@ def test_a_run_with_adapters_loads_like_any_and_merges_into_a_plain_checkpoint(
     assert plain.processor.image_processor.size == run.processor.image_processor.size
     with pytest.raises(ValueError, match="is not empty"):
         merge(MergeConfig(str(adapted.out), merged))
+    with pytest.raises(CheckpointError, match=r"no checkpoint at '\./nowhere'.*check --run"):
+        merge(MergeConfig("./nowhere", tmp_path / "none"))
 
 
 def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_own_view(
@@ -180,6 +182,21 @@ def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_ow
     assert second.processor.image_processor.size["longest_edge"] == 200_000
     checkpoint = load_checkpoint(config.out / "checkpoints" / "checkpoint-1")
     assert checkpoint.view == second.view
+
+
+def test_what_is_trained_on_an_adapter_or_merged_from_it_has_its_view_and_may_be_all_weights(
+    adapted: sft.SFTConfig, tmp_path: Path
+) -> None:
+    short = replace(adapted, steps=1, eval_every=0)
+    themed = sft.train(replace(short, out=tmp_path / "themed", theme="gymnasium"))
+    view = load_checkpoint(themed).view
+    assert view.theme == "gymnasium"
+    whole = sft.train(replace(short, out=tmp_path / "whole", model=str(themed), lora_rank=0))
+    assert not list(whole.glob("adapter*")) and load_checkpoint(whole).view == view
+    above = sft.train(replace(short, out=tmp_path / "above", model=str(themed)))
+    assert load_checkpoint(above).view == view
+    merged = merge(MergeConfig(str(themed), tmp_path / "merged"))
+    assert load_checkpoint(merged).view == view
 
 
 def test_an_adapter_of_itself_is_refused(adapted: sft.SFTConfig, tmp_path: Path) -> None:

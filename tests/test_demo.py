@@ -43,6 +43,15 @@ def test_a_demo_without_a_recipe_is_refused_in_one_line() -> None:
         demo.run(demo.DemoConfig(level=9))
 
 
+@pytest.mark.parametrize("episodes", [0, 10**6])
+def test_boards_that_cannot_be_played_are_refused_before_training(
+    tmp_path: Path, episodes: int
+) -> None:
+    with pytest.raises(ValueError, match=r"at least 1|ask for fewer"):
+        demo.run(demo.DemoConfig(tmp_path / "demo", episodes=episodes))
+    assert not (tmp_path / "demo").exists()
+
+
 def test_the_control_is_another_run_when_its_model_is(tiny_folder: Path) -> None:
     agent = HFAgent.load(str(tiny_folder))
     assert ForcedRoute(agent).settings() == agent.settings()

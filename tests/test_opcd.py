@@ -148,6 +148,7 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "--batch-size must be at least 1, got 0": {"batch_size": 0},
     "--steps must be at least 1": {"steps": 0},
     "--warmup must be from 0 to 1": {"warmup": 10.0},
+    "--adam-beta2 must be at least 0 and below 1, got 1.0": {"adam_beta2": 1.0},
     "--learning-rate must be at least 0, got nan": {"learning_rate": float("nan")},
     "check --teacher": {"teacher": "./nowhere"},
     "check --model": {"model": "./nowhere"},

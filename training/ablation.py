@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from agents.forced import ForcedRoute
 from agents.hf import HFAgent, Sampling
 from evaluation import planning
+from evaluation.options import draw_cases
 from training.ablation_report import T975, write_report
 from training.base import BaseConfig
 from training.opcd import OPCDConfig
@@ -172,6 +173,7 @@ def check(config: AblationConfig) -> None:
         pick_name("kind of board", str(kind), STEPS)
     if not 0 < len(set(config.seeds)) == len(config.seeds) <= max(T975):
         raise ValueError(f"--seeds must be 1 to {max(T975)} different ones, got {config.seeds}")
+    draw_cases(select_kinds(config.tasks), "test", config.episodes, "image", "plan", seed=0)
 
 
 def run(config: AblationConfig) -> None:

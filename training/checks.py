@@ -44,6 +44,8 @@ def check(config: TrainingConfig, checkpoints: Mapping[str, str], ranges: Ranges
     """
     check_ranges(config, RANGES)
     check_ranges(config, ranges)
+    if config.adam_beta2 == 1:
+        raise ValueError("--adam-beta2 must be at least 0 and below 1, got 1.0")
     pick_name("schedule", config.schedule, SCHEDULES)
     pick_name("precision", config.precision, PRECISIONS)
     pick_name("dtype", config.dtype, BYTES)

@@ -19,6 +19,7 @@ from agents.hf import HFAgent, Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
 from evaluation.folder import read_run, write_text
+from evaluation.options import draw_cases
 from evaluation.plots import Chart, history_points
 from evaluation.report import Row, Table, markdown, print_table, write_report
 from training import base, opcd, sft
@@ -165,6 +166,7 @@ def curves(out: Path) -> list[Chart]:
 def run(config: DemoConfig) -> None:
     """Train, evaluate, print the table and write the report."""
     recipe = recipe_of(config)
+    draw_cases(recipe.kinds, "test", config.episodes, "image", "plan", config.seed)  # or refuse
     done = (config.out / "report.html").exists()
     train(config)
     began = time.perf_counter()

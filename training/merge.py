@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from agents.loading import DTYPES, Loaded, load_checkpoint
+from agents.loading import DTYPES, Loaded, find_checkpoint, load_checkpoint
 from evaluation.folder import write_text
 from training.checkpoints import writing
 from vsp_envs.task import pick_name
@@ -37,6 +37,7 @@ def merge(config: MergeConfig) -> Path:
     pick_name("dtype", config.dtype, DTYPES)
     check_empty(config.out)
     adapter = config.run if config.model else ""
+    find_checkpoint(config.model or config.run, "--model" if config.model else "--run")
     # Merged in fp32: a product of adapters rounded to bf16 twice would be another model.
     loaded = load_checkpoint(config.model or config.run, "float32", adapter=adapter)
     if config.dtype != "auto":

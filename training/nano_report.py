@@ -86,6 +86,8 @@ def last_figures(found: Mapping[str, Any]) -> str:
 def export(config: ExportConfig) -> Path:
     """Write the model and its card; returns its folder. Raises ValueError if it cannot be."""
     models = config.run / "kept" / "models"
+    if not models.is_dir():
+        raise ValueError(f"no models at {models}; run training.nano first, or check --run")
     pick_name("stage", config.stage, sorted(each.name for each in models.glob("*")))
     check_empty(config.out)
     loaded = load_checkpoint(models / config.stage, "bfloat16")

@@ -139,7 +139,7 @@ def run(options: BaselineOptions) -> None:
             "--benchmarks and VSP_BENCHMARKS, which name the folder of these folders"
         )
     table = table_of(drawn_columns(options) | public_columns(options))
-    command = "VSP_BENCHMARKS=ROOT python -m evaluation.baselines"
+    command = "VSP_BENCHMARKS=SETS python -m evaluation.baselines"
     if options.episodes != BaselineOptions.episodes:
         command += f" --episodes {options.episodes}"
     text = TEXT.format(episodes=options.episodes, command=command, table=markdown(table))

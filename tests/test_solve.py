@@ -47,6 +47,16 @@ def test_boards_of_all_kinds_compile_together_as_each_alone() -> None:
         assert np.array_equal(machine.reason, tables.reason[0])
 
 
+def test_boards_that_are_solved_already_displace_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsp_envs.solve._MOST", 4)
+    monkeypatch.setattr("vsp_envs.solve._machines", {})
+    boards = draw_distinct(LayoutSpec("maze", 3), 4, seed=0)
+    machines = compile_layouts(boards)
+    compile_layouts(boards[:2])
+    for board, machine in zip(boards, machines, strict=True):
+        assert compile_layout(board) is machine
+
+
 def test_boards_may_disagree_on_where_an_action_leads() -> None:
     # Two machines of three states and two actions; in the second the first action skips a state.
     next_state = np.array([[[1, 0], [2, 0], [2, 2]], [[2, 0], [2, 0], [2, 2]]])

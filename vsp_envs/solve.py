@@ -126,16 +126,15 @@ def compile_layouts(layouts: Sequence[Layout]) -> list[Machine]:
     """Tables and solution of each board. Many at once take a fraction of the time that each takes
     alone, and `compile_layout` finds them afterwards.
     """
-    machines = {each: _machines.get(each) for each in layouts}
+    found = {each: machine for each in layouts if (machine := _machines.get(each))}
     new: dict[tuple[str, int], list[Layout]] = {}
-    for layout, machine in machines.items():
-        if machine is None:
+    for layout in dict.fromkeys(layouts):
+        if layout not in found:
             new.setdefault((layout.task, layout.level), []).append(layout)
-    for alike in new.values():
-        machines.update(zip(alike, _compile(alike), strict=True))
-    found = {layout: machine for layout, machine in machines.items() if machine}
-    if len(_machines) + len(found) > _MOST:
+    if len(_machines) + sum(map(len, new.values())) > _MOST:
         _machines.clear()
+    for alike in new.values():
+        found.update(zip(alike, _compile(alike), strict=True))
     _machines.update(found)
     return [found[each] for each in layouts]
 

@@ -24,7 +24,7 @@ install: $(INSTALLED) ## make .venv and install into it; the other goals do this
 install-examples: $(EXAMPLES) ## and what the examples show our environments beside: PPO, TRL, datasets
 
 demo: $(INSTALLED) ## train a tiny model by the whole method and report; LEVEL=4, TASKS=all, OUT=runs/demo
-	$(BIN)/python -m training.demo --out $(OUT) $(if $(LEVEL),--level $(LEVEL)) $(if $(TASKS),--tasks $(TASKS))
+	$(BIN)/python -m training.recipes.demo --out $(OUT) $(if $(LEVEL),--level $(LEVEL)) $(if $(TASKS),--tasks $(TASKS))
 
 # One thread to a worker: two workers with a thread per core each would fight for the cores.
 test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-n 0 -k maze"
@@ -37,8 +37,8 @@ coverage: $(INSTALLED) ## run the tests and report the lines that none of them r
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
 
 test-examples: $(EXAMPLES) .venv-openenv/installed ## run every program in examples/ on tiny settings
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_examples.py
-	OMP_NUM_THREADS=1 .venv-openenv/bin/python -m pytest -p no:cacheprovider -k "serve or openenv" tests/test_examples.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_examples.py
+	OMP_NUM_THREADS=1 .venv-openenv/bin/python -m pytest -p no:cacheprovider -k "serve or openenv" tests/project/test_examples.py
 
 .venv-openenv/installed: tests/openenv.txt pyproject.toml
 	$(PYTHON) -m venv .venv-openenv
@@ -77,7 +77,7 @@ test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 
 	test ! -e build/deepspeed/installed || { \
 	export PYTHONPATH=build/deepspeed OMP_NUM_THREADS=1 DS_ACCELERATOR=cpu; \
 	$(BIN)/python -c "import deepspeed" && \
-	$(BIN)/python -m pytest -p no:cacheprovider -k zero tests/test_distributed.py; }
+	$(BIN)/python -m pytest -p no:cacheprovider -k zero tests/training/test_distributed.py; }
 
 build/deepspeed/installed: tests/deepspeed.txt
 	rm -rf build/deepspeed

@@ -12,7 +12,7 @@ import numpy as np
 import pygame
 
 import vsp_envs
-from vsp_envs.play.__main__ import Options, open_screen
+from vsp_envs.play.__main__ import PlayConfig, open_screen
 from vsp_envs.play.window import Window
 
 home = Path(vsp_envs.__file__).parent
@@ -33,7 +33,7 @@ for task in vsp_envs.TASKS.values():
     assert (home / "tasks" / task.name / "README.md").is_file()
     many = gym.make_vec(task.id, 4, observation="symbolic")
     assert len(many.reset(seed=0)[0]["level"]) == 4
-    window = Window(open_screen(Options(task=task.name, seed=0)))
+    window = Window(open_screen(PlayConfig(task=task.name, seed=0)))
     window.step()
     assert len(np.unique(pygame.surfarray.array2d(window.surface))) > 100, "the window is empty"
     print(f"{task.id}: made, solved in {len(rewards)} actions, shown")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from vsp_envs.episode import storable
-from vsp_envs.png import Drawing
-from vsp_envs.task import Layout
+from vsp_envs.core.layout import Layout
+from vsp_envs.rendering.png import LazyImage
+from vsp_envs.utils.files import storable
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Prompt(NamedTuple):
     """A chat to be continued; `{"type": "image"}` items stand for `pictures`, in order."""
 
     messages: list[dict[str, Any]]
-    pictures: tuple[np.ndarray | Drawing, ...] = ()
+    pictures: tuple[np.ndarray | LazyImage, ...] = ()
 
     @property
     def images(self) -> tuple[np.ndarray, ...]:

@@ -14,11 +14,12 @@ import numpy as np
 
 from agents.agent import Prompt, View
 from vsp_envs import Layout, describe, format_answer, get_task, shortest_plan
-from vsp_envs.facts import sample_questions
-from vsp_envs.plan import action_name, format_instruction, format_plan
-from vsp_envs.png import Drawing
-from vsp_envs.simulate import simulate, state_cell
-from vsp_envs.task import Action, pick_name
+from vsp_envs.core.layout import Action
+from vsp_envs.core.simulator import simulate, state_cell
+from vsp_envs.rendering.png import LazyImage
+from vsp_envs.scoring.answer_format import action_name, format_instruction, format_plan
+from vsp_envs.scoring.perception import sample_questions
+from vsp_envs.utils.choices import pick_name
 
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
@@ -33,7 +34,7 @@ ROUTE = "route"
 
 
 def visual_prompt(
-    task: str, image: np.ndarray | Drawing, goal: str, view: View, art: str = ""
+    task: str, image: np.ndarray | LazyImage, goal: str, view: View, art: str = ""
 ) -> Prompt:
     """The student's prompt: the image, and words that depend on the task alone.
 

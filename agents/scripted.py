@@ -13,7 +13,7 @@ import numpy as np
 from agents.agent import Reply, Request, View
 from agents.prompts import perception_target, planning_target
 from vsp_envs import Action, Layout, format_answer, get_task, parse_plan, shortest_plan
-from vsp_envs.task import Cell
+from vsp_envs.core.layout import Cell
 
 
 class Scripted:

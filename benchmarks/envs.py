@@ -18,12 +18,12 @@ from PIL import Image
 from benchmarks import plain
 from benchmarks.measure import Race, Work, run, save, table
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
-from vsp_envs.generate import passing
-from vsp_envs.png import png_bytes
-from vsp_envs.render import Picture
-from vsp_envs.solve import compile_layout
-from vsp_envs.task import UInt8
-from vsp_envs.vector import PlanningVectorEnv
+from vsp_envs.core.generator import passing
+from vsp_envs.core.layout import UInt8
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.envs.vector_env import PlanningVectorEnv
+from vsp_envs.rendering.png import png_bytes
+from vsp_envs.rendering.renderer import BoardRenderer
 
 SIDE = 256
 POOL = 4096
@@ -193,7 +193,7 @@ def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
     # More than the cache of packed rows holds: no row is found there from the pass before.
     layouts = draw_distinct(LayoutSpec(task, level), 2000, 0)
     episodes = [(layout, along_the_plan(layout)) for layout in layouts]
-    picture = Picture(np.empty((SIDE, SIDE, 3), np.uint8), layouts[0], "classic", 0)
+    picture = BoardRenderer(np.empty((SIDE, SIDE, 3), np.uint8), layouts[0], "classic", 0)
     turn = 0
 
     def work() -> int:
@@ -218,7 +218,7 @@ def pillow_png(image: UInt8, level: int) -> bytes:
 
 def along_the_plan(layout: Any) -> list[int]:
     """The states of a shortest plan, the first and the last included."""
-    machine = compile_layout(layout)
+    machine = solve_layout(layout)
     states = [machine.start]
     for _ in range(machine.distance[machine.start]):
         action = machine.optimal[states[-1]].index(True)

@@ -25,13 +25,14 @@ from openai import OpenAI
 from PIL import Image
 
 from agents.agent import Request, View
-from agents.hf import HFAgent, Sampling
-from agents.openai import Endpoint, OpenAIAgent
+from agents.backends.hf import HFAgent
+from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.prompts import visual_words
-from agents.rollouts import Case, prompt_of
+from agents.rollout import Case, prompt_of
+from agents.sampling import Sampling
 from benchmarks.measure import Race, Row, Work, run, save, table
 from evaluation.collect import collect, settings_of
-from training.tiny import build_tiny
+from training.model.tiny import build_tiny
 from vsp_envs import Layout, LayoutSpec, draw_distinct, render
 
 THREADS = 32
@@ -151,7 +152,7 @@ def model_races(path: str) -> Iterator[Race]:
     if importlib.util.find_spec("vllm") is None:
         print("vLLM is not installed here: not measured", file=sys.stderr)
         return
-    from agents.vllm import VLLMAgent
+    from agents.backends.vllm import VLLMAgent
 
     engine = VLLMAgent.load(
         path, sampling, 64, "float32", enforce_eager=True, max_model_len=1024, max_num_seqs=64

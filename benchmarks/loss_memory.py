@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Row
-from training.chunked import CHUNK, chunked_loss
-from training.objective import Judgement, Tokens
-from training.opcd_settings import OPCDConfig, objective_of
+from training.loop.chunked_loss import CHUNK, chunked_loss
+from training.opcd.config import OPCDConfig, objective_of
+from training.opcd.objective import TeacherOutputs, Tokens
 
 VOCABULARY, HIDDEN = 151_936, 64
 LIMIT = 1.0
@@ -32,7 +32,7 @@ def peak_bytes(tokens: int, vocabulary: int) -> int:
     hidden = student.requires_grad_()
     weight = heads[0].clone().requires_grad_()
     score = objective_of(OPCDConfig(out=Path()), ()).score(
-        Tokens(torch.randint(vocabulary, (tokens,))), Judgement(teacher, heads[1]),
+        Tokens(torch.randint(vocabulary, (tokens,))), TeacherOutputs(teacher, heads[1]),
         torch.tensor(tokens),
     )  # fmt: skip
     before = _held()

@@ -1,4 +1,4 @@
-"""What `training.nano` costs on a CPU: `python -m benchmarks.nano [--quick]`.
+"""What `training.recipes.nano` costs on a CPU: `python -m benchmarks.nano [--quick]`.
 
 *Samples that a core prepares.* A stage's own mixture: all levels at 256 px, a theme drawn for each
 board, pictures cut to patches, prompt and answer to tokens; with `VSP_BENCHMARKS` the public sets
@@ -18,14 +18,15 @@ from dataclasses import replace
 
 import torch
 
-from agents.hf import HFAgent, Sampling
-from agents.rollouts import Case, play
+from agents.backends.hf import HFAgent
+from agents.rollout import Case, play
+from agents.sampling import Sampling
 from benchmarks.measure import Row, table
 from benchmarks.training import endless, prepared
-from training.boards import live_boards
-from training.nano_recipes import RECIPES
+from training.data.layout_stream import live_boards
+from training.model.tiny import SIZES, build_tiny
+from training.recipes.nano_settings import RECIPES
 from training.sft import TARGETS, Collate, SFTConfig
-from training.tiny import SIZES, build_tiny
 from vsp_envs import LayoutSpec, draw_distinct
 
 WANTED = 500

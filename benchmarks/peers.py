@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from agents.loading import Loaded, end_token_ids, vision_token_ids
 from agents.prompts import text_prompt
-from training.boards import Board, LiveBoards
+from agents.vlm.checkpoint import Loaded, end_token_ids, vision_token_ids
+from training.data.layout_stream import Board, LiveBoards
 
 INSTALLED = importlib.util.find_spec("trl") is not None
 

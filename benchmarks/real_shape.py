@@ -19,15 +19,15 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from agents.agent import View
-from agents.encoding import encode_prompts
-from agents.loading import Loaded
-from agents.patch_embedding import embed_by_product
+from agents.vlm.checkpoint import Loaded
+from agents.vlm.encoding import encode_prompts
+from agents.vlm.patch_embedding import embed_by_product
 from benchmarks.measure import Row
 from benchmarks.stepping import Stepper
 from benchmarks.training import Scale, opcd_stepper, sft_stepper, share
-from training.boards import live_boards
-from training.shapes import shape_config
-from training.tiny import build_tiny
+from training.data.layout_stream import live_boards
+from training.model.shapes import shape_config
+from training.model.tiny import build_tiny
 
 REAL = Scale(batch=32, new_tokens=512)
 MFU = 0.4

@@ -19,18 +19,19 @@ from typing import Any, NamedTuple
 import torch
 
 from agents.agent import View
-from agents.loading import Loaded, end_token_ids
 from agents.prompts import perception_target
+from agents.vlm.checkpoint import Loaded, end_token_ids
 from benchmarks import peers
 from benchmarks.loss_memory import memory_row
 from benchmarks.measure import Race, Row, run, save, table
 from benchmarks.stepping import REST, Stepper
-from training.boards import LiveBoards, live_boards
-from training.opcd import OPCDConfig, OPCDTrainer
+from training.data.layout_stream import LiveBoards, live_boards
+from training.model.tiny import build_tiny
+from training.opcd.config import OPCDConfig
+from training.opcd.teachers import Teacher
+from training.opcd.trainer import OPCDTrainer
 from training.sft import Collate, SFTConfig, SFTTrainer
-from training.teachers import Teacher
-from training.tiny import build_tiny
-from vsp_envs.select import Kind, select_kinds
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
 
 
 class Scale(NamedTuple):
@@ -165,7 +166,7 @@ def share(stepper: Stepper, work: str, phase: str) -> Row:
 def tokens_of_a_step(scale: Scale) -> int:
     """Tokens of prompts and answers in a mean batch."""
     loaded, first = build_tiny("S"), range(scale.samples)
-    collate, kinds = Collate(loaded.processor, loaded.view, "image"), select_kinds(TASKS)
+    collate, kinds = Collate(loaded.processor, loaded.view, "image"), select_task_levels(TASKS)
     boards = perceiving(kinds, loaded.view)
     counted = collate(boards.__getitems__(first))["inputs"]["attention_mask"].sum()
     return round(int(counted) / len(first) * scale.batch)
@@ -182,7 +183,7 @@ def endless(loaded: Loaded) -> Loaded:
     return loaded
 
 
-def perceiving(kinds: Sequence[Kind], view: View) -> LiveBoards:
+def perceiving(kinds: Sequence[TaskLevel], view: View) -> LiveBoards:
     """Boards to be described."""
     return LiveBoards(kinds, view, "train", 0, STEPS, STEPS, goals=("perceive",))
 
@@ -192,7 +193,11 @@ def sample_rows(scale: Scale, per_cpu_second: float = 500) -> Iterator[Row]:
     processor = build_tiny("S").processor
     views = (("32 px a cell", View("brief", cell_pixels=32)), ("256 px", View("brief")))
     for pixels, view in views:
-        for kind in (Kind("frozenlake", 4), Kind("maze", 6), Kind("minibehaviour", 6)):
+        for kind in (
+            TaskLevel("frozenlake", 4),
+            TaskLevel("maze", 6),
+            TaskLevel("minibehaviour", 6),
+        ):
             collate, boards = Collate(processor, view, "image"), perceiving([kind], view)
             speed = prepared(boards, collate, scale.samples)
             name = f"prepared samples per CPU second, {kind.task} {kind.level}, {pixels}"

@@ -16,22 +16,22 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from agents.encoding import complete, encode_prompts
-from agents.hf import sample
-from agents.loading import Loaded, load_checkpoint
+from agents.backends.hf import sample
 from agents.prompts import ROUTE, text_prompt, visual_prompt
 from agents.sampling import Sampling
-from training.losses import log_probs
+from agents.vlm.checkpoint import Loaded, load_checkpoint
+from agents.vlm.encoding import complete, encode_prompts
+from training.opcd.divergences import log_probs
 from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, render
 from vsp_envs.card import motion
-from vsp_envs.cli import main
+from vsp_envs.utils.cli import main
 
 IMAGES = Path(__file__).parent / "images"
 SHADES = LinearSegmentedColormap.from_list("divergence", ["#f4f6f8", "#f2c14e", "#d1495b"])
 
 
 @dataclass(frozen=True)
-class Figures:
+class TokenMetrics:
     """Draw the pictures of the docs."""
 
     run: Path | None = None
@@ -40,7 +40,7 @@ class Figures:
     """Which of the held-out boards that picture shows."""
 
 
-def draw(config: Figures) -> None:
+def draw(config: TokenMetrics) -> None:
     """Write the pictures into `docs/images`."""
     save_gif(IMAGES / "tasks.gif", tasks_frames())
     if config.run:
@@ -184,4 +184,4 @@ def draw_tokens(axes: Axes, tokens: list[Token], columns: int = 76) -> None:
 
 
 if __name__ == "__main__":
-    main(draw, Figures)
+    main(draw, TokenMetrics)

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from agents.scripted import SCRIPTED
 from evaluation import planning
-from evaluation.folder import write_text
-from evaluation.metrics import Rate, as_rate
-from evaluation.options import Options, given_boards
-from evaluation.planning import PlanningOptions
-from evaluation.tables import Row, Table, markdown, print_table
+from evaluation.options import EvalConfig, given_cases
+from evaluation.planning import PlanningConfig
+from evaluation.rates import Rate, as_rate
+from evaluation.report.tables import Row, Table, markdown, print_table
 from vsp_envs import TASKS
-from vsp_envs.cli import main
-from vsp_envs.select import select_kinds
+from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import write_text
 
 AGENTS = ("oracle", "blind", "random")
 
@@ -43,7 +43,7 @@ PUBLIC = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaselineOptions:
+class BaselinesConfig:
     """Play the scripted agents and write the table of what they score."""
 
     out: Path = Path("docs/results/baselines.md")
@@ -61,10 +61,10 @@ Column = dict[str, Rate]
 """Agent → rate."""
 
 
-def drawn_columns(options: BaselineOptions) -> dict[str, Column]:
+def drawn_columns(options: BaselinesConfig) -> dict[str, Column]:
     """Success on boards of our own by task, the mean over its levels, and the mean over tasks."""
     columns: dict[str, Column] = {}
-    kinds = select_kinds(list(TASKS))
+    kinds = select_task_levels(list(TASKS))
     for name in AGENTS:
         found = planning.evaluate(
             SCRIPTED[name](options.seed), kinds, episodes=options.episodes, rules="mgsd-eval",
@@ -76,29 +76,29 @@ def drawn_columns(options: BaselineOptions) -> dict[str, Column]:
     return columns
 
 
-def public_columns(options: BaselineOptions) -> dict[str, Column]:
+def public_columns(options: BaselinesConfig) -> dict[str, Column]:
     """Success on each public set that is there, by task."""
     columns: dict[str, Column] = {}
     for public in public_sets(options):
         root = Path(options.benchmarks, public.folder)
-        asked = PlanningOptions(out=Path(), benchmark=f"{public.name}:{root}", seed=options.seed)
+        asked = PlanningConfig(out=Path(), benchmark=f"{public.name}:{root}", seed=options.seed)
         for name in AGENTS:
             for task, rate in play_public(replace(asked, agent=name), public.rules).items():
                 columns.setdefault(f"{public.title} {task}", {})[name] = rate
     return columns
 
 
-def public_sets(options: BaselineOptions) -> Iterator[PublicSet]:
+def public_sets(options: BaselinesConfig) -> Iterator[PublicSet]:
     """The public sets whose folders are there."""
     for public in PUBLIC:
         if options.benchmarks and Path(options.benchmarks, public.folder).is_dir():
             yield public
 
 
-def play_public(asked: Options, rules: str) -> dict[str, Rate]:
+def play_public(asked: EvalConfig, rules: str) -> dict[str, Rate]:
     """Task → success of a scripted agent, the mean over levels."""
     agent = SCRIPTED[asked.agent](asked.seed)
-    given = given_boards(asked, agent, "plan")
+    given = given_cases(asked, agent, "plan")
     found = planning.evaluate(agent, rules=rules, seed=asked.seed, given=given)
     return {task: as_rate(rates["success"]) for task, rates in found["tasks"].items()}
 
@@ -130,7 +130,7 @@ In a maze, where walls are everywhere, the same walk is worth far less.
 """
 
 
-def run(options: BaselineOptions) -> None:
+def run(options: BaselinesConfig) -> None:
     """The command."""
     if options.benchmarks and not list(public_sets(options)):
         names = [public.folder for public in PUBLIC]
@@ -140,7 +140,7 @@ def run(options: BaselineOptions) -> None:
         )
     table = table_of(drawn_columns(options) | public_columns(options))
     command = "VSP_BENCHMARKS=SETS python -m evaluation.baselines"
-    if options.episodes != BaselineOptions.episodes:
+    if options.episodes != BaselinesConfig.episodes:
         command += f" --episodes {options.episodes}"
     text = TEXT.format(episodes=options.episodes, command=command, table=markdown(table))
     write_text(options.out, text)
@@ -149,4 +149,4 @@ def run(options: BaselineOptions) -> None:
 
 
 if __name__ == "__main__":
-    main(run, BaselineOptions)
+    main(run, BaselinesConfig)

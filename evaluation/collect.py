@@ -9,14 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agents.acting import Acting
 from agents.agent import Agent
-from agents.rollouts import Case, play_unordered
-from evaluation.folder import claimed, open_folder, write_text
-from evaluation.live import watching
-from evaluation.metrics import Key, Record, key_of
-from vsp_envs.episode import append_record
-from vsp_envs.render import check_image_size
+from agents.multi_turn import TurnPolicy
+from agents.rollout import Case, play_unordered
+from evaluation.live_table import watching
+from evaluation.rates import Key, Record, key_of
+from evaluation.run_folder import claimed, open_folder
+from vsp_envs.rendering.renderer import check_image_size
+from vsp_envs.scoring.episode import append_record
+from vsp_envs.utils.files import write_text
 
 
 def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def collect(
     settings: Mapping[str, Any],
     out: Path | None = None,
     progress: bool = False,
-    acting: Acting | None = None,
+    acting: TurnPolicy | None = None,
     ask_errors: bool = False,
 ) -> list[Record]:
     """One record per case, in order; what a run in `out` already holds is not played again.

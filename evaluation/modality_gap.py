@@ -15,21 +15,29 @@ from typing import Any
 
 import tyro
 
-from agents.acting import Acting
 from agents.agent import Agent
-from agents.rollouts import Case
+from agents.multi_turn import TurnPolicy
+from agents.rollout import Case
 from evaluation import perception, planning
-from evaluation.facts import facts_of, state_exact
-from evaluation.folder import read_run, write_json
-from evaluation.metrics import INTERVAL, Rate, Record, key_of, mean_rate, wilson
-from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
+from evaluation.options import (
+    CaseSet,
+    EvalConfig,
+    boards_asked,
+    draw_cases,
+    given_cases,
+    make_agent,
+)
 from evaluation.paired import Gap, mean_gap, paired_gap
-from evaluation.report import write_report
-from evaluation.tables import Row, Table, print_table
-from vsp_envs.cli import main
-from vsp_envs.select import select_kinds
-from vsp_envs.simulate import rule_set
-from vsp_envs.task import pick_name
+from evaluation.perceived import facts_of, state_exact
+from evaluation.rates import INTERVAL, Rate, Record, key_of, mean_rate, wilson
+from evaluation.report.page import write_report
+from evaluation.report.tables import Row, Table, print_table
+from evaluation.run_folder import read_run
+from vsp_envs.core.simulator import rule_set
+from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import write_json
 
 COLUMNS = {
     "image": "by image",
@@ -42,7 +50,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class GapOptions(Options):
+class GapConfig(EvalConfig):
     """Have an agent plan on the same boards by image and by text; `--input` plays no part."""
 
     rules: str = "env"
@@ -50,16 +58,16 @@ class GapOptions(Options):
     state: str = "stated"
     """Where to read what the agent saw: `stated` at the head of its planning answer, or `asked`,
     which puts the perception questions to it as well."""
-    acting: tyro.conf.OmitArgPrefixes[Acting] = field(default_factory=Acting)
+    acting: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
-def evaluate(agent: Agent, options: GapOptions) -> dict[str, Any]:
+def evaluate(agent: Agent, options: GapConfig) -> dict[str, Any]:
     """The content of `gap.json`. The runs lie in `image`, `text` and, if asked, `perception`."""
     rule_set(options.rules)
     asked = pick_name("state", options.state, ("stated", "asked")) == "asked"
     if asked:
         perception.check_describes(agent)
-    boards = given_boards(options, agent, "plan") or _drawn(options)
+    boards = given_cases(options, agent, "plan") or _drawn(options)
     for input in ("image", "text"):
         planning.evaluate(
             agent, input=input, rules=options.rules, seed=options.seed, out=options.out / input,
@@ -76,19 +84,19 @@ def evaluate(agent: Agent, options: GapOptions) -> dict[str, Any]:
     return results_of(image, text, seen)
 
 
-def _drawn(options: GapOptions) -> Given:
-    kinds = select_kinds(options.tasks, options.levels)
+def _drawn(options: GapConfig) -> CaseSet:
+    kinds = select_task_levels(options.tasks, options.levels)
     cases = draw_cases(kinds, options.split, options.episodes, "image", "plan", options.seed)
     asked = boards_asked(None, options.split, options.episodes)
-    return Given(", ".join(f"{name} {value}" for name, value in asked.items()), cases)
+    return CaseSet(", ".join(f"{name} {value}" for name, value in asked.items()), cases)
 
 
-def _shown(boards: Given, **how: Any) -> Given:
+def _shown(boards: CaseSet, **how: Any) -> CaseSet:
     # The text run shows no picture, so a file's picture stays behind.
     if how.get("input") == "text":
         how |= {"picture": "", "art": ""}
     cases: list[Case] = [replace(case, **how) for case in boards.cases]
-    return Given(boards.source, cases)
+    return CaseSet(boards.source, cases)
 
 
 def results_of(
@@ -183,7 +191,7 @@ LEAD = (
 )
 
 
-def run(options: GapOptions) -> None:
+def run(options: GapConfig) -> None:
     """The command."""
     options.acting.check()  # before a model is loaded
     agent = make_agent(options)
@@ -198,4 +206,4 @@ def run(options: GapOptions) -> None:
 
 
 if __name__ == "__main__":
-    main(run, GapOptions)
+    main(run, GapConfig)

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import tyro
 
 from agents.agent import Agent
-from agents.human import Human
-from agents.openai import Endpoint, OpenAIAgent
-from agents.rollouts import INPUTS, Case
+from agents.backends.openai import Endpoint, OpenAIAgent
+from agents.recorded_human import Human
+from agents.rollout import INPUTS, Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
 from vsp_envs import LayoutSpec, draw_distinct
-from vsp_envs.benchmarks import read_boards
-from vsp_envs.render import check_theme
-from vsp_envs.select import Kind, select_kinds
-from vsp_envs.task import pick_name
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.public_sets import read_boards
+from vsp_envs.rendering.renderer import check_theme
+from vsp_envs.utils.choices import pick_name
 
 NEEDS = {
     "hf": "a checkpoint: --model PATH",
@@ -30,7 +30,7 @@ NEEDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class EvalConfig:
     """What every evaluation asks for."""
 
     out: Path
@@ -86,7 +86,7 @@ class Options:
         return Sampling(self.temperature, self.max_new_tokens, self.seed)
 
 
-def make_agent(options: Options) -> Agent:
+def make_agent(options: EvalConfig) -> Agent:
     """The agent that the options name, with the view that they ask for.
 
     Raises ValueError, or CheckpointError for a bad model.
@@ -99,7 +99,7 @@ def make_agent(options: Options) -> Agent:
     return agent
 
 
-def _agent(options: Options) -> Agent:
+def _agent(options: EvalConfig) -> Agent:
     name = pick_name("agent", options.agent, [*NEEDS, *SCRIPTED])
     if name in SCRIPTED:
         return SCRIPTED[name](options.seed)
@@ -117,15 +117,15 @@ def _agent(options: Options) -> Agent:
     }
     # torch takes seconds that the other agents need not wait
     if name == "vllm":
-        from agents.vllm import VLLMAgent
+        from agents.backends.vllm import VLLMAgent
 
         return VLLMAgent.load(options.model, **local)
-    from agents.hf import HFAgent
+    from agents.backends.hf import HFAgent
 
     return HFAgent.load(options.model, device=options.device, **local)
 
 
-class Given(NamedTuple):
+class CaseSet(NamedTuple):
     """Boards that are not drawn."""
 
     source: str
@@ -133,32 +133,32 @@ class Given(NamedTuple):
     cases: list[Case]
 
 
-def given_boards(options: Options, agent: Agent, goal: str) -> Given | None:
+def given_cases(options: EvalConfig, agent: Agent, goal: str) -> CaseSet | None:
     """The boards of a public set or those that a person played; None if they are to be drawn.
 
     Raises ValueError for a theme, input or set that cannot be.
     """
     pick_name("input", options.input, INPUTS)
-    kinds = select_kinds(options.tasks, options.levels)
+    kinds = select_task_levels(options.tasks, options.levels)
     for task in dict.fromkeys(kind.task for kind in kinds):
         check_theme(task, agent.view.theme)
     if isinstance(agent, Human):
         cases = [Case(layout, options.input, goal) for layout in agent.layouts()]
-        return Given(str(agent.path), cases)
+        return CaseSet(str(agent.path), cases)
     if options.benchmark:
-        return Given(
+        return CaseSet(
             f"{options.benchmark} ({options.pictures})", public_cases(options, kinds, goal)
         )
     return None
 
 
-def boards_asked(given: Given | None, split: str | None, episodes: int) -> dict[str, Any]:
+def boards_asked(given: CaseSet | None, split: str | None, episodes: int) -> dict[str, Any]:
     """What the settings of a run say of its boards."""
     return {"boards": given.source} if given else {"split": split, "episodes": episodes}
 
 
 def draw_cases(
-    kinds: Sequence[Kind], split: str | None, episodes: int, input: str, goal: str, seed: int
+    kinds: Sequence[TaskLevel], split: str | None, episodes: int, input: str, goal: str, seed: int
 ) -> list[Case]:
     """`episodes` different boards of each kind. Raises ValueError, also if there are too few."""
     pick_name("input", input, INPUTS)
@@ -171,17 +171,17 @@ def draw_cases(
     ]
 
 
-def public_cases(options: Options, kinds: list[Kind], goal: str) -> list[Case]:
+def public_cases(options: EvalConfig, kinds: list[TaskLevel], goal: str) -> list[Case]:
     """The boards of a public set that are of a kind asked for; without `--tasks`, all of them."""
     name, _, root = options.benchmark.partition(":")
     original = (
         pick_name("kind of picture", options.pictures, ("rendered", "original")) == "original"
     )
-    everything = options.tasks == Options.tasks and not options.levels
+    everything = options.tasks == EvalConfig.tasks and not options.levels
     cases: list[Case] = []
     for board in read_boards(Path(root), name):
         layout = board.layout
-        if not everything and Kind(layout.task, layout.level) not in kinds:
+        if not everything and TaskLevel(layout.task, layout.level) not in kinds:
             continue
         shown: dict[str, Any] = {}
         if original:

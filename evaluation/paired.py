@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from evaluation.metrics import Rate, wilson
+from evaluation.rates import Rate, wilson
 
 
 class Gap(NamedTuple):

@@ -9,31 +9,38 @@ from typing import Any
 
 from agents.agent import Agent
 from evaluation.collect import collect, settings_of
-from evaluation.facts import is_right, perceived
-from evaluation.metrics import INTERVAL, Record, tabulate
-from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
-from evaluation.replies import usage_of
-from evaluation.report import print_results, store
-from evaluation.where import where, where_json
-from vsp_envs.cli import main
-from vsp_envs.select import Kind, select_kinds
+from evaluation.options import (
+    CaseSet,
+    EvalConfig,
+    boards_asked,
+    draw_cases,
+    given_cases,
+    make_agent,
+)
+from evaluation.perceived import is_right, perceived
+from evaluation.perception_errors import where, where_json
+from evaluation.rates import INTERVAL, Record, tabulate
+from evaluation.reply_status import usage_of
+from evaluation.report.page import print_results, store
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.utils.cli import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerceptionOptions(Options):
+class PerceptionConfig(EvalConfig):
     """Ask an agent what it sees; exact match per question and for all, with 95 % intervals."""
 
 
 def evaluate(
     agent: Agent,
-    kinds: Sequence[Kind] = (),
+    kinds: Sequence[TaskLevel] = (),
     split: str | None = "test",
     episodes: int = 200,
     input: str = "image",
     seed: int = 0,
     out: Path | None = None,
     progress: bool = False,
-    given: Given | None = None,
+    given: CaseSet | None = None,
     ask_errors: bool = False,
 ) -> dict[str, Any]:
     """The content of `results.json`; otherwise as `evaluation.planning.evaluate`."""
@@ -62,7 +69,7 @@ def check_describes(agent: Agent) -> None:
 
 def results_of(records: Sequence[Record]) -> dict[str, Any]:
     """`exact`, every question of a board answered right; under `questions` each by itself, and
-    under `where` the cells and kinds of tiles that were misread (see `evaluation.where`)."""
+    under `where` the cells and kinds of tiles that were misread (see `evaluation.perception_errors`)."""
     results = tabulate(records, [{"exact": is_right(record, "perceive")} for record in records])
     questions = tabulate(records, [perceived(record) for record in records])
     for task, found in results["tasks"].items():
@@ -77,9 +84,9 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
     return {"goal": "perceive", "interval": INTERVAL, **results, "usage": usage_of(records)}
 
 
-def run(options: PerceptionOptions) -> None:
+def run(options: PerceptionConfig) -> None:
     """The command."""
-    kinds, agent = select_kinds(options.tasks, options.levels), make_agent(options)
+    kinds, agent = select_task_levels(options.tasks, options.levels), make_agent(options)
     results = evaluate(
         agent,
         kinds,
@@ -89,11 +96,11 @@ def run(options: PerceptionOptions) -> None:
         options.seed,
         options.out,
         progress=not options.quiet,
-        given=given_boards(options, agent, "perceive"),
+        given=given_cases(options, agent, "perceive"),
         ask_errors=options.ask_errors,
     )
     print_results(results, options.out)
 
 
 if __name__ == "__main__":
-    main(run, PerceptionOptions)
+    main(run, PerceptionConfig)

@@ -9,32 +9,39 @@ from typing import Any
 
 import tyro
 
-from agents.acting import Acting
 from agents.agent import Agent
+from agents.multi_turn import TurnPolicy
 from evaluation.collect import collect, settings_of
-from evaluation.facts import state_exact
-from evaluation.metrics import INTERVAL, Record, tabulate
-from evaluation.options import Given, Options, boards_asked, draw_cases, given_boards, make_agent
-from evaluation.replies import count_replies, reply_rates, usage_of
-from evaluation.report import print_results, store
-from vsp_envs.cli import main
-from vsp_envs.select import Kind, select_kinds
-from vsp_envs.simulate import rule_set
+from evaluation.options import (
+    CaseSet,
+    EvalConfig,
+    boards_asked,
+    draw_cases,
+    given_cases,
+    make_agent,
+)
+from evaluation.perceived import state_exact
+from evaluation.rates import INTERVAL, Record, tabulate
+from evaluation.reply_status import count_replies, reply_rates, usage_of
+from evaluation.report.page import print_results, store
+from vsp_envs.core.simulator import rule_set
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.utils.cli import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanningOptions(Options):
+class PlanningConfig(EvalConfig):
     """Have an agent plan on held-out boards; success and optimal rates with 95 % intervals."""
 
     rules: str = "env"
     """What an illegal action costs and what success needs: `env`, `mgsd-train`, `mgsd-eval` or
     `visualplanning`."""
-    acting: tyro.conf.OmitArgPrefixes[Acting] = field(default_factory=Acting)
+    acting: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
 def evaluate(
     agent: Agent,
-    kinds: Sequence[Kind] = (),
+    kinds: Sequence[TaskLevel] = (),
     split: str | None = "test",
     episodes: int = 200,
     input: str = "image",
@@ -42,8 +49,8 @@ def evaluate(
     seed: int = 0,
     out: Path | None = None,
     progress: bool = False,
-    acting: Acting | None = None,
-    given: Given | None = None,
+    acting: TurnPolicy | None = None,
+    given: CaseSet | None = None,
     ask_errors: bool = False,
 ) -> dict[str, Any]:
     """The content of `results.json`: `episodes` different boards of each kind, or those `given`.
@@ -52,7 +59,7 @@ def evaluate(
     ValueError for what cannot be played, or if `out` holds a run of other settings.
     """
     rule_set(rules)
-    acting = (acting or Acting()).check()
+    acting = (acting or TurnPolicy()).check()
     if given is None:
         cases = draw_cases(kinds, split, episodes, input, "plan", seed)
     else:
@@ -88,11 +95,11 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def run(options: PlanningOptions) -> None:
+def run(options: PlanningConfig) -> None:
     """The command."""
     rule_set(options.rules)
     options.acting.check()  # before a model is loaded
-    kinds, agent = select_kinds(options.tasks, options.levels), make_agent(options)
+    kinds, agent = select_task_levels(options.tasks, options.levels), make_agent(options)
     results = evaluate(
         agent,
         kinds,
@@ -104,11 +111,11 @@ def run(options: PlanningOptions) -> None:
         options.out,
         progress=not options.quiet,
         acting=options.acting,
-        given=given_boards(options, agent, "plan"),
+        given=given_cases(options, agent, "plan"),
         ask_errors=options.ask_errors,
     )
     print_results(results, options.out)
 
 
 if __name__ == "__main__":
-    main(run, PlanningOptions)
+    main(run, PlanningConfig)

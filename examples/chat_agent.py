@@ -15,8 +15,8 @@ import gymnasium as gym
 from openai import OpenAI
 
 from vsp_envs import get_task, parse_plan
-from vsp_envs.plan import action_name, format_instruction
-from vsp_envs.png import data_url
+from vsp_envs.rendering.png import data_url
+from vsp_envs.scoring.answer_format import action_name, format_instruction
 
 
 def question(task: str, image: Any, note: str) -> list[dict[str, Any]]:

@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as Picture
+from PIL import Image as BoardRenderer
 
 from agents.agent import View
-from training.boards import LiveBoards
+from training.data.layout_stream import LiveBoards
 from training.sft import ANSWERS, TARGETS
 from vsp_envs import load_layout, score_reply
-from vsp_envs.png import png_bytes
-from vsp_envs.select import select_kinds
+from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.rendering.png import png_bytes
 
 Row = dict[str, Any]
 
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     """The boards of a stream with picture, prompt and reference answer."""
-    kinds, view = select_kinds(options.tasks), View(image_size=options.image_size)
+    kinds, view = select_task_levels(options.tasks), View(image_size=options.image_size)
     boards = LiveBoards(
         kinds, view, options.split, options.seed, options.count, 1, goals=TARGETS[options.target]
     )
@@ -48,7 +48,7 @@ def huggingface(found: Iterator[Row], out: Path) -> None:
     """A data set with the picture in the column `image`; `datasets.load_from_disk` reads it."""
     text = {name: Value("string") for name in ("prompt", "answer", "board", "split")}
     features = Features({"image": Image(), **text, "index": Value("int64")})
-    pictured = [row | {"image": Picture.open(io.BytesIO(row["image"]))} for row in found]
+    pictured = [row | {"image": BoardRenderer.open(io.BytesIO(row["image"]))} for row in found]
     Dataset.from_list(pictured, features=features).save_to_disk(out)
 
 

@@ -17,17 +17,17 @@ import numpy as np
 from datasets import IterableDataset
 from trl import GRPOConfig, GRPOTrainer
 
-from agents.loading import load_checkpoint
 from agents.prompts import text_prompt
+from agents.vlm.checkpoint import load_checkpoint
 from vsp_envs import LayoutSpec, draw_layouts, load_layout, score_reply
-from vsp_envs.select import select_kinds
+from vsp_envs.core.task_level import select_task_levels
 
 
 def prompts(
     tokenizer: Any, style: str, tasks: list[str], split: str, seed: int
 ) -> Iterator[dict[str, str]]:
     """Boards without end, the kinds taking turns: the prompt, and the board for the reward."""
-    kinds = select_kinds(tasks)
+    kinds = select_task_levels(tasks)
     streams = [
         draw_layouts(LayoutSpec(*kind, split), np.random.default_rng([seed, i]))
         for i, kind in enumerate(kinds)

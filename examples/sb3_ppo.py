@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
 from agents.scripted import Blind
-from evaluation.metrics import Rate, wilson
+from evaluation.rates import Rate, wilson
 from vsp_envs import Layout, LayoutSpec, draw_distinct, score_reply
 from vsp_envs.wrappers import FlatSymbolic
 

@@ -20,7 +20,7 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, Observation, State
 
 import vsp_envs  # noqa: F401 - registers the environments
-from vsp_envs.png import data_url
+from vsp_envs.rendering.png import data_url
 
 
 class Move(Action):

@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder of the smallest tiny model, untrained."""
-    from training.tiny import build_tiny
+    from training.model.tiny import build_tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     model, processor, _ = build_tiny("S")

@@ -1,4 +1,4 @@
-"""What tests/test_distributed.py runs on one process and, started by a launcher, on two.
+"""What tests/training/test_distributed.py runs on one process and, started by a launcher, on two.
 
 `python two_ranks.py JOBS`: a JSON list of jobs for `do`.
 """
@@ -16,19 +16,20 @@ from accelerate.utils import DistributedType
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from agents.agent import Prompt, View
-from agents.loading import load_checkpoint
-from training import opcd, sft
-from training.boards import Board, live_boards
-from training.opcd import OPCDConfig
-from training.run import run
+from agents.vlm.checkpoint import load_checkpoint
+from training import sft
+from training.data.layout_stream import Board, live_boards
+from training.loop.run import run
+from training.opcd import trainer as opcd
+from training.opcd.config import OPCDConfig
 from training.sft import Collate, SFTConfig, SFTTrainer
 
 
 class ShownAsText(Board):
     """A board whose prompt is text, whatever is asked for."""
 
-    def prompt(self, input: str, goal: str, view: View, told: bool = False) -> Prompt:
-        return super().prompt("text", goal, view, told)
+    def prompt(self, input: str, goal: str, view: View, with_plan: bool = False) -> Prompt:
+        return super().prompt("text", goal, view, with_plan)
 
 
 class TextFirst(Collate):

@@ -13,10 +13,10 @@ from typing import Annotated, TypeVar
 
 from tyro.conf import Fixed, Suppress
 
+from training.model.tiny import SIZES, build_tiny
 from training.sft import SFTConfig
 from training.sft import train as train_sft
-from training.tiny import SIZES, build_tiny
-from vsp_envs.task import pick_name
+from vsp_envs.utils.choices import pick_name
 
 Value = TypeVar("Value")
 Hidden = Annotated[Value, Fixed, Suppress]

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from agents.loading import DTYPES, Loaded, find_checkpoint, load_checkpoint
-from evaluation.folder import write_text
-from training.checkpoints import writing
-from vsp_envs.task import pick_name
+from agents.vlm.checkpoint import DTYPES, Loaded, find_checkpoint, load_checkpoint
+from training.loop.checkpoints import writing
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import write_text
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,6 @@ def write_model(loaded: Loaded, out: Path, card: str = "", **options: Any) -> Pa
 
 
 if __name__ == "__main__":
-    from vsp_envs.cli import main
+    from vsp_envs.utils.cli import main
 
     main(merge, MergeConfig)

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import tyro
 
-from training.settings import TrainingConfig
-from vsp_envs import cli
-from vsp_envs.task import pick_name
+from training.config import TrainingConfig
+from vsp_envs.utils import cli
+from vsp_envs.utils.choices import pick_name
 
 Config = TypeVar("Config", bound=TrainingConfig)
 

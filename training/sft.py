@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import View
-from agents.encoding import Completed, complete, encode_prompts
-from agents.loading import Loaded
 from agents.prompts import perception_target, planning_target
-from agents.rollouts import INPUTS
-from training import checks
-from training.boards import Board, live_boards
-from training.checks import SHARE
-from training.chunked import completion_nll
-from training.measure import measure
-from training.run import run
-from training.settings import TrainingConfig
-from training.student import load_student
-from training.trainer import CompletionTrainer, Measure
-from vsp_envs.task import pick_name
+from agents.rollout import INPUTS
+from agents.vlm.checkpoint import Loaded
+from agents.vlm.encoding import Completed, complete, encode_prompts
+from training import validate as checks
+from training.config import TrainingConfig
+from training.data.layout_stream import Board, live_boards
+from training.loop.chunked_loss import completion_nll
+from training.loop.run import run
+from training.loop.trainer import CompletionTrainer, ValidationCallback
+from training.loop.validation import validate
+from training.model.student import load_student
+from training.validate import SHARE
+from vsp_envs.utils.choices import pick_name
 
 TARGETS = {"perception": ("perceive",), "plan": ("plan",), "both": ("perceive", "plan")}
 """Target → what the prompts ask for."""
@@ -78,9 +78,9 @@ class Collate:
     def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
         """One micro-batch, the fields of `Completed`."""
         tokenizer = self.processor.tokenizer
-        told = round(self.plan_share * len(boards))
+        given = round(self.plan_share * len(boards))
         prompts = [
-            board.prompt(self.input, board.goal, self.view, told=row < told)
+            board.prompt(self.input, board.goal, self.view, with_plan=row < given)
             for row, board in enumerate(boards)
         ]
         answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
@@ -108,14 +108,14 @@ def begin(config: SFTConfig, build: Callable[[], Loaded] | None) -> SFTTrainer:
     collate = Collate(student.processor, student.view, config.input, config.plan_share)
     trainer = SFTTrainer(config, student, boards, data_collator=collate)
 
-    def validate() -> dict[str, float]:
+    def validate_goals() -> dict[str, float]:
         return {
             name: rate
             for goal in goals
-            for name, rate in measure(student, config, config.input, goal).items()
+            for name, rate in validate(student, config, config.input, goal).items()
         }
 
-    trainer.add_callback(Measure(trainer, config.eval_every, validate))
+    trainer.add_callback(ValidationCallback(trainer, config.eval_every, validate_goals))
     return trainer
 
 

@@ -2,29 +2,30 @@
 
 import gymnasium as _gym
 
-from vsp_envs.describe import describe
-from vsp_envs.env import PlanningEnv
-from vsp_envs.generate import LayoutSpec, draw_distinct, draw_layouts
-from vsp_envs.plan import Parsed, ParseStatus, format_answer, parse_plan
-from vsp_envs.render import render
-from vsp_envs.reward import Score, score_reply
-from vsp_envs.simulate import Trace, simulate
-from vsp_envs.solve import shortest_plan
-from vsp_envs.splits import canonical_id, layout_id, split_of
-from vsp_envs.task import (
+import vsp_envs.tasks  # noqa: F401 - fills TASKS
+from vsp_envs.core.generator import LayoutSpec, draw_distinct, draw_layouts
+from vsp_envs.core.layout import (
     Action,
     Cell,
     Layout,
     LayoutError,
     NoLayoutError,
     Outcome,
-    Question,
-    Task,
-    get_task,
-    load_layout,
+    canonical_id,
+    layout_id,
 )
-from vsp_envs.tasks import TASKS
-from vsp_envs.vector import PlanningVectorEnv
+from vsp_envs.core.layout_io import load_layout
+from vsp_envs.core.registry import TASKS
+from vsp_envs.core.simulator import Trace, simulate
+from vsp_envs.core.solver import shortest_plan
+from vsp_envs.core.splits import split_of
+from vsp_envs.core.task import Question, Task, get_task
+from vsp_envs.envs.planning_env import PlanningEnv
+from vsp_envs.envs.vector_env import PlanningVectorEnv
+from vsp_envs.rendering.renderer import render
+from vsp_envs.scoring.answer_format import Parsed, ParseStatus, format_answer, parse_plan
+from vsp_envs.scoring.describe import describe
+from vsp_envs.scoring.score import Score, score_reply
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,8 +40,8 @@ for _task in TASKS.values():
     if _task.id not in _gym.registry:
         _gym.register(
             id=_task.id,
-            entry_point="vsp_envs.env:PlanningEnv",
-            vector_entry_point="vsp_envs.vector:PlanningVectorEnv",
+            entry_point="vsp_envs.envs.planning_env:PlanningEnv",
+            vector_entry_point="vsp_envs.envs.vector_env:PlanningVectorEnv",
             kwargs={"task": _task.name},
             # The longest shortest plan on the paper's boards is far shorter (36 cells at most).
             max_episode_steps=100,

@@ -12,13 +12,14 @@ import numpy as np
 from gymnasium import spaces
 from PIL import Image
 
-from vsp_envs.env import PlanningEnv
-from vsp_envs.generate import LayoutSpec, draw_distinct
-from vsp_envs.render import render
-from vsp_envs.settings import Settings
-from vsp_envs.solve import compile_layout
-from vsp_envs.task import MAX_LEVEL, Layout, Outcome, Task, UInt8
-from vsp_envs.tasks import TASKS
+from vsp_envs.core.generator import LayoutSpec, draw_distinct
+from vsp_envs.core.layout import Layout, Outcome, UInt8
+from vsp_envs.core.registry import TASKS
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.core.task import MAX_LEVEL, Task
+from vsp_envs.envs.config import EnvConfig
+from vsp_envs.envs.planning_env import PlanningEnv
+from vsp_envs.rendering.renderer import render
 
 MOTION, SHEET = "episode.gif", "themes.png"
 
@@ -103,7 +104,7 @@ def _ends(task: Task) -> str:
 def _outcomes(task: Task) -> set[int]:
     """The outcomes that occur on some boards of the task."""
     layouts = draw_distinct(LayoutSpec(task.name, task.paper_levels[0]), 20, 0)
-    tables = (compile_layout(layout).outcome for layout in layouts)
+    tables = (solve_layout(layout).outcome for layout in layouts)
     return {outcome for table in tables for row in table for outcome in row}
 
 
@@ -134,10 +135,10 @@ def _type(value: Any) -> str:
 
 
 def _arguments(task: Task) -> str:
-    documented = field_docs(Settings)
+    documented = field_docs(EnvConfig)
     rows = [
         f"| `{each.name}` | `{each.default!r}` | {documented[each.name]} |"
-        for each in fields(Settings)
+        for each in fields(EnvConfig)
         if each.name != "task" and (each.name != "frozen_prob" or task.name == "frozenlake")
     ]
     return (
@@ -209,20 +210,20 @@ def _example(task: Task) -> Layout:
 
 
 def _states(layout: Layout) -> list[int]:
-    machine = compile_layout(layout)
-    states = [machine.start]
-    for _ in range(machine.distance[machine.start]):
-        action = machine.optimal[states[-1]].index(True)
-        states.append(machine.next_state[states[-1]][action])
+    solved = solve_layout(layout)
+    states = [solved.start]
+    for _ in range(solved.distance[solved.start]):
+        action = solved.optimal[states[-1]].index(True)
+        states.append(solved.next_state[states[-1]][action])
     return states
 
 
 def _failures(layout: Layout) -> list[int]:
-    machine = compile_layout(layout)
+    solved = solve_layout(layout)
     return [
-        machine.next_state[state][action]
+        solved.next_state[state][action]
         for state in _states(layout)[:-1]
-        for action, outcome in enumerate(machine.outcome[state])
+        for action, outcome in enumerate(solved.outcome[state])
         if outcome == Outcome.FAILURE
     ]
 

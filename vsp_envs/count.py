@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vsp_envs.generate import LayoutSpec, passing
-from vsp_envs.select import Kind, select_kinds
-from vsp_envs.splits import SPLITS, splits_of
-from vsp_envs.task import get_task
-from vsp_envs.tasks import TASKS
+from vsp_envs.core.generator import LayoutSpec, passing
+from vsp_envs.core.registry import TASKS
+from vsp_envs.core.splits import SPLITS, splits_of
+from vsp_envs.core.task import get_task
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
 
 LARGEST = 200_000
 """Number of boards up to which they are counted one by one."""
@@ -29,7 +29,7 @@ class Count(NamedTuple):
     """Counted one by one; otherwise a sample and the shares of the splits stand for them."""
 
 
-def count(kind: Kind) -> Count:
+def count(kind: TaskLevel) -> Count:
     """All solvable layouts of a level, by split."""
     task, spec = get_task(kind.task), LayoutSpec(kind.task, kind.level)
     size = task.size(kind.level)
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(TASKS), help="frozenlake:3-5 maze …")
     try:
-        kinds = select_kinds(parser.parse_args().tasks)
+        kinds = select_task_levels(parser.parse_args().tasks)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

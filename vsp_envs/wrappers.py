@@ -12,11 +12,12 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from vsp_envs.describe import describe
-from vsp_envs.env import PlanningEnv
-from vsp_envs.minigrid_code import encode
-from vsp_envs.perturb import PERTURBATIONS, episode_of, perturb
-from vsp_envs.task import Boards, Cell, UInt8, pick_name
+from vsp_envs.core.layout import Cell, LayoutBatch, UInt8
+from vsp_envs.envs.minigrid_encoding import encode
+from vsp_envs.envs.planning_env import PlanningEnv
+from vsp_envs.rendering.perturbations import PERTURBATIONS, episode_of, perturb
+from vsp_envs.scoring.describe import describe
+from vsp_envs.utils.choices import pick_name
 
 Env = gym.Env[Any, Any]
 
@@ -198,7 +199,7 @@ class MinigridEncoding(gym.ObservationWrapper[Any, Any, Any], RecordConstructorA
         task, side = planning_env(env).task, planning_env(env).max_level
         blank = np.zeros((1, side, side), np.uint8)
         landmarks = np.zeros((1, len(task.landmarks)), np.int64)
-        height = task.pattern(Boards(task.name, side, blank, landmarks)).shape[1]
+        height = task.pattern(LayoutBatch(task.name, side, blank, landmarks)).shape[1]
         size = height + 2 * (height == side)
         self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
 

@@ -21,22 +21,22 @@ def checkpoint(tmp_path_factory):
 
     Its generation_config narrows the draw, as that of the real ones does: nobody may heed that.
     """
-    from training.tiny import build_tiny
+    from training.model.tiny import build_tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     model, processor, _ = build_tiny("S", seed=0)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     file = folder / "generation_config.json"
-    narrow = {"do_sample": True, "top_k": 3, "top_p": 0.5}
-    file.write_text(json.dumps(json.loads(file.read_text()) | narrow))
+    to_autocast_dtype = {"do_sample": True, "top_k": 3, "top_p": 0.5}
+    file.write_text(json.dumps(json.loads(file.read_text()) | to_autocast_dtype))
     return str(folder)
 
 
 @pytest.fixture(scope="session")
 def engine(checkpoint):
     """The checkpoint in an engine in this process."""
-    from agents.vllm import VLLMAgent
+    from agents.backends.vllm import VLLMAgent
 
     options = {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 16}
     return VLLMAgent.load(checkpoint, dtype="float32", **options)

@@ -6,14 +6,15 @@ import torch
 
 pytest.importorskip("vllm", reason="vLLM is not installed here; `make test-vllm` has it")
 
-from agents.acting import Acting
-from agents.chat import chat_messages
-from agents.encoding import complete, encode_prompts
-from agents.hf import HFAgent, Sampling
-from agents.loading import load_checkpoint, vision_token_ids
-from agents.openai import Endpoint, OpenAIAgent
-from agents.rollouts import Case, play, prompt_of
-from training.tiny import TINY_VIEW
+from agents.backends.chat import chat_messages
+from agents.backends.hf import HFAgent
+from agents.backends.openai import Endpoint, OpenAIAgent
+from agents.multi_turn import TurnPolicy
+from agents.rollout import Case, play, prompt_of
+from agents.sampling import Sampling
+from agents.vlm.checkpoint import load_checkpoint, vision_token_ids
+from agents.vlm.encoding import complete, encode_prompts
+from training.model.tiny import TINY_VIEW
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
 CLOSE = 1e-4
@@ -77,7 +78,7 @@ def test_an_image_takes_as_many_tokens_as_the_processor_says(hf, engine):
 
 
 def test_the_engine_acts_step_by_step_with_several_images_in_a_prompt(engine):
-    acting = Acting(act="step", malformed="skip", history=2, max_turns=3)
+    acting = TurnPolicy(act="step", malformed="skip", history=2, max_turns=3)
     episodes = list(play(engine, CASES[:2], acting=acting))
     assert all(len(episode.turns) == 3 and not episode.error for episode in episodes)
 

@@ -12,15 +12,16 @@ pytest.importorskip("vllm", reason="vLLM is not installed here; `make test-vllm`
 
 from peft import LoraConfig, get_peft_model
 
-from agents.encoding import complete, encode_prompts
-from agents.hf import Sampling, sample
-from agents.loading import Loaded, load_checkpoint, vision_token_ids
-from agents.rollouts import Case, prompt_of
-from training import opcd
-from training.rollouts import RolloutConfig, make_sampler
-from training.sampler import RolloutError
-from training.tiny import TINY_VIEW, build_tiny
-from training.vllm_sampler import VLLMSampler
+from agents.backends.hf import sample
+from agents.rollout import Case, prompt_of
+from agents.sampling import Sampling
+from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
+from agents.vlm.encoding import complete, encode_prompts
+from training.model.tiny import TINY_VIEW, build_tiny
+from training.opcd import trainer as opcd
+from training.opcd.rollout_config import RolloutConfig, make_sampler
+from training.opcd.sampler import RolloutError
+from training.opcd.vllm_sampler import VLLMSampler
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
 CLOSE = 1e-3

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 # One process imports everything once; each run is a fork of it.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["training.demo", "vsp_envs.play.play_screen"])
+PROCESSES.set_forkserver_preload(["training.recipes.demo", "vsp_envs.play.play_screen"])
 SFT_STEPS, OPCD_STEPS, EPISODES, GAMES = 4, 3, 40, 40
 LIVELY = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
 """What a log says of time."""
@@ -25,7 +25,7 @@ LIVELY = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
 
 def build(tiny: Path) -> None:
     """A checkpoint folder of the smallest tiny model, untrained."""
-    from training.tiny import build_tiny
+    from training.model.tiny import build_tiny
 
     model, processor, _ = build_tiny("S")
     model.save_pretrained(tiny)
@@ -34,7 +34,7 @@ def build(tiny: Path) -> None:
 
 def command(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Path) -> None:
     """The run as a command does it: a user error is one line on stderr, here the file `said`."""
-    from vsp_envs.cli import main
+    from vsp_envs.utils.cli import main
 
     with said.open("w") as sys.stderr:
         main(lambda _: what(tiny, out), Nothing, [])
@@ -70,7 +70,7 @@ def train_sft(tiny: Path, out: Path) -> None:
 
 
 def train_opcd(tiny: Path, out: Path) -> None:
-    from training import opcd
+    from training.opcd import trainer as opcd
 
     opcd.train(
         opcd.OPCDConfig(
@@ -84,15 +84,15 @@ def evaluate(tiny: Path, out: Path) -> None:
     from evaluation import planning
 
     planning.run(
-        planning.PlanningOptions(
+        planning.PlanningConfig(
             agent="random", tasks=("frozenlake:4", "maze:3"), episodes=EPISODES, out=out, quiet=True
         )
     )
 
 
 def demo(tiny: Path, out: Path) -> None:
-    from agents.hf import Sampling
-    from training import demo
+    from agents.sampling import Sampling
+    from training.recipes import demo
 
     few = {"steps": 2, "batch_size": 2, "save_every": 1, "eval_every": 0}
     base, sft, opcd = (replace(stage, **few) for stage in demo.RECIPES["frozenlake:3"])
@@ -109,11 +109,11 @@ def _briefly(sampling: type, max_new_tokens: int) -> object:
 def play(tiny: Path, out: Path) -> None:
     """The window under SDL's dummy driver, and a person who tries each board for one move."""
     os.environ["SDL_VIDEODRIVER"] = "dummy"
-    from vsp_envs.play.__main__ import Options, run
+    from vsp_envs.play.__main__ import PlayConfig, run
 
     record = out / "human.jsonl"
     threading.Thread(target=_fingers, args=(record,), daemon=True).start()
-    run(Options(task="frozenlake", level=4, split="test", seed=0, record=record))
+    run(PlayConfig(task="frozenlake", level=4, split="test", seed=0, record=record))
 
 
 def _fingers(record: Path) -> None:

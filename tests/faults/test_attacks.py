@@ -9,15 +9,16 @@ from html.parser import HTMLParser
 import pytest
 
 from agents.agent import Reply
-from agents.rollouts import Case
+from agents.rollout import Case
 from agents.scripted import Oracle
 from evaluation import perception, planning
-from evaluation.folder import read_run
-from evaluation.options import Given
-from evaluation.plots import Chart, Point
-from evaluation.report import write_report, write_tables
+from evaluation.options import CaseSet
+from evaluation.report.__main__ import write_tables
+from evaluation.report.page import write_report
+from evaluation.report.plots import Chart, Point
+from evaluation.run_folder import read_run
 from vsp_envs import LayoutSpec, draw_distinct
-from vsp_envs.select import Kind
+from vsp_envs.core.task_level import TaskLevel
 
 ATTACKS = [
     '<script>document.title="BROKEN"</script>',
@@ -54,14 +55,14 @@ class Attacker(Oracle):
 
 def attacked_page(attack: str, folder) -> str:
     """A report of two runs in which all that is not ours is an attack."""
-    kinds = [Kind("frozenlake", 3), Kind("frozenlake", 4)]
+    kinds = [TaskLevel("frozenlake", 3), TaskLevel("frozenlake", 4)]
     for command, name in ((planning, "plan"), (perception, "perceive")):
         cases = [
             Case(layout, goal=name, name=attack)
             for kind in kinds
             for layout in draw_distinct(LayoutSpec(*kind), 6, seed=0)
         ]
-        given = Given(attack, cases)
+        given = CaseSet(attack, cases)
         command.evaluate(Attacker(attack), kinds, given=given, out=folder / name)
     runs = [replace(read_run(folder / name), name=attack + name) for name in ("plan", "perceive")]
     runs.append(replace(runs[0], name=attack))

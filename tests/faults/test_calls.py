@@ -19,13 +19,13 @@ ALLOWED = {
     "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
 }
 LOADS = {
-    "agents/loading.py: AutoModelForImageTextToText.from_pretrained",
-    "agents/loading.py: AutoConfig.from_pretrained",
-    "agents/loading.py: AutoProcessor.from_pretrained",
-    "agents/loading.py: PeftModel.from_pretrained",
-    "agents/processor.py: AutoTokenizer.from_pretrained",
-    "agents/processor.py: Qwen2VLImageProcessorPil.from_pretrained",
-    "agents/vllm.py: AutoConfig.from_pretrained",
+    "agents/vlm/checkpoint.py: AutoModelForImageTextToText.from_pretrained",
+    "agents/vlm/checkpoint.py: AutoConfig.from_pretrained",
+    "agents/vlm/checkpoint.py: AutoProcessor.from_pretrained",
+    "agents/vlm/checkpoint.py: PeftModel.from_pretrained",
+    "agents/vlm/processor.py: AutoTokenizer.from_pretrained",
+    "agents/vlm/processor.py: Qwen2VLImageProcessorPil.from_pretrained",
+    "agents/backends/vllm.py: AutoConfig.from_pretrained",
 }
 
 

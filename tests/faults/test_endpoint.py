@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from bad_endpoint import ANSWER, DAMAGES, PATIENCE
 
-from agents import http as transport
 from agents.agent import View
-from agents.openai import Endpoint, OpenAIAgent
-from agents.rollouts import Case, play_unordered
+from agents.backends import http as transport
+from agents.backends.openai import Endpoint, OpenAIAgent
+from agents.rollout import Case, play_unordered
 from evaluation import planning
-from evaluation.folder import read_run
+from evaluation.run_folder import read_run
 from vsp_envs import LayoutSpec, draw_distinct
-from vsp_envs.select import Kind
+from vsp_envs.core.task_level import TaskLevel
 
 SHARE, THREADS = 0.3, 16
 REASONS = (
@@ -33,7 +33,7 @@ REASONS = (
 def hurried(monkeypatch):
     """Back-off counts as in life, fifty times faster."""
     real = transport.backoff
-    monkeypatch.setattr("agents.openai.backoff", lambda attempt: real(attempt) / 50)
+    monkeypatch.setattr("agents.backends.openai.backoff", lambda attempt: real(attempt) / 50)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def test_every_case_is_answered_or_has_failed_with_its_reason(
     with bad_endpoint() as (url, counts):
         one = agent(url, retries=retries)
         results = planning.evaluate(
-            one, [Kind("frozenlake", 8)], None, episodes, out=tmp_path / "run"
+            one, [TaskLevel("frozenlake", 8)], None, episodes, out=tmp_path / "run"
         )
         did = counts()
     records = read_run(tmp_path / "run").records

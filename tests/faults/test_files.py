@@ -14,17 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.loading import CheckpointError, load_checkpoint
-from agents.rollouts import read_picture
+from agents.rollout import read_picture
 from agents.scripted import Oracle
+from agents.vlm.checkpoint import CheckpointError, load_checkpoint
 from evaluation import planning
-from evaluation.folder import read_run
-from evaluation.recording import read_recording
+from evaluation.report.recording import read_recording
+from evaluation.run_folder import read_run
 from vsp_envs import LayoutSpec, draw_distinct, load_layout
-from vsp_envs.benchmarks import read_boards
-from vsp_envs.episode import Episode, score_episode
-from vsp_envs.select import Kind
-from vsp_envs.splits import read_hashes
+from vsp_envs.core.splits import read_hashes
+from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.public_sets import read_boards
+from vsp_envs.scoring.episode import Episode, score_episode
 
 ROOT = Path(__file__).parents[2]
 BILLION = 31_623
@@ -56,12 +56,12 @@ def test_a_layout_that_is_none_is_refused(task, data):
         load_layout(task, data)
 
 
-@pytest.mark.parametrize("wish", [{"level": BILLION}, {"max_level": BILLION}, {"level": 10**30},
+@pytest.mark.parametrize("spec", [{"level": BILLION}, {"max_level": BILLION}, {"level": 10**30},
                                   {"image_size": 10**6}, {"level": (3, BILLION)}])  # fmt: skip
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
-def test_a_board_of_a_billion_cells_is_refused_before_it_takes_memory(make, wish):
+def test_a_board_of_a_billion_cells_is_refused_before_it_takes_memory(make, spec):
     with pytest.raises(ValueError, match="out of range"):
-        make("VSP/Maze-v0", **wish)
+        make("VSP/Maze-v0", **spec)
 
 
 def meta(**changed):
@@ -179,13 +179,13 @@ def test_a_recording_with_a_wrong_value_is_refused_with_its_line(tmp_path, recor
                                   b'{"settings": 5, "goal": "x", "tasks": 7, "macro": []}\n',
                                   b'{"goal": "plan", "macro": {}, "tasks": {}}\n'])  # fmt: skip
 def test_a_run_folder_with_a_broken_file_is_refused_by_its_name(name, data, tmp_path):
-    planning.evaluate(Oracle(), [Kind("frozenlake", 3)], episodes=2, out=tmp_path)
+    planning.evaluate(Oracle(), [TaskLevel("frozenlake", 3)], episodes=2, out=tmp_path)
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path / name}")):
         read_run(tmp_path)
     if name != "results.json":  # which is written anew
         with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
-            planning.evaluate(Oracle(), [Kind("frozenlake", 3)], episodes=2, out=tmp_path)
+            planning.evaluate(Oracle(), [TaskLevel("frozenlake", 3)], episodes=2, out=tmp_path)
 
 
 def test_hashes_that_are_none_are_refused(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 import runs
 
 from vsp_envs import LayoutSpec, draw_distinct
-from vsp_envs.episode import read_episodes
+from vsp_envs.scoring.episode import read_episodes
 
 LATEST = 900
 """Seconds after which a run hangs."""

@@ -20,7 +20,7 @@ from test_disk import refused
 from test_kill import LATEST, Runs, same_evaluation, same_training
 
 from vsp_envs import TASKS
-from vsp_envs.vector import PlanningVectorEnv
+from vsp_envs.envs.vector_env import PlanningVectorEnv
 
 MIB = 2**20
 

@@ -12,7 +12,7 @@ import pytest
 from test_referee import described
 
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, render
-from vsp_envs.render import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, cell_picture
+from vsp_envs.rendering.renderer import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, cell_picture
 
 LAKE_AGENT, PLAYER, GOAL, ROOM_AGENT, CARRYING = 8, 16, 32, 8, 16
 MASKS = range(15)  # a cell with all four walls is not in any maze

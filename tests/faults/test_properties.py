@@ -27,13 +27,13 @@ from vsp_envs import (
     shortest_plan,
     simulate,
 )
-from vsp_envs.simulate import RULE_SETS
-from vsp_envs.solve import UNREACHABLE, compile_layout
+from vsp_envs.core.simulator import RULE_SETS
+from vsp_envs.core.solver import UNREACHABLE, solve_layout
 
 
 def check_solution(layout: Layout) -> int:
     """Hold distances, optimal actions and the plan against the referee's search; stands seen."""
-    referee, machine = referee_of(layout), compile_layout(layout)
+    referee, machine = referee_of(layout), solve_layout(layout)
     search = referee.search()
     for stand in search.leads:
         state = state_of(stand, None, layout)
@@ -134,7 +134,7 @@ def test_the_optimal_actions_are_the_first_moves_of_all_plans_that_succeed_so_so
     those that win begin with just the optimal actions."""
     actions, count = TASKS[task].actions, 0
     for layout in draw_distinct(LayoutSpec(task, TASKS[task].min_level + 1), 40, seed=1):
-        machine, length = compile_layout(layout), len(shortest_plan(layout) or [])
+        machine, length = solve_layout(layout), len(shortest_plan(layout) or [])
         if len(actions) ** length > (10_000 if long else 1300):
             continue
         wins = set()
@@ -175,18 +175,18 @@ def hold(batch: dict[str, Any], rows: list[dict[str, Any]], step: int) -> None:
 
 
 @pytest.mark.parametrize("task", KNOWS)
-@pytest.mark.parametrize("wish", WISHES, ids=str)
+@pytest.mark.parametrize("spec", WISHES, ids=str)
 def test_the_vector_environment_plays_as_the_scalar_ones_step_by_step(
-    task: str, wish: dict[str, Any], long: bool, record_property: Any
+    task: str, spec: dict[str, Any], long: bool, record_property: Any
 ) -> None:
     """Random actions in the vector environment and in as many scalar ones: observations, rewards,
     ends and infos are equal at every step."""
     count, steps = 32, (1_000_000 if long else 9_000) // 32 // 9
     vector = gym.make_vec(
-        TASKS[task].id, count, vectorization_mode="vector_entry_point", max_episode_steps=40, **wish
+        TASKS[task].id, count, vectorization_mode="vector_entry_point", max_episode_steps=40, **spec
     )
     envs = [
-        gym.make(TASKS[task].id, max_episode_steps=40, disable_env_checker=True, **wish)
+        gym.make(TASKS[task].id, max_episode_steps=40, disable_env_checker=True, **spec)
         for _ in range(count)
     ]
     observation, infos = vector.reset(seed=3)

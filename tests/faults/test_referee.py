@@ -22,9 +22,9 @@ from vsp_envs import (
     format_answer,
     score_reply,
 )
-from vsp_envs.describe import symbolic_state
-from vsp_envs.simulate import RULE_SETS
-from vsp_envs.solve import compile_layout
+from vsp_envs.core.simulator import RULE_SETS
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.scoring.describe import symbolic_state
 
 OUTCOMES = {
     MOVED: Outcome.RUNNING, WON: Outcome.SUCCESS, LOST: Outcome.FAILURE, REFUSED: Outcome.ILLEGAL,
@@ -50,7 +50,7 @@ def state_of(stand: Stand, ruling: Ruling | None, layout: Layout) -> int:
 
 def check_tables(layout: Layout) -> int:
     """Hold every action at every stand of play against the tables; how many there were."""
-    leads, machine = referee_of(layout).search().leads, compile_layout(layout)
+    leads, machine = referee_of(layout).search().leads, solve_layout(layout)
     reasons = TASKS[layout.task].reasons
     for stand, rulings in leads.items():
         state = state_of(stand, None, layout)

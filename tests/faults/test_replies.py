@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from agents.agent import Reply, View
 from agents.scripted import Oracle
 from evaluation import perception, planning
-from evaluation.facts import state_exact
-from evaluation.gallery import board
-from evaluation.where import where
+from evaluation.perceived import state_exact
+from evaluation.perception_errors import where
+from evaluation.report.gallery import board
 from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, get_task
-from vsp_envs.episode import Episode, score_episode
-from vsp_envs.facts import facts_of_reply
-from vsp_envs.plan import ParseStatus
-from vsp_envs.reward import score_reply
-from vsp_envs.select import Kind
+from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.scoring.answer_format import ParseStatus
+from vsp_envs.scoring.episode import Episode, score_episode
+from vsp_envs.scoring.perception import facts_of_reply
+from vsp_envs.scoring.score import score_reply
 
 LAYOUTS = [
     draw_distinct(LayoutSpec(task, get_task(task).paper_levels[0]), 1, seed=0)[0] for task in TASKS
@@ -139,7 +139,7 @@ def test_long_replies_make_no_long_page(tmp_path):
             long = "R" * 30_000
             return f"{long}\nholes {long}\n<answer>{long}</answer>{long}"
 
-    planning.evaluate(Endless(), [Kind("frozenlake", 3)], episodes=2, out=tmp_path)
+    planning.evaluate(Endless(), [TaskLevel("frozenlake", 3)], episodes=2, out=tmp_path)
     assert (tmp_path / "report.html").stat().st_size < 1_000_000
 
 
@@ -153,7 +153,9 @@ def test_a_reply_that_holds_half_a_character_can_be_kept_and_shown(tmp_path):
 
     for command, name in ((planning, "plan"), (perception, "perceive")):
         out = tmp_path / name
-        first = command.evaluate(Broken(), [Kind("frozenlake", 3)], episodes=2, out=out)
-        assert command.evaluate(Broken(), [Kind("frozenlake", 3)], episodes=2, out=out) == first
+        first = command.evaluate(Broken(), [TaskLevel("frozenlake", 3)], episodes=2, out=out)
+        assert (
+            command.evaluate(Broken(), [TaskLevel("frozenlake", 3)], episodes=2, out=out) == first
+        )
     [record, _] = map(json.loads, (tmp_path / "plan/replies.jsonl").read_text().splitlines())
     assert Episode.of(record).success

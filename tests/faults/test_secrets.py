@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from endpoint import Answer, completion, serving
 
-from agents.openai import Endpoint, OpenAIAgent
-from agents.rollouts import Case, play
+from agents.backends.openai import Endpoint, OpenAIAgent
+from agents.rollout import Case, play
 from vsp_envs import LayoutSpec, draw_distinct
 
 ROOT = Path(__file__).parents[2]

@@ -11,15 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsp_envs.benchmarks import read_benchmark
-from vsp_envs.episode import Episode, read_episodes
+from vsp_envs.core.registry import TASKS
+from vsp_envs.core.splits import check_split
+from vsp_envs.core.task import check_level, get_task
+from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.game import Game
 from vsp_envs.play.replay import Replay
-from vsp_envs.select import Kind
-from vsp_envs.splits import check_split
-from vsp_envs.task import check_level, get_task, pick_name
-from vsp_envs.tasks import TASKS
+from vsp_envs.public_sets import read_benchmark
+from vsp_envs.scoring.episode import Episode, read_episodes
+from vsp_envs.utils.choices import pick_name
 
 if TYPE_CHECKING:
     from vsp_envs.play.screen import Screen
@@ -29,7 +30,7 @@ NEEDED = {"pygame": "pygame-ce", "tyro": "tyro"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class PlayConfig:
     """Play the tasks yourself, or watch recorded episodes. In the window `?` shows the keys."""
 
     task: str | None = None
@@ -56,7 +57,7 @@ class Options:
     """Of a saved film."""
 
 
-def open_screen(options: Options) -> Screen:
+def open_screen(options: PlayConfig) -> Screen:
     """What the window will show. Raises ValueError for what cannot be shown."""
     if options.replay:
         from vsp_envs.play.replay_screen import ReplayScreen
@@ -68,7 +69,7 @@ def open_screen(options: Options) -> Screen:
     return PlayScreen(open_game(options), options.theme or "classic")
 
 
-def open_game(options: Options) -> Game:
+def open_game(options: PlayConfig) -> Game:
     """The game that the options ask for. Raises ValueError."""
     played = read_episodes(options.record, repair=True) if options.record else []
     if options.record:
@@ -84,11 +85,11 @@ def open_game(options: Options) -> Game:
         if options.level is not None
         else task.paper_levels[len(task.paper_levels) // 3]
     )
-    kind = Kind(task.name, check_level(task, level))
+    kind = TaskLevel(task.name, check_level(task, level))
     return Game(RandomBoards(options.split, options.seed), kind, options.record, played)
 
 
-def _kind(options: Options, listed: ListedBoards) -> Kind | None:
+def _kind(options: PlayConfig, listed: ListedBoards) -> TaskLevel | None:
     """What to begin a benchmark with; None is its first board."""
     if options.task is None and options.level is None:
         return None
@@ -97,7 +98,7 @@ def _kind(options: Options, listed: ListedBoards) -> Kind | None:
     level = options.level if options.level is not None else (levels or [0])[0]
     if level not in levels:
         raise ValueError(f"{options.benchmark} has no {task} of level {level}; it has {levels}")
-    return Kind(task, level)
+    return TaskLevel(task, level)
 
 
 def _episodes(path: Path) -> list[Episode]:
@@ -123,7 +124,7 @@ def _agent_of(config: Path) -> str:
         raise ValueError(f"{config} is not the config of a run; mend or remove it") from None
 
 
-def run(options: Options) -> None:
+def run(options: PlayConfig) -> None:
     """The command. Raises ValueError and OSError for the user."""
     if options.theme:
         pick_name("theme", options.theme, {name for task in TASKS.values() for name in task.themes})
@@ -135,7 +136,7 @@ def run(options: Options) -> None:
     Window(open_screen(options)).run()
 
 
-def _save(options: Options) -> None:
+def _save(options: PlayConfig) -> None:
     from vsp_envs.play.film import save_film
 
     assert options.save
@@ -158,9 +159,9 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"error: playing needs {needed}: pip install 'vsp-envs[play]'", file=sys.stderr)
         raise SystemExit(2)
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from vsp_envs.cli import main as run_command
+    from vsp_envs.utils.cli import main as run_command
 
-    run_command(run, Options, args)
+    run_command(run, PlayConfig, args)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from vsp_envs.episode import Episode, first_attempts, score_episode
-from vsp_envs.plan import CLOSE, OPEN, format_answer
-from vsp_envs.simulate import Trace, simulate
-from vsp_envs.solve import compile_layout
-from vsp_envs.task import Action, Layout, Outcome
+from vsp_envs.core.layout import Action, Layout, Outcome
+from vsp_envs.core.simulator import Trace, simulate
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.scoring.answer_format import CLOSE, OPEN, format_answer
+from vsp_envs.scoring.episode import Episode, first_attempts, score_episode
 
 MOVED = "A person at the board, one action per key."
 TYPED = "A person at the board, typing a whole plan."
@@ -67,7 +67,7 @@ class Attempt:
     @property
     def shortest(self) -> int:
         """Length of a shortest plan."""
-        machine = compile_layout(self.layout)
+        machine = solve_layout(self.layout)
         return machine.distance[machine.start]
 
     def episode(self, image: Mapping[str, Any], now: float) -> Episode:

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from vsp_envs.generate import LayoutSpec, draw_layouts
-from vsp_envs.select import Kind
-from vsp_envs.task import MAX_LEVEL, Layout, NoLayoutError, get_task
+from vsp_envs.core.generator import LayoutSpec, draw_layouts
+from vsp_envs.core.layout import Layout, NoLayoutError
+from vsp_envs.core.task import MAX_LEVEL, get_task
+from vsp_envs.core.task_level import TaskLevel
 
 REPEATS = 200
 """Boards already played that are passed over before one is given again."""
@@ -26,7 +27,9 @@ class Supply(Protocol):
         """The levels there are of a task, rising; none if it has no boards."""
         ...
 
-    def after(self, layout: Layout | None, kind: Kind | None, played: Container[str]) -> Layout:
+    def after(
+        self, layout: Layout | None, kind: TaskLevel | None, played: Container[str]
+    ) -> Layout:
         """The next board that is not among `played` layout ids. Raises NoLayoutError.
 
         `layout` is the board before it, `kind` what it has to be; None is whatever comes.
@@ -45,18 +48,20 @@ class RandomBoards:
     def __init__(self, split: str | None = None, seed: int | None = None) -> None:
         """`seed` None draws other boards every time."""
         self.split, self.seed = split, seed
-        self._streams: dict[Kind, Iterator[Layout]] = {}
+        self._streams: dict[TaskLevel, Iterator[Layout]] = {}
 
     def levels(self, task: str) -> Sequence[int]:
         """All levels."""
         return range(get_task(task).min_level, MAX_LEVEL + 1)
 
-    def after(self, layout: Layout | None, kind: Kind | None, played: Container[str]) -> Layout:
+    def after(
+        self, layout: Layout | None, kind: TaskLevel | None, played: Container[str]
+    ) -> Layout:
         """The next draw of that kind, or of the kind of `layout`."""
         if kind is None:
             if layout is None:
                 raise ValueError("the first board needs a kind")
-            kind = Kind(layout.task, layout.level)
+            kind = TaskLevel(layout.task, layout.level)
         if kind not in self._streams:
             rng = np.random.default_rng(self.seed)
             self._streams[kind] = draw_layouts(LayoutSpec(*kind, self.split), rng)
@@ -77,7 +82,9 @@ class ListedBoards:
         """The levels of a task in the list."""
         return sorted({layout.level for layout in self.layouts if layout.task == task})
 
-    def after(self, layout: Layout | None, kind: Kind | None, played: Container[str]) -> Layout:
+    def after(
+        self, layout: Layout | None, kind: TaskLevel | None, played: Container[str]
+    ) -> Layout:
         """The next such board in the list, from the top again after the last."""
         first = 0 if layout is None else self.layouts.index(layout) + 1
         for each in self.layouts[first:] + self.layouts[:first]:

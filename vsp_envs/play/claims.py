@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from vsp_envs.facts import facts_of_reply, read_brackets, read_cells
-from vsp_envs.plan import action_name
-from vsp_envs.task import MOVES, Action, Cell, Layout
+from vsp_envs.core.layout import MOVES, Action, Cell, Layout
+from vsp_envs.scoring.answer_format import action_name
+from vsp_envs.scoring.perception import facts_of_reply, read_brackets, read_cells
 
 _MOVE_OF = {action_name(move): move for move in MOVES}
 

@@ -9,8 +9,8 @@ import pygame
 from pygame import Rect, Surface
 from pygame.font import Font
 
-from vsp_envs.render import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, render
-from vsp_envs.task import Layout
+from vsp_envs.core.layout import Layout
+from vsp_envs.rendering.renderer import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, render
 
 Color = tuple[int, int, int]
 

@@ -12,9 +12,9 @@ import pygame
 from PIL import Image
 from pygame import Surface
 
-from vsp_envs.episode import Episode
 from vsp_envs.play.replay import END_MS, STEP_MS, Replay
 from vsp_envs.play.replay_screen import ReplayScreen
+from vsp_envs.scoring.episode import Episode
 
 SIZE = (960, 640)
 """Of a film; even numbers, as mp4 wants them."""

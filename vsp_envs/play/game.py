@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vsp_envs.describe import symbolic_state
-from vsp_envs.episode import Episode, append_episode
-from vsp_envs.plan import Parsed, ParseStatus, format_plan, parse_plan
+from vsp_envs.core.layout import Action, Layout, NoLayoutError, Outcome
+from vsp_envs.core.registry import TASKS
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.core.task import Task, get_task
+from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play.attempt import Attempt, Tally, Verdict, tally
 from vsp_envs.play.boards import Supply
-from vsp_envs.select import Kind
-from vsp_envs.solve import compile_layout
-from vsp_envs.task import Action, Layout, NoLayoutError, Outcome, Task, get_task
-from vsp_envs.tasks import TASKS
+from vsp_envs.scoring.answer_format import Parsed, ParseStatus, format_plan, parse_plan
+from vsp_envs.scoring.describe import symbolic_state
+from vsp_envs.scoring.episode import Episode, append_episode
 
 
 class Game:
@@ -24,7 +25,7 @@ class Game:
     def __init__(
         self,
         boards: Supply,
-        kind: Kind | None = None,
+        kind: TaskLevel | None = None,
         recording: Path | None = None,
         episodes: Sequence[Episode] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -74,7 +75,7 @@ class Game:
         if action not in self.task.actions:
             self.say(f"{self.task.title} has no {action.name.lower()}.")
             return None
-        outcome = Outcome(compile_layout(self.layout).outcome[self.state][action])
+        outcome = Outcome(solve_layout(self.layout).outcome[self.state][action])
         self.attempt.plan.append(action)
         self.hint = False
         self.message = self.attempt.verdict(outcome)
@@ -127,7 +128,7 @@ class Game:
             self.say(f"There are no boards of {task or f'a task {number}'} here.")
             return
         self._give_up()
-        self._draw(Kind(task, min(usual, key=lambda level: abs(level - self.layout.level))))
+        self._draw(TaskLevel(task, min(usual, key=lambda level: abs(level - self.layout.level))))
 
     def change_level(self, step: int) -> None:
         """A board of the next higher (1) or lower (-1) level."""
@@ -137,7 +138,7 @@ class Game:
             self.say(f"Levels of {self.task.title} here are {levels[0]} to {levels[-1]}.")
             return
         self._give_up()
-        self._draw(Kind(self.layout.task, levels[place]))
+        self._draw(TaskLevel(self.layout.task, levels[place]))
 
     def toggle_hint(self) -> None:
         """Show the optimal actions until the next action, or hide them."""
@@ -199,7 +200,7 @@ class Game:
         self.queue, self.hint = [], False
         self.say("")
 
-    def _draw(self, kind: Kind | None) -> None:
+    def _draw(self, kind: TaskLevel | None) -> None:
         try:
             layout = self.boards.after(self.layout, kind, self.played)
         except NoLayoutError as error:

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pygame
 from pygame import Rect, Surface
 
+from vsp_envs.core.grid import STEPS
+from vsp_envs.core.layout import Action, Cell
 from vsp_envs.play.drawing import GROUND, Color, font
-from vsp_envs.tables import STEPS
-from vsp_envs.task import Action, Cell
 
 Point = tuple[float, float]  # (across, down) in cells from the board's top left
 Line = tuple[Point, Point]

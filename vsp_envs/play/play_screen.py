@@ -10,18 +10,18 @@ import numpy as np
 import pygame
 from pygame import Rect, Surface
 
-from vsp_envs.describe import symbolic_state
+from vsp_envs.core.grid import STEPS
+from vsp_envs.core.layout import Action, Outcome
+from vsp_envs.core.simulator import state_cell
+from vsp_envs.core.solver import solve_layout
 from vsp_envs.play.drawing import BLUE, GROUND, TONES, Places, draw_board, places
 from vsp_envs.play.game import Game
 from vsp_envs.play.hud import draw_foot, draw_input, draw_message, draw_top
 from vsp_envs.play.keys import PLAY_KEYS
 from vsp_envs.play.marks import Marks
 from vsp_envs.play.screen import Screen
-from vsp_envs.render import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
-from vsp_envs.simulate import state_cell
-from vsp_envs.solve import compile_layout
-from vsp_envs.tables import STEPS
-from vsp_envs.task import Action, Outcome
+from vsp_envs.rendering.renderer import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+from vsp_envs.scoring.describe import symbolic_state
 
 PLAN_MS = 350
 """Time for each action of a typed plan."""
@@ -130,7 +130,7 @@ class PlayScreen(Screen):
         game = self.game
         marks = Marks(place, game.layout.level)
         for action in game.task.actions:
-            if compile_layout(game.layout).optimal[game.state][action]:
+            if solve_layout(game.layout).optimal[game.state][action]:
                 marks.arrow(state_cell(game.layout, game.state), action, BLUE)
         marks.finish(surface)
 
@@ -163,7 +163,7 @@ class PlayScreen(Screen):
             shown = np.array2string(np.asarray(value), 10_000, threshold=10_000, separator=" ")
             first, *rest = shown.split("\n")
             now += [f"{name:8} {first}", *(f"{'':8} {row}" for row in rest)]
-        self.draw_blocks(surface, at, [told, now])
+        self.sample_blocks(surface, at, [told, now])
 
     def _act(self, action: Action) -> Callable[[], None]:
         return lambda: self._show(self.game.act(action), action)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vsp_envs.episode import Episode
-from vsp_envs.task import Action, Layout
+from vsp_envs.core.layout import Action, Layout
+from vsp_envs.scoring.episode import Episode
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Multiples of one action in `STEP_MS`."""

@@ -8,7 +8,10 @@ from functools import partial
 import pygame
 from pygame import Rect, Surface
 
-from vsp_envs.plan import action_name
+from vsp_envs.core.layout import Action, Cell, Outcome
+from vsp_envs.core.simulator import state_cell
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.core.task import get_task
 from vsp_envs.play.claims import Claims, Mark, read_claims
 from vsp_envs.play.drawing import (
     BAD,
@@ -31,9 +34,7 @@ from vsp_envs.play.marks import Marks
 from vsp_envs.play.replay import SPEEDS, Replay
 from vsp_envs.play.reply_panel import ReplyPanel
 from vsp_envs.play.screen import Screen
-from vsp_envs.simulate import state_cell
-from vsp_envs.solve import compile_layout
-from vsp_envs.task import Action, Cell, Outcome, get_task
+from vsp_envs.scoring.answer_format import action_name
 
 
 class ReplayScreen(Screen):
@@ -109,7 +110,7 @@ class ReplayScreen(Screen):
         draw_board(surface, place, layout, states[-1], self.theme_of(layout.task))
         over = Marks(place, layout.level)
         over.way([state_cell(layout, state) for state in states], BLUE)
-        outcomes, acts = compile_layout(layout).outcome, dict[Cell, list[str]]()
+        outcomes, acts = solve_layout(layout).outcome, dict[Cell, list[str]]()
         for state, action in zip(states, replay.actions[: replay.step], strict=False):
             cell = state_cell(layout, state)
             if outcomes[state][action] == Outcome.ILLEGAL:

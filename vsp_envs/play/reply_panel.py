@@ -9,9 +9,6 @@ from typing import NamedTuple
 import pygame
 from pygame import Surface
 
-from vsp_envs.episode import Episode
-from vsp_envs.facts import read_facts
-from vsp_envs.plan import split_reply
 from vsp_envs.play.claims import Claims
 from vsp_envs.play.drawing import (
     BAD,
@@ -27,6 +24,9 @@ from vsp_envs.play.drawing import (
     wrap,
     write,
 )  # fmt: skip
+from vsp_envs.scoring.answer_format import split_reply
+from vsp_envs.scoring.episode import Episode
+from vsp_envs.scoring.perception import read_facts
 
 LONGEST = 20_000
 """Characters shown before the answer, of it, and after it."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pygame
 from pygame import Surface
 
+from vsp_envs.core.task import get_task
 from vsp_envs.play.drawing import BLUE, DIM, INK, PANEL, Places, font, write
 from vsp_envs.play.keys import Key, command_of
-from vsp_envs.task import get_task
 
 
 class Screen:
@@ -109,7 +109,7 @@ class Screen:
         columns = ([key.shown for key in self.keys], [key.meaning for key in self.keys])
         return size + sum(max(font(size).size(words)[0] for words in each) for each in columns)
 
-    def draw_blocks(self, surface: Surface, at: Places, blocks: list[list[str]]) -> None:
+    def sample_blocks(self, surface: Surface, at: Places, blocks: list[list[str]]) -> None:
         """Blocks of lines in the panel, each with a title; in the largest letters that fit."""
         pygame.draw.rect(surface, PANEL, at.panel, 0, at.size // 2)
         inside = at.panel.inflate(-at.size, -at.size)

@@ -1,6 +1,7 @@
 """KeyDoor: fetch the key, open the door in the wall, walk to the goal."""
 
-from vsp_envs.task import Action, Task
+from vsp_envs.core.layout import Action
+from vsp_envs.core.task import Task
 
 from . import generate, perceive, render, rules, words
 

@@ -4,12 +4,13 @@ from itertools import permutations, product
 
 import numpy as np
 
-from vsp_envs.task import Boards, Chance
+from vsp_envs.core.layout import LayoutBatch
+from vsp_envs.core.task import RandomNumbers
 
 from .rules import DOOR, FLOOR, GOAL, KEY, WALL
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
+def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """Whether the wall lies across, its place, the door's, the agent's side, a number per cell."""
     return (
         rng.integers(2, size=count),
@@ -20,7 +21,7 @@ def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
     )
 
 
-def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
+def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
     """Every candidate can be solved: nothing stands in a room but the key."""
     across, line, door, side, rank = chance
     col = np.arange(level * level) % level
@@ -40,7 +41,7 @@ def furnish(
     start: np.ndarray,
     key: np.ndarray,
     goal: np.ndarray,
-) -> Boards:
+) -> LayoutBatch:
     """Boards from int64[board] each: the wall fills column `line`, the door stands in its row
     `door`, the others are flat cells. Where `across` is 1, rows and columns change places.
     """
@@ -53,7 +54,7 @@ def furnish(
     turned, (row, col) = across == 1, np.divmod(cells, level)
     grid[turned] = grid[turned].transpose(0, 2, 1)
     cells[turned] = (col * level + row)[turned]
-    return Boards("keydoor", level, grid, cells)
+    return LayoutBatch("keydoor", level, grid, cells)
 
 
 def size(level: int) -> int:
@@ -65,7 +66,7 @@ def size(level: int) -> int:
     return 2 * level * both
 
 
-def every(level: int) -> Boards:
+def every(level: int) -> LayoutBatch:
     """All boards."""
     found = []
     for across, line, door in product(range(2), range(1, level - 1), range(level)):

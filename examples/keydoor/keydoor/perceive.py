@@ -1,8 +1,9 @@
 """What to ask about a picture of KeyDoor, and the true answers."""
 
-from vsp_envs.solve import legal_actions
-from vsp_envs.task import Cell, Layout, Question
-from vsp_envs.wording import actions_text, cells_text
+from vsp_envs.core.layout import Cell, Layout
+from vsp_envs.core.solver import legal_actions
+from vsp_envs.core.task import Question
+from vsp_envs.scoring.answer_format import actions_text, cells_text
 
 from .rules import WALL
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vsp_envs.drawing import WHITE, Canvas, Painter, smooth
-from vsp_envs.task import Boards, Int, Layout
+from vsp_envs.core.layout import Int, Layout, LayoutBatch
+from vsp_envs.rendering.canvas import WHITE, Canvas, Painter, smooth
 
 from .rules import CARRIED, DOOR, GOAL, KEY, OPEN, WALL, grid_now
 
@@ -23,7 +23,7 @@ _POLE, _FLAG, _FLAG_DARK = (92, 64, 51), (30, 158, 90), (20, 116, 66)
 def appearance(layout: Layout, state: int) -> Int:
     """int64[level, level]: what is in each cell, and the agent with or without the key."""
     phase, cell = divmod(state, layout.level**2)
-    codes = grid_now(Boards.stack([layout]), np.array([phase]))[0].astype(np.int64)
+    codes = grid_now(LayoutBatch.stack([layout]), np.array([phase]))[0].astype(np.int64)
     codes[divmod(cell, layout.level)] += AGENT + CARRYING * (phase == CARRIED)
     return codes
 

@@ -12,19 +12,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import beside, moves, padded, positions
-from vsp_envs.task import (
-    Action,
-    Boards,
-    Int,
-    Layout,
-    LayoutError,
-    Outcome,
-    Tables,
-    UInt8,
-    check_level,
-    get_task,
-)
+from vsp_envs.core.grid import beside, moves, padded, positions
+from vsp_envs.core.layout import Action, Int, Layout, LayoutBatch, LayoutError, Outcome, UInt8
+from vsp_envs.core.task import TransitionTables, check_level, get_task
 
 FLOOR, WALL, KEY, DOOR, GOAL, OPEN = 1, 2, 3, 4, 5, 6
 """Codes of the grid, in layouts and in observations alike; layouts hold no OPEN door."""
@@ -70,14 +60,14 @@ def rows(layout: Layout) -> list[str]:
     return [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
 
 
-def pattern(boards: Boards) -> UInt8:
+def pattern(boards: LayoutBatch) -> UInt8:
     """The grid with the agent in it."""
     drawn = boards.flat().copy()
     drawn[np.arange(len(boards)), boards.cells[:, 0]] = AGENT
     return drawn.reshape(boards.grid.shape)
 
 
-def transitions(boards: Boards) -> Tables:
+def transitions(boards: LayoutBatch) -> TransitionTables:
     """The rules, for many boards at once. A state is `phase * level**2 + agent's cell`."""
     count, cells = len(boards), boards.level**2
     target, inside = moves(boards.level)
@@ -98,10 +88,12 @@ def transitions(boards: Boards) -> Tables:
     outcome[:, LYING, :, Action.PICK][reach] = Outcome.RUNNING
     reason[..., Action.PICK] = _NO_KEY_LEFT
     reason[:, LYING, :, Action.PICK] = _NOT_BESIDE_KEY
-    return Tables(*(each.reshape(count, 3 * cells, 5) for each in (next_state, outcome, reason)))
+    return TransitionTables(
+        *(each.reshape(count, 3 * cells, 5) for each in (next_state, outcome, reason))
+    )
 
 
-def grid_now(boards: Boards, phase: Int) -> UInt8:
+def grid_now(boards: LayoutBatch, phase: Int) -> UInt8:
     """The grids in a phase each: the key is gone once picked up, the door open once used."""
     grid, board = boards.flat().copy(), np.arange(len(boards))
     gone, opened = phase != LYING, phase == USED
@@ -110,7 +102,7 @@ def grid_now(boards: Boards, phase: Int) -> UInt8:
     return grid.reshape(boards.grid.shape)
 
 
-def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: LayoutBatch, state: Int, max_level: int) -> dict[str, Any]:
     """level, grid {0 pad, 1 floor, 2 wall, 3 key, 4 door, 5 goal, 6 open door}, agent, key, door,
     goal, carrying. `key` is (-1, -1) once it is picked up.
     """

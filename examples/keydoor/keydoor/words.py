@@ -1,6 +1,6 @@
 """KeyDoor in words: the rules, the image legend and the room as text."""
 
-from vsp_envs.task import Layout
+from vsp_envs.core.layout import Layout
 
 from .rules import rows
 

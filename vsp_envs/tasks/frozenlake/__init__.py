@@ -1,6 +1,7 @@
 """FrozenLake: cross the ice to the goal."""
 
-from vsp_envs.task import MOVES, Task
+from vsp_envs.core.layout import MOVES
+from vsp_envs.core.task import Task
 from vsp_envs.tasks.frozenlake import generate, perceive, render, rules, sprites, words
 
 TASK = Task(

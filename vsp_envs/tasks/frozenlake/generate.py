@@ -4,11 +4,12 @@ from itertools import permutations
 
 import numpy as np
 
-from vsp_envs.task import Boards, Chance
+from vsp_envs.core.layout import LayoutBatch
+from vsp_envs.core.task import RandomNumbers
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
+def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """A number per cell, the start, and how many cells further on the goal lies."""
     cells = level * level
     return (
@@ -18,14 +19,16 @@ def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
     )
 
 
-def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
+def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
     """Candidates, some without a way from start to goal."""
     ice, start, onward = chance
     grid = np.where(ice < frozen_prob, FROZEN, HOLE).astype(np.uint8)
     goal = (start + onward) % (level * level)  # anywhere but the start
     board = np.arange(len(start))
     grid[board, start], grid[board, goal] = START, GOAL
-    return Boards("frozenlake", level, grid.reshape(-1, level, level), np.stack([start, goal], 1))
+    return LayoutBatch(
+        "frozenlake", level, grid.reshape(-1, level, level), np.stack([start, goal], 1)
+    )
 
 
 def size(level: int) -> int:
@@ -34,7 +37,7 @@ def size(level: int) -> int:
     return cells * (cells - 1) * int(2 ** (cells - 2))
 
 
-def every(level: int) -> Boards:
+def every(level: int) -> LayoutBatch:
     """All of these, whatever `frozen_prob` makes of them."""
     cells = level * level
     ice = np.arange(2 ** (cells - 2))[:, None] >> np.arange(cells - 2) & 1
@@ -45,5 +48,5 @@ def every(level: int) -> Boards:
         grid[:, rest], grid[:, start], grid[:, goal] = np.where(ice, FROZEN, HOLE), START, GOAL
         boards.append(grid)
     cell_pairs = np.array(list(permutations(range(cells), 2)))
-    return Boards("frozenlake", level, np.concatenate(boards).reshape(-1, level, level),
+    return LayoutBatch("frozenlake", level, np.concatenate(boards).reshape(-1, level, level),
                   cell_pairs.repeat(len(ice), axis=0))  # fmt: skip

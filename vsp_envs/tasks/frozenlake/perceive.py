@@ -1,8 +1,9 @@
 """What to ask about a picture of FrozenLake, and the true answers."""
 
-from vsp_envs.task import Cell, Layout, Question
+from vsp_envs.core.layout import Cell, Layout
+from vsp_envs.core.task import Question
+from vsp_envs.scoring.answer_format import cells_text
 from vsp_envs.tasks.frozenlake.rules import HOLE
-from vsp_envs.wording import cells_text
 
 
 def questions(layout: Layout) -> list[Question]:

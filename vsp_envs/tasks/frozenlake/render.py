@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vsp_envs.drawing import WHITE, Canvas, Painter, smooth
-from vsp_envs.task import Int, Layout
+from vsp_envs.core.layout import Int, Layout
+from vsp_envs.rendering.canvas import WHITE, Canvas, Painter, smooth
 from vsp_envs.tasks.frozenlake import sprites
 from vsp_envs.tasks.frozenlake.rules import GOAL, HOLE, START
 from vsp_envs.tasks.frozenlake.sprites import AGENT

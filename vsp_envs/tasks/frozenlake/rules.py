@@ -8,19 +8,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import moves, padded, positions
-from vsp_envs.task import (
-    Boards,
-    Int,
-    Layout,
-    LayoutError,
-    Outcome,
-    Tables,
-    UInt8,
-    check_level,
-    get_task,
-    need,
-)
+from vsp_envs.core.grid import moves, padded, positions
+from vsp_envs.core.layout import Int, Layout, LayoutBatch, LayoutError, Outcome, UInt8
+from vsp_envs.core.layout_io import need
+from vsp_envs.core.task import TransitionTables, check_level, get_task
 
 FROZEN, HOLE, GOAL, START = 1, 2, 3, 4
 """Codes of the grid, in layouts and in observations alike."""
@@ -57,12 +48,12 @@ def rows(layout: Layout) -> list[str]:
     return [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
 
 
-def pattern(boards: Boards) -> UInt8:
+def pattern(boards: LayoutBatch) -> UInt8:
     """The grid itself."""
     return boards.grid
 
 
-def transitions(boards: Boards) -> Tables:
+def transitions(boards: LayoutBatch) -> TransitionTables:
     """The rules, for many lakes at once. A state is the agent's cell."""
     target, inside = moves(boards.level)
     landed = boards.flat()[:, target]  # [board, cell, 4]
@@ -71,10 +62,10 @@ def transitions(boards: Boards) -> Tables:
     outcome[landed == GOAL] = Outcome.SUCCESS
     outcome[:, ~inside] = Outcome.ILLEGAL
     reason = np.broadcast_to(np.uint8(0), landed.shape)  # the edge is all that refuses a move
-    return Tables(np.broadcast_to(target, landed.shape), outcome, reason)
+    return TransitionTables(np.broadcast_to(target, landed.shape), outcome, reason)
 
 
-def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: LayoutBatch, state: Int, max_level: int) -> dict[str, Any]:
     """level, grid {0 pad, 1 frozen, 2 hole, 3 goal, 4 start}, agent, goal."""
     return {
         "level": np.full(len(boards), boards.level),

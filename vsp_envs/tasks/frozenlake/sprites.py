@@ -8,7 +8,7 @@ from pathlib import Path
 from gymnasium.envs import toy_text
 from PIL import Image
 
-from vsp_envs.drawing import Canvas, Painter
+from vsp_envs.rendering.canvas import Canvas, Painter
 from vsp_envs.tasks.frozenlake.rules import GOAL, HOLE, START
 
 AGENT = 8

@@ -1,6 +1,6 @@
 """FrozenLake in words: the rules, the image legend and the map as text."""
 
-from vsp_envs.task import Layout
+from vsp_envs.core.layout import Layout
 from vsp_envs.tasks.frozenlake.rules import rows
 
 RULES = (

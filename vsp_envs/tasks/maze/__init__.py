@@ -1,6 +1,7 @@
 """Maze: walk through a perfect maze to the goal."""
 
-from vsp_envs.task import MOVES, Task
+from vsp_envs.core.layout import MOVES
+from vsp_envs.core.task import Task
 from vsp_envs.tasks.maze import generate, perceive, render, rules, words
 
 TASK = Task(

@@ -5,15 +5,16 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from vsp_envs.tables import moves
-from vsp_envs.task import Boards, Chance
+from vsp_envs.core.grid import moves
+from vsp_envs.core.layout import LayoutBatch
+from vsp_envs.core.task import RandomNumbers
 from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
 
 _WALLS = np.array([WEST, SOUTH, EAST, NORTH], np.uint8)  # in the order of the actions
 _BEHIND = np.array([EAST, NORTH, WEST, SOUTH], np.uint8)  # the same wall from the other side
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
+def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """The cell where carving begins, four numbers per step of it, the start and the goal's lead."""
     cells = level * level
     first = rng.integers(cells, size=count)
@@ -23,12 +24,12 @@ def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
     return first, np.moveaxis(steps, 1, 0), start, onward
 
 
-def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
+def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
     """Spanning trees with start and goal anywhere; all of them solvable."""
     first, steps, start, onward = chance
     walls = _carve(level, first, np.moveaxis(steps, 1, 0))
     goal = (start + onward) % (level * level)  # anywhere but the start
-    return Boards("maze", level, walls.reshape(-1, level, level), np.stack([start, goal], 1))
+    return LayoutBatch("maze", level, walls.reshape(-1, level, level), np.stack([start, goal], 1))
 
 
 def size(level: int) -> int:
@@ -43,7 +44,7 @@ def size(level: int) -> int:
     return trees * cells * (cells - 1)
 
 
-def every(level: int) -> Boards:
+def every(level: int) -> LayoutBatch:
     """All perfect mazes, those too that are not carved depth first."""
     cells = level * level
     target, inside = moves(level)
@@ -61,7 +62,7 @@ def every(level: int) -> Boards:
             trees.append(walls.reshape(level, level))
     pairs = np.array(list(permutations(range(cells), 2)))
     grid = np.repeat(np.array(trees), len(pairs), axis=0)
-    return Boards("maze", level, grid, np.tile(pairs, (len(trees), 1)))
+    return LayoutBatch("maze", level, grid, np.tile(pairs, (len(trees), 1)))
 
 
 def difficulty(level: int) -> tuple[int, int]:

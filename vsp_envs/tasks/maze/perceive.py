@@ -1,9 +1,10 @@
 """What to ask about a picture of a maze, and the true answers."""
 
-from vsp_envs.solve import legal_actions
-from vsp_envs.task import Layout, Question
+from vsp_envs.core.layout import Layout
+from vsp_envs.core.solver import legal_actions
+from vsp_envs.core.task import Question
+from vsp_envs.scoring.answer_format import actions_text
 from vsp_envs.tasks.maze.words import open_text
-from vsp_envs.wording import actions_text
 
 
 def questions(layout: Layout) -> list[Question]:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from vsp_envs.drawing import BLACK, WHITE, Canvas, Color, Painter, smooth
-from vsp_envs.task import Int, Layout
+from vsp_envs.core.layout import Int, Layout
+from vsp_envs.rendering.canvas import BLACK, WHITE, Canvas, Color, Painter, smooth
 from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
 
 PLAYER, GOAL, START = 16, 32, 64

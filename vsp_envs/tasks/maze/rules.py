@@ -9,21 +9,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import moves, padded, positions
-from vsp_envs.task import (
-    Action,
-    Boards,
-    Int,
-    Layout,
-    LayoutError,
-    Outcome,
-    Tables,
-    UInt8,
-    check_level,
-    get_task,
-    need,
-    read_cell,
-)
+from vsp_envs.core.grid import moves, padded, positions
+from vsp_envs.core.layout import Action, Int, Layout, LayoutBatch, LayoutError, Outcome, UInt8
+from vsp_envs.core.layout_io import need, read_cell
+from vsp_envs.core.task import TransitionTables, check_level, get_task
 
 NORTH, SOUTH, WEST, EAST = 1, 2, 4, 8
 """Bits of a cell's wall mask: set where a wall stands."""
@@ -73,7 +62,7 @@ def dump(layout: Layout) -> dict[str, Any]:
     }
 
 
-def pattern(boards: Boards) -> UInt8:
+def pattern(boards: LayoutBatch) -> UInt8:
     """A (2 level + 1)² map of cells and walls: 0 free, 1 wall, 2 start, 3 goal."""
     count, level = len(boards), boards.level
     drawn = np.zeros((count, 2 * level + 1, 2 * level + 1), np.uint8)
@@ -87,7 +76,7 @@ def pattern(boards: Boards) -> UInt8:
     return drawn
 
 
-def transitions(boards: Boards) -> Tables:
+def transitions(boards: LayoutBatch) -> TransitionTables:
     """The rules, for many mazes at once. A state is the agent's cell."""
     target, _ = moves(boards.level)
     blocked = (boards.flat()[:, :, None] & _BITS) > 0
@@ -96,10 +85,10 @@ def transitions(boards: Boards) -> Tables:
     outcome[blocked] = Outcome.ILLEGAL
     own = np.arange(boards.level**2)[:, None]
     reason = np.broadcast_to(np.uint8(0), blocked.shape)  # walls are all that refuses a move
-    return Tables(np.where(blocked, own, target), outcome, reason)
+    return TransitionTables(np.where(blocked, own, target), outcome, reason)
 
 
-def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: LayoutBatch, state: Int, max_level: int) -> dict[str, Any]:
     """level, walls (bit mask N1 S2 W4 E8), agent, goal."""
     return {
         "level": np.full(len(boards), boards.level),

@@ -1,7 +1,7 @@
 """Maze in words: the rules, the image legend and the maze as text."""
 
-from vsp_envs.plan import action_name
-from vsp_envs.task import MOVES, Layout
+from vsp_envs.core.layout import MOVES, Layout
+from vsp_envs.scoring.answer_format import action_name
 from vsp_envs.tasks.maze.rules import WALL_OF
 
 RULES = (

@@ -1,6 +1,7 @@
 """MiniBehaviour: carry a printer to a table."""
 
-from vsp_envs.task import Action, Task
+from vsp_envs.core.layout import Action
+from vsp_envs.core.task import Task
 from vsp_envs.tasks.minibehaviour import generate, perceive, render, rules, words
 
 TASK = Task(

@@ -4,11 +4,12 @@ from itertools import permutations, product
 
 import numpy as np
 
-from vsp_envs.task import Boards, Chance
+from vsp_envs.core.layout import LayoutBatch
+from vsp_envs.core.task import RandomNumbers
 from vsp_envs.tasks.minibehaviour.rules import FLOOR, TABLE_COLS, TABLE_ROWS, furnish
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
+def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """Row and column of the table, and a number per cell."""
     return (
         rng.integers(level - TABLE_ROWS + 1, size=count),
@@ -17,7 +18,7 @@ def draw(level: int, count: int, rng: np.random.Generator) -> Chance:
     )
 
 
-def build(level: int, chance: Chance, frozen_prob: float) -> Boards:
+def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
     """Every candidate can be solved: the free cells of a room hang together."""
     row, col, rank = chance
     table, anywhere = row * level + col, np.zeros(len(row), np.int64)
@@ -34,7 +35,7 @@ def size(level: int) -> int:
     return (level - TABLE_ROWS + 1) * (level - TABLE_COLS + 1) * free * (free - 1)
 
 
-def every(level: int) -> Boards:
+def every(level: int) -> LayoutBatch:
     """All rooms."""
     found = []
     for row, col in product(range(level - TABLE_ROWS + 1), range(level - TABLE_COLS + 1)):

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from vsp_envs.drawing import BLACK, WHITE, Canvas, Painter
-from vsp_envs.task import Boards, Int, Layout, UInt8
+from vsp_envs.core.layout import Int, Layout, LayoutBatch, UInt8
+from vsp_envs.rendering.canvas import BLACK, WHITE, Canvas, Painter
 from vsp_envs.tasks.minibehaviour.rules import (
     CARRIED,
     DELIVERED,
@@ -35,7 +35,7 @@ def appearance(layout: Layout, state: int) -> Int:
     if phase != WAITING:
         codes[layout.cells[1]] = FLOOR
     if phase == DELIVERED:
-        codes[drop_cells(Boards.stack([layout]), np.array([cell]))] = PRINTER_ON_TABLE
+        codes[drop_cells(LayoutBatch.stack([layout]), np.array([cell]))] = PRINTER_ON_TABLE
     codes[cell] += AGENT + CARRYING * (phase == CARRIED)
     return codes.reshape(layout.level, layout.level)
 

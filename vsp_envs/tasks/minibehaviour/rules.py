@@ -14,22 +14,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from vsp_envs.tables import STEPS, beside, moves, padded, positions
-from vsp_envs.task import (
-    Action,
-    Boards,
-    Cell,
-    Int,
-    Layout,
-    LayoutError,
-    Outcome,
-    Tables,
-    UInt8,
-    check_level,
-    get_task,
-    need,
-    read_cell,
-)
+from vsp_envs.core.grid import STEPS, beside, moves, padded, positions
+from vsp_envs.core.layout import Action, Cell, Int, Layout, LayoutBatch, LayoutError, Outcome, UInt8
+from vsp_envs.core.layout_io import need, read_cell
+from vsp_envs.core.task import TransitionTables, check_level, get_task
 
 FLOOR, TABLE, PRINTER = 1, 2, 3
 """Codes of the grid, in layouts and in observations alike."""
@@ -75,7 +63,7 @@ def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     ).layout(0)
 
 
-def furnish(level: int, start: np.ndarray, printer: np.ndarray, table: np.ndarray) -> Boards:
+def furnish(level: int, start: np.ndarray, printer: np.ndarray, table: np.ndarray) -> LayoutBatch:
     """Rooms from the flat cells of start, printer and the table's top left, int64[board] each."""
     grid = np.full((len(start), level * level), FLOOR, np.uint8)
     board = np.arange(len(start))
@@ -84,7 +72,7 @@ def furnish(level: int, start: np.ndarray, printer: np.ndarray, table: np.ndarra
             grid[board, table + row * level + col] = TABLE
     grid[board, printer] = PRINTER
     cells = np.stack([start, printer, table], 1)
-    return Boards("minibehaviour", level, grid.reshape(-1, level, level), cells)
+    return LayoutBatch("minibehaviour", level, grid.reshape(-1, level, level), cells)
 
 
 def dump(layout: Layout) -> dict[str, Any]:
@@ -110,14 +98,14 @@ def neighbours(layout: Layout, cells: list[Cell]) -> list[Cell]:
     return sorted(cell for cell in around if cell.row in side and cell.col in side)
 
 
-def pattern(boards: Boards) -> UInt8:
+def pattern(boards: LayoutBatch) -> UInt8:
     """The grid with the agent in it."""
     drawn = boards.flat().copy()
     drawn[np.arange(len(boards)), boards.cells[:, 0]] = AGENT
     return drawn.reshape(boards.grid.shape)
 
 
-def transitions(boards: Boards) -> Tables:
+def transitions(boards: LayoutBatch) -> TransitionTables:
     """The rules, for many rooms at once. A state is `phase * level**2 + agent's cell`."""
     count, cells = len(boards), boards.level**2
     target, inside = moves(boards.level)
@@ -143,10 +131,12 @@ def transitions(boards: Boards) -> Tables:
                            [[_ALREADY_CARRYING, _NOT_BESIDE_TABLE]],
                            [[_EMPTY_HANDED, _EMPTY_HANDED]]]  # fmt: skip
     shape = (count, 3 * cells, 6)
-    return Tables(next_state.reshape(shape), outcome.reshape(shape), reason.reshape(shape))
+    return TransitionTables(
+        next_state.reshape(shape), outcome.reshape(shape), reason.reshape(shape)
+    )
 
 
-def drop_cells(boards: Boards, agent: Int) -> Int:
+def drop_cells(boards: LayoutBatch, agent: Int) -> Int:
     """Where the delivered printer lies: the first table cell beside the agent in action order."""
     target, inside = moves(boards.level)
     around = target[agent]  # [board, 4]
@@ -155,7 +145,7 @@ def drop_cells(boards: Boards, agent: Int) -> Int:
     return np.asarray(around[np.arange(len(agent)), first])
 
 
-def symbolic(boards: Boards, state: Int, max_level: int) -> dict[str, Any]:
+def symbolic(boards: LayoutBatch, state: Int, max_level: int) -> dict[str, Any]:
     """level, grid {0 pad, 1 floor, 2 table, 3 printer}, agent, printer, table (top left), carrying.
 
     `printer` is (-1, -1) once carried, and its cell on the table once delivered.

@@ -1,6 +1,6 @@
 """MiniBehaviour in words: the rules, the image legend and the room as text."""
 
-from vsp_envs.task import Layout
+from vsp_envs.core.layout import Layout
 from vsp_envs.tasks.minibehaviour.rules import AGENT, FLOOR, PRINTER, TABLE
 
 RULES = (

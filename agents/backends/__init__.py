@@ -1,0 +1,1 @@
+"""Who answers: transformers, vLLM, any endpoint that speaks the OpenAI API."""

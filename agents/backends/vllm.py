@@ -1,0 +1,166 @@
+"""The `vllm` backend: a checkpoint in vLLM's own engine, in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from agents.agent import Prompt, Reply, Request, View
+from agents.sampling import Sampling
+from agents.vlm.checkpoint import (
+    ADAPTER,
+    DTYPES,
+    CheckpointError,
+    find_checkpoint,
+    load_processor,
+    view_of,
+    vision_token_ids,
+)
+from agents.vlm.encoding import chat_text
+from vsp_envs.utils.choices import pick_name
+
+
+def check_whole(path: str) -> None:
+    """Raise CheckpointError unless there can be a checkpoint that vLLM loads: no bare adapter."""
+    if Path(find_checkpoint(path), ADAPTER).is_file():
+        raise CheckpointError(
+            f"{path} holds a LoRA adapter, and vLLM loads whole checkpoints; write one by "
+            f"`python -m training.merge --run {path} --out {path}-merged`, and name that as --model"
+        )
+
+
+class VLLMAgent:
+    """A checkpoint in an engine that batches by itself."""
+
+    def __init__(
+        self, engine: Any, processor: Any, view: View, sampling: Sampling | None = None,
+        batch_size: int = 256, name: str = "vllm", adapter: str = "",
+    ) -> None:  # fmt: skip
+        """Take over an engine; see `VLLMAgent.load` for a path."""
+        self.engine, self.processor, self.view = engine, processor, view
+        self.sampling, self.batch_size, self.name = sampling or Sampling(), batch_size, name
+        self._adapter, self._version = adapter, 1
+
+    @classmethod
+    def load(
+        cls,
+        path: str,
+        sampling: Sampling | None = None,
+        batch_size: int = 256,
+        dtype: str = "auto",
+        adapter: str = "",
+        **engine_options: Any,
+    ) -> VLLMAgent:
+        """The agent of a checkpoint folder or hub name. Raises CheckpointError.
+
+        `engine_options` go to `vllm.LLM`.
+        """
+        pick_name("dtype", dtype, DTYPES)
+        check_whole(path)
+        # In one process: what the engine logs and raises is seen here, and weights can be renewed.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            raise CheckpointError(
+                f"the vllm agent needs vLLM ({error}); install '.[vllm]' on a GPU machine, or use "
+                "--agent openai with a vLLM server"
+            ) from error
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        engine = LLM(
+            path,
+            dtype=dtype,
+            enable_lora=engine_options.pop("enable_lora", bool(adapter)),
+            load_format="safetensors",  # other weights may be pickles, which run code
+            trust_remote_code=False,
+            # The log-probabilities of the distribution that was sampled from, temperature included.
+            logprobs_mode="processed_logprobs",
+            limit_mm_per_prompt={"image": 16, "video": 0},
+            **engine_options,
+        )
+        name = f"vllm:{path}+{adapter}" if adapter else f"vllm:{path}"
+        processor, view = load_processor(path, config), view_of(config)
+        return cls(engine, processor, view, sampling, batch_size, name, adapter)
+
+    def settings(self) -> dict[str, Any]:
+        """What its replies depend on beside the prompts and the checkpoint's name."""
+        return {"sampling": asdict(self.sampling)}
+
+    def reply(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, with its sampled ids and their log-probabilities."""
+        return self.answer([request.prompt for request in requests])
+
+    def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None) -> list[Reply]:
+        """One reply per prompt, in one go; `seeds` give each reply a draw of its own."""
+        drawn = [self.sampling.seed] * len(prompts) if seeds is None else seeds
+        outputs = self.engine.generate(
+            [self._input(prompt) for prompt in prompts],
+            [self._parameters(seed) for seed in drawn],
+            use_tqdm=False,
+            lora_request=self._lora(),
+        )
+        return [self._reply(output) for output in outputs]
+
+    def renew(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Answer with these weights from now on: all of the model's, named as in a checkpoint."""
+        # Not `apply_model` with the model's `load_weights`: on CPUs it fails half-way, and leaves
+        # a model that is neither the old nor the new one.
+        self.engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+        # What was computed with the old weights: attention's keys and values, and vision's output,
+        # of which the worker forgets its own and the scheduler would still count on it.
+        self.engine.reset_prefix_cache()
+        self.engine.llm_engine.reset_encoder_cache()
+        self.engine.reset_mm_cache()
+
+    def adapt(self, adapter: str) -> None:
+        """Answer with the LoRA adapter of this folder from now on; `enable_lora` at loading.
+
+        The folder stays until the next one comes. Each version has a folder of its own: what is
+        cached is found again by the adapter's name and path.
+        """
+        self._adapter, self._version = adapter, self._version + 1
+
+    def _input(self, prompt: Prompt) -> dict[str, Any]:
+        # Unexpanded ids: the engine itself puts an image's tokens in the place of its one pad.
+        text = chat_text(self.processor, prompt)
+        ids = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        images = [Image.fromarray(image) for image in prompt.images]
+        return {"prompt_token_ids": ids} | (
+            {"multi_modal_data": {"image": images}} if images else {}
+        )
+
+    def _parameters(self, seed: int) -> Any:
+        from vllm import SamplingParams
+
+        config = self.engine.llm_engine.model_config.hf_config
+        return SamplingParams(
+            temperature=self.sampling.temperature,
+            max_tokens=self.sampling.max_new_tokens,
+            seed=seed,
+            logprobs=0,  # of the sampled token alone
+            logit_bias=dict.fromkeys(vision_token_ids(config), -100.0),
+        )
+
+    def _lora(self) -> Any:
+        if not self._adapter:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest(f"adapter-{self._version}", self._version, self._adapter)
+
+    def _reply(self, output: Any) -> Reply:
+        [best] = output.outputs
+        ids = tuple(best.token_ids)
+        chances = tuple(each[token].logprob for each, token in zip(best.logprobs, ids, strict=True))
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+        return Reply(
+            text, len(ids), prompt_tokens=len(output.prompt_token_ids), ids=ids, logprobs=chances
+        )

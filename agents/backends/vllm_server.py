@@ -1,0 +1,142 @@
+"""vLLM's own servers, asked for tokens and given new weights: training on other GPUs than theirs.
+
+New weights travel as a file in a folder that both sides see, and are announced by the endpoints of
+vLLM's development mode (`VLLM_SERVER_DEV_MODE=1`) or, for LoRA adapters, by its runtime loading
+(`VLLM_ALLOW_RUNTIME_LORA_UPDATING=1`). Either lets whoever reaches the port replace the model, and
+the former call any method of the engine: such a server listens on 127.0.0.1 alone, and other
+machines come to it through a tunnel. `docs/rollouts.md` has the commands.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from agents.agent import Prompt, Reply
+from agents.backends.chat import chat_messages
+from agents.backends.http import Server
+from agents.sampling import Sampling
+from agents.vlm.checkpoint import vision_token_ids
+
+
+class VLLMServerError(ValueError):
+    """A server does not answer, or refuses; the message says which one, and what it said."""
+
+
+class VLLMServer:
+    """One or several servers of one model. Prompts are dealt out; all of them get new weights."""
+
+    def __init__(
+        self, urls: Sequence[str], folder: Path, config: Any, processor: Any,
+        dtype: torch.dtype = torch.bfloat16, timeout: float = 900.0,
+    ) -> None:  # fmt: skip
+        """`folder` is where new weights are left for the servers, under the same path there.
+
+        `config` and `processor` are the model's. `dtype` is what new weights are written as, best
+        that of the servers. `timeout` is the longest silence in seconds.
+        """
+        self.folder, self.config, self.processor = folder.absolute(), config, processor
+        self.sampling, self.dtype = Sampling(), dtype
+        self._servers = [Server(url, timeout) for url in urls]
+        self._adapter, self._described = "", False
+
+    def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Reply]:
+        """One reply per prompt, with its ids and log-probabilities. Raises VLLMServerError."""
+        with ThreadPoolExecutor(min(256, len(prompts))) as pool:
+            return list(pool.map(self._answer, range(len(prompts)), prompts, seeds))
+
+    def renew(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Answer with these weights from now on: all of the model's, named as in a checkpoint."""
+        if not self._described:  # the folder is the server's checkpoint from now on
+            self.config.save_pretrained(self.folder)
+            self.processor.save_pretrained(self.folder)
+            self._described = True
+        written = self.folder / "weights.new"
+        # Copies, as a file of safetensors holds no two names of the same memory.
+        held = {name: weight.to("cpu", self.dtype, copy=True) for name, weight in weights}
+        save_file(held, written, {"format": "pt"})
+        os.replace(written, self.folder / "model.safetensors")
+        for server in self._servers:
+            self._post(server, "/collective_rpc", _reload(self.folder))
+            # What was computed with the old weights.
+            for cache in ("prefix", "encoder", "mm"):
+                self._post(server, f"/reset_{cache}_cache", {})
+
+    def adapt(self, adapter: str) -> None:
+        """Answer with the LoRA adapter of this folder from now on.
+
+        Each version has a folder of its own, whose name is the adapter's: a server keeps what it
+        computed under it. The folder stays until the next one comes.
+        """
+        name, last = Path(adapter).name, self._adapter
+        for server in self._servers:
+            path = str(Path(adapter).absolute())
+            self._post(server, "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+            if last:
+                self._post(server, "/v1/unload_lora_adapter", {"lora_name": last})
+        self._adapter = name
+
+    def close(self) -> None:
+        """Close the connections that are kept alive."""
+        for server in self._servers:
+            server.close()
+
+    def _answer(self, place: int, prompt: Prompt, seed: int) -> Reply:
+        server = self._servers[place % len(self._servers)]
+        answer = json.loads(self._post(server, "/v1/chat/completions", self._body(prompt, seed)))
+        [choice] = answer["choices"]
+        chances = tuple(each["logprob"] for each in choice["logprobs"]["content"])
+        ids = tuple(choice["token_ids"])
+        text = choice["message"]["content"] or ""
+        return Reply(
+            text, len(ids), prompt_tokens=len(answer["prompt_token_ids"]), ids=ids, logprobs=chances
+        )
+
+    def _body(self, prompt: Prompt, seed: int) -> dict[str, Any]:
+        # A server fills in what is not said from the checkpoint's generation_config.json, and
+        # Qwen's has top_k 20 and top_p 0.8: the draw would not be the policy's.
+        whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+        return whole | {
+            "messages": chat_messages(prompt),
+            "temperature": self.sampling.temperature,
+            "max_tokens": self.sampling.max_new_tokens,
+            "seed": seed,
+            "logprobs": True,
+            "return_token_ids": True,
+            "logit_bias": {str(token): -100 for token in vision_token_ids(self.config)},
+        } | ({"model": self._adapter} if self._adapter else {})  # fmt: skip
+
+    def _post(self, server: Server, path: str, body: dict[str, Any]) -> bytes:
+        url = server.url.geturl()
+        try:
+            response = server.post(
+                path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+            )
+        except (OSError, http.client.HTTPException) as error:
+            raise VLLMServerError(
+                f"the vLLM server {url} does not answer ({type(error).__name__}: {error})"
+            ) from error
+        if response.status != 200:
+            said = " ".join(response.body.decode(errors="replace").split())[:300]
+            raise VLLMServerError(
+                f"the vLLM server {url} answers {path} with HTTP {response.status}: {said}"
+                + _way_out(path) * (response.status == 404)
+            )
+        return response.body
+
+
+def _reload(folder: Path) -> dict[str, Any]:
+    return {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
+
+
+def _way_out(path: str) -> str:
+    variable = "ALLOW_RUNTIME_LORA_UPDATING" if "lora" in path else "SERVER_DEV_MODE"
+    return f"; start it with VLLM_{variable}=1"

@@ -1,0 +1,1 @@
+"""A transformers checkpoint, and what goes into it."""

@@ -1,0 +1,176 @@
+"""A checkpoint folder → model, processor and the view it was trained with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers.utils import logging
+
+from agents.agent import View
+from agents.vlm.patch_embedding import embed_by_product
+from agents.vlm.processor import ImageTextProcessor
+from vsp_envs.utils.choices import pick_name
+
+ADAPTER, CONFIG = "adapter_config.json", "config.json"
+DTYPES = ("auto", "float32", "bfloat16")
+
+# A bar for every file of weights that is read or written would bury the bar of the run itself.
+logging.disable_progress_bar()
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing or broken; the message names the folder and the way out."""
+
+
+class Loaded(NamedTuple):
+    """A model ready to use."""
+
+    model: Any
+    processor: Any
+    view: View
+
+
+def load_checkpoint(
+    path: str | Path, dtype: str = "auto", device: str = "cpu", adapter: str = ""
+) -> Loaded:
+    """Load a checkpoint of an image-text family, safetensors only and without remote code.
+
+    A folder is read as it is; any other name is looked up on the model hub. A folder with a LoRA
+    adapter in it stands for the model that the adapter was trained on, with the adapter; that model
+    may be such a folder too.
+
+    `dtype` is `auto` (as stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU
+    where there is one, or `map` to spread the layers over all of them. `adapter` is the folder of
+    a LoRA adapter, which is merged into the weights. Raises CheckpointError if nothing is there or
+    a file is broken.
+    """
+    pick_name("dtype", dtype, DTYPES)
+    path = find_checkpoint(path)
+    places = [*layers(path), *([adapter] if adapter else [])]
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(
+            places[0],
+            dtype=dtype,
+            device_map="auto" if device == "map" else None,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+        for each in places[1:]:
+            model = merge_adapter(model, each)
+        model.name_or_path = path  # an adapter that is trained on it says so
+        config = AutoConfig.from_pretrained(_last_with(CONFIG, places), trust_remote_code=False)
+        if kept := getattr(config, "vsp_view", None):
+            model.config.vsp_view = kept  # the last adapter's, for what is trained or merged here
+        processor = load_processor(_last_with("processor_config.json", places), config)
+        view = view_of(config)
+    except CheckpointError:
+        raise
+    except Exception as error:  # every library below has its own exceptions for a broken file
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hub = "" if Path(path).is_dir() else " (no folder here, so asked for on the model hub)"
+        raise CheckpointError(
+            f"cannot load a checkpoint from {' with '.join(places)}{hub}: "
+            f"{type(error).__name__}: {line}"
+        ) from error
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    placed = model if device == "map" else model.to(device)
+    return Loaded(embed_by_product(placed).eval(), processor, view)
+
+
+def merge_adapter(model: Any, adapter: str) -> Any:
+    """The model with a LoRA adapter added into its weights. Raises what peft raises."""
+    from peft import PeftModel
+
+    if not Path(adapter, ADAPTER).is_file():
+        raise CheckpointError(f"no adapter at {adapter!r}: there is no {ADAPTER} in it")
+    if not Path(adapter, "adapter_model.safetensors").is_file():
+        raise CheckpointError(
+            f"no adapter_model.safetensors in {adapter!r}; weights that are pickles run code"
+        )
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    for parameter in merged.parameters():  # peft has frozen them
+        parameter.requires_grad_(parameter.is_floating_point())
+    return merged
+
+
+def layers(path: str) -> list[str]:
+    """A plain checkpoint and the adapters on it, of which the last is `path`, or `path` alone.
+
+    Raises CheckpointError.
+    """
+    found = [path]
+    while Path(found[0], ADAPTER).is_file():
+        beneath = adapted_model(found[0])
+        if beneath in found:
+            raise CheckpointError(f"{found[0]} holds an adapter of {beneath}, which is one of it")
+        found.insert(0, beneath)
+    return found
+
+
+def _last_with(name: str, places: list[str]) -> str:
+    # A run with adapters keeps its view and processor beside them; an adapter of others may not.
+    return next((each for each in reversed(places) if Path(each, name).is_file()), places[0])
+
+
+def adapted_model(adapter: str) -> str:
+    """The model that an adapter was trained on. Raises CheckpointError if it is nowhere."""
+    try:
+        name = json.loads(Path(adapter, ADAPTER).read_text())["base_model_name_or_path"]
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{adapter}/{ADAPTER} is broken: {error!r}") from None
+    if not name or not (Path(name).is_dir() or is_hub_name(name)):
+        raise CheckpointError(
+            f"{adapter} holds an adapter of {name!r}, which is not there; name the model by its "
+            "present place, and the adapter beside it with --adapter"
+        )
+    return str(name)
+
+
+def find_checkpoint(path: str | Path, setting: str = "--model") -> str:
+    """The path, if a checkpoint can be there. Raises CheckpointError that names the setting."""
+    if not str(path) or (not Path(path).is_dir() and not is_hub_name(str(path))):
+        raise CheckpointError(f"no checkpoint at '{path}'; train one first, or check {setting}")
+    return str(path)
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name that is no folder can mean a repository: `owner/name`, no such owner here."""
+    owner, slash, rest = name.partition("/")
+    return bool(slash and rest) and "/" not in rest and owner != "." and not Path(owner).exists()
+
+
+def load_processor(path: str, config: Any) -> Any:
+    """The processor that belongs to the model."""
+    if config.model_type == "qwen3_vl":
+        return ImageTextProcessor.load(path)
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(path, trust_remote_code=False)
+
+
+def view_of(config: Any) -> View:
+    """The view stored in a model's config by `store_view`, or the default one."""
+    return View(**getattr(config, "vsp_view", {}))
+
+
+def store_view(config: Any, view: View) -> None:
+    """Keep the view in the config, so that it is saved with the model."""
+    config.vsp_view = json.loads(json.dumps(asdict(view)))
+
+
+def vision_token_ids(config: Any) -> list[int]:
+    """Tokens that stand for images and videos; a sampler must never produce them."""
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    return [getattr(config, name) for name in names if getattr(config, name, None) is not None]
+
+
+def end_token_ids(model: Any) -> list[int]:
+    """Tokens that end a completion."""
+    end = model.generation_config.eos_token_id
+    return list(end) if isinstance(end, (list, tuple)) else [end]

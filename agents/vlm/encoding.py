@@ -1,0 +1,137 @@
+"""Prompts → model inputs: the one way in, for generation, SFT and OPCD alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from transformers.image_utils import SizeDict
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from agents.agent import Prompt
+from agents.vlm.processor import ImageTextProcessor
+
+Batch = dict[str, torch.Tensor]
+
+
+def encode_prompts(
+    processor: Any,
+    prompts: Sequence[Prompt],
+    prefills: Sequence[str] | None = None,
+    packed: bool = False,
+) -> Batch:
+    """Left-padded inputs that end in the generation prefix, and in an answer's opening if given.
+
+    `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
+    `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
+    `packed` leaves our processor's pictures as bytes; `agents.vlm.image_patches.unpack` does the rest.
+    """
+    texts = chat_texts(processor, prompts)
+    if prefills is not None:
+        texts = [text + opening for text, opening in zip(texts, prefills, strict=True)]
+    images = [image for prompt in prompts for image in prompt.images]
+    if isinstance(processor, ImageTextProcessor):
+        return processor.encode(texts, images, packed)
+    inputs = processor(
+        text=texts,
+        images=images or None,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+        return_mm_token_type_ids=True,
+    )
+    return dict(inputs)
+
+
+_TEXT = "\0text\0"
+
+
+def chat_texts(processor: Any, prompts: Sequence[Prompt]) -> list[str]:
+    """The chats in the model's template. It is filled in once for all that have one form.
+
+    That is a single turn with one text, which Qwen's templates copy as it is; visual prompts are
+    even alike but for their pictures. Others are written out one by one.
+    """
+    forms: dict[str, str] = {}
+    texts = []
+    for prompt in prompts:
+        form, text = prompt, ""
+        if isinstance(processor, ImageTextProcessor) and len(prompt.messages) == 1:
+            [message] = prompt.messages
+            said = [item["text"] for item in message["content"] if item["type"] == "text"]
+            if len(said) == 1:
+                [text] = said
+                blank = [
+                    {"type": "text", "text": _TEXT} if item["type"] == "text" else item
+                    for item in message["content"]
+                ]
+                form = Prompt([{**message, "content": blank}])
+        key = repr(form.messages)
+        if key not in forms:
+            forms[key] = chat_text(processor, form)
+        texts.append(forms[key].replace(_TEXT, text))
+    return texts
+
+
+def chat_text(processor: Any, prompt: Prompt) -> str:
+    """The chat in the model's template, up to where the answer begins."""
+    return processor.tokenizer.apply_chat_template(
+        prompt.messages,
+        chat_template=processor.chat_template,
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+
+
+def resized(processor: Any, prompt: Prompt) -> Prompt:
+    """The prompt with its pictures as the processor is going to resize them.
+
+    Other processors than this one resize by other arithmetic; they leave alone what fits already.
+    """
+    images = processor.image_processor
+    if not isinstance(images, Qwen2VLImageProcessorPil):
+        return prompt
+    size, factor = SizeDict(**dict(images.size)), images.patch_size * images.merge_size
+    fitting = [
+        images.resize(image.transpose(2, 0, 1), size, images.resample, factor).transpose(1, 2, 0)
+        for image in prompt.images
+    ]
+    return prompt._replace(pictures=tuple(map(np.ascontiguousarray, fitting)))
+
+
+class Completed(NamedTuple):
+    """Prompts with completions appended: [left padding, prompt, completion, right padding]."""
+
+    inputs: Batch
+    """What `forward` takes; [batch, prompt + completion]."""
+    ids: torch.Tensor
+    """The completions alone, int64[batch, completion], padded on the right."""
+    mask: torch.Tensor
+    """Which of `ids` count, bool[batch, completion]: all up to the first end token, and it."""
+
+
+def complete(prompts: Batch, completions: Sequence[Sequence[int]], pad_id: int) -> Completed:
+    """Append token ids to left-padded prompts. The ids are never decoded and read again."""
+    longest = max(1, *(len(each) for each in completions))
+    ids = torch.full((len(completions), longest), pad_id)
+    mask = torch.zeros(ids.shape, dtype=torch.bool)
+    for row, completion in enumerate(completions):
+        ids[row, : len(completion)] = torch.as_tensor(completion)
+        mask[row, : len(completion)] = True
+    ids, mask = ids.to(prompts["input_ids"].device), mask.to(prompts["input_ids"].device)
+    inputs = dict(prompts)
+    inputs["input_ids"] = torch.cat([prompts["input_ids"], ids], 1)
+    attention = prompts["attention_mask"]
+    inputs["attention_mask"] = torch.cat([attention, mask.to(attention.dtype)], 1)
+    kinds = prompts["mm_token_type_ids"]
+    inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(ids, dtype=kinds.dtype)], 1)
+    return Completed(inputs, ids, mask)
+
+
+def until_end(ids: Sequence[int], end_ids: Sequence[int]) -> list[int]:
+    """A sampled completion up to its first end token, which stays."""
+    ids = list(ids)
+    first = next((place for place, token in enumerate(ids) if token in end_ids), len(ids))
+    return ids[: first + 1]

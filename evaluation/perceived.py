@@ -1,0 +1,42 @@
+"""What a reply says about the board, compared with the board: exact match per question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evaluation.rates import Record
+from vsp_envs import load_layout
+from vsp_envs.scoring.perception import Fact, facts_of_reply
+
+
+def facts_of(record: Record) -> list[Fact]:
+    """The task's questions about the record's board, with the answers of its reply."""
+    layout = load_layout(record["task"], record["layout"], record["level"])
+    return facts_of_reply(record["reply"], layout)
+
+
+def perceived(record: Record) -> Mapping[str, bool]:
+    """Question name → whether it was answered right."""
+    return {fact.question: fact.right for fact in facts_of(record)}
+
+
+def is_right(record: Record, goal: str) -> bool:
+    """Whether an episode came out right: its plan succeeds (`plan`), or all is seen (`perceive`).
+
+    A reply that never came is wrong.
+    """
+    if goal == "plan":
+        return bool(record["success"])
+    return not record["error"] and all(perceived(record).values())
+
+
+def state_exact(record: Record) -> bool | None:
+    """Whether the state of the board in a planning answer is right in every part.
+
+    None for a reply that says nothing of the board. After OPCD perception is measured here: such
+    a model plans whatever it is asked.
+    """
+    stated = [fact for fact in facts_of(record) if fact.states]
+    if all(fact.said is None for fact in stated):
+        return None
+    return all(fact.right for fact in stated)

@@ -1,0 +1,108 @@
+"""Where perception errs: which cells are misread, and what is taken for what.
+
+The answers that fix a board say of each cell what is in it, and in a maze which of its sides are
+open. Comparing them with the truth cell by cell gives a heat map over the board and a confusion
+table of the kinds of tiles.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evaluation.perceived import facts_of
+from evaluation.rates import Record
+from vsp_envs.core.layout import MOVES
+from vsp_envs.scoring.answer_format import action_name
+from vsp_envs.scoring.perception import Fact, read_brackets, read_cells
+
+FREE = "free"
+"""The kind of a cell of which nothing is said."""
+
+
+class Where(NamedTuple):
+    """Errors of one task and level."""
+
+    boards: int
+    """Boards whose state was answered at least in part; the others say nothing of where."""
+    errors: np.ndarray
+    """int[row, col]: boards on which the cell was misread."""
+    confusion: Counter[tuple[str, str]]
+    """(true kind, said kind) → cells, over all boards."""
+    sides: Counter[tuple[str, str]]
+    """(true, said) → sides of cells, each `open` or `wall`; empty where a task has no walls."""
+
+
+def where(records: Sequence[Record]) -> Where:
+    """The errors of records of one task and level."""
+    level = records[0]["level"]
+    errors, boards = np.zeros((level, level), np.int64), 0
+    confusion: Counter[tuple[str, str]] = Counter()
+    sides: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        stated = [fact for fact in facts_of(record) if fact.states]
+        if record["error"] or all(fact.said is None for fact in stated):
+            continue
+        boards += 1
+        true, said = tiles(stated, level, "true"), tiles(stated, level, "said")
+        wrong = true != said
+        confusion.update(zip(true.ravel().tolist(), said.ravel().tolist(), strict=True))
+        for fact in stated:
+            if "[" in fact.true and fact.said is not None:
+                wrong |= compare_sides(fact, level, sides)
+        errors += wrong
+    return Where(boards, errors, confusion, sides)
+
+
+def tiles(stated: Sequence[Fact], level: int, which: str) -> np.ndarray:
+    """str[level, level]: the kind of each cell by the `true` or the `said` answers.
+
+    A kind is named after its question; a cell that two questions name is `one+other`. Cells beyond
+    the board are left out.
+    """
+    kinds = np.full((level, level), FREE, dtype=object)
+    for fact in stated:
+        answer = fact.true if which == "true" else fact.said or ""
+        for row, col in dict.fromkeys(read_cells(answer)):
+            if row < level and col < level:
+                held = kinds[row, col]
+                name = fact.question.removesuffix("s")
+                kinds[row, col] = name if held == FREE else f"{held}+{name}"
+    return kinds
+
+
+def compare_sides(fact: Fact, level: int, sides: Counter[tuple[str, str]]) -> np.ndarray:
+    """bool[level, level]: cells whose open sides were misread; counts every side into `sides`.
+
+    Brackets are read in order, one to a cell; one that is missing says that no side is open.
+    """
+    true, said = read_brackets(fact.true), read_brackets(fact.said or "")
+    wrong = np.zeros((level, level), bool)
+    for index, there in enumerate(true):
+        claimed = said[index] if index < len(said) else ""
+        for letter in map(action_name, MOVES):
+            pair = tuple("open" if letter in each else "wall" for each in (there, claimed))
+            sides[pair[0], pair[1]] += 1
+            wrong[divmod(index, level)] |= pair[0] != pair[1]
+    return wrong
+
+
+def where_json(found: Where) -> dict[str, Any]:
+    """The errors as JSON data: `confusion[true][said]` counts cells."""
+    return {
+        "boards": found.boards,
+        "errors": found.errors.tolist(),
+        "confusion": nested(found.confusion),
+        **({"sides": nested(found.sides)} if found.sides else {}),
+    }
+
+
+def nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """(true, said) → count as `{true: {said: count}}`."""
+    table: dict[str, dict[str, int]] = {}
+    for (true, said), count in sorted(counts.items()):
+        table.setdefault(true, {})[said] = count
+    return table

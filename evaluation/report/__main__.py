@@ -1,0 +1,68 @@
+"""The command: `python -m evaluation.report` puts finished runs side by side on one page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from evaluation.report.compare import comparison
+from evaluation.report.page import breakdown, summary, write_report
+from evaluation.report.tables import comma_separated, latex, markdown
+from evaluation.run_folder import Run, read_run
+from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Put finished runs side by side on one page."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders that `evaluation.planning` or `evaluation.perception` wrote, and files that
+    `vsp_envs.play --record` wrote."""
+    out: Path = Path("report.html")
+    """The page."""
+    title: str = "Visual spatial planning"
+    """Its heading."""
+    published: bool = True
+    """Show the numbers of papers, each with what a run must be like to compare."""
+
+
+def run(options: ReportConfig) -> None:
+    """The command."""
+    if not options.runs:
+        raise ValueError("name at least one run folder, for example runs/oracle")
+    from evaluation.report.recording import (
+        read_recording,
+    )  # it is made of planning, which imports this
+
+    runs = [read_recording(path) if path.is_file() else read_run(path) for path in options.runs]
+    named = Counter(run.name for run in runs)
+    runs = [
+        replace(run, name=str(path)) if named[run.name] > 1 else run
+        for run, path in zip(runs, options.runs, strict=True)
+    ]
+    write_report(options.out, options.title, runs, published=options.published)
+    for file in write_tables(options.out, runs):
+        print(f"tables: {file}")
+    print(f"report: {options.out}")
+
+
+def write_tables(page: Path, runs: Sequence[Run]) -> list[Path]:
+    """The tables of a page beside it, as Markdown, LaTeX and CSV."""
+    tables = [summary(runs), *filter(None, [comparison(runs)] if len(runs) > 1 else [])]
+    tables += [breakdown(run.results)._replace(corner=run.name) for run in runs]
+    files = []
+    for suffix, write in ((".md", markdown), (".tex", latex), (".csv", comma_separated)):
+        files.append(page.with_suffix(suffix))
+        write_text(files[-1], "\n".join(map(write, tables)))
+    return files
+
+
+if __name__ == "__main__":
+    main(run, ReportConfig)

@@ -1,0 +1,173 @@
+"""One self-contained page of results: tables, curves and boards. `python -m evaluation.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from evaluation.rates import Rate, Record, as_rate
+from evaluation.report.compare import NOTE, comparison, judged
+from evaluation.report.gallery import Board, gallery
+from evaluation.report.heatmaps import Confusion, Heat, confusions, heats
+from evaluation.report.plots import Chart, curves_svg, levels_svg
+from evaluation.report.published import PUBLISHED
+from evaluation.report.slices import sliced
+from evaluation.report.tables import (
+    Row,
+    Table,
+    p_text,
+    per_cent,
+    print_table,
+    signed,
+)
+from evaluation.run_folder import Run, read_run
+from vsp_envs.utils.files import write_json, write_text
+
+HEADLINE = {"plan": ("success", "optimal", "state_exact"), "perceive": ("exact",)}
+"""The rates of a run's row in a summary, by what was asked for."""
+TITLES = {"state_exact": "state exact"}
+
+
+class Section(NamedTuple):
+    """A run as the page shows it."""
+
+    run: Run
+    tables: list[Table]
+    boards: list[Board]
+    heats: list[Heat]
+    confusions: list[Confusion]
+
+
+def write_report(
+    path: Path,
+    title: str,
+    runs: Sequence[Run] = (),
+    table: Table | None = None,
+    charts: Sequence[Chart] = (),
+    lead: str = "",
+    published: bool = False,
+) -> None:
+    """Write a page that opens offline: summary, charts, then each run with its boards.
+
+    `table` is the summary; without it there is one row per run. `charts` are training curves.
+    `lead` says in a sentence or two what the page is about; `published` adds numbers of papers.
+    """
+    names = [run.name for run in runs]
+    levels = [levels_svg(found, name, names) for name, found in rates_by_level(runs).items()]
+    levels += [levels_svg(found, name, names, unit) for (name, unit), found in sliced(runs).items()]
+    page = _template().render(
+        title=title,
+        lead=lead,
+        table=table or (summary(runs) if len(runs) > 1 else None),
+        charts=[curves_svg(chart) for chart in charts],
+        levels=levels,
+        compared=comparison(runs) if len(runs) > 1 else None,
+        compared_note=NOTE,
+        published=PUBLISHED if published else (),
+        sections=[_section(run, [other for other in runs if other is not run]) for run in runs],
+    )
+    write_text(path, page)
+
+
+def store(out: Path, results: Mapping[str, Any], records: Sequence[Record]) -> None:
+    """Write `results.json` and `report.html` of a run into its folder."""
+    write_json(out / "results.json", results)
+    run = read_run(out)
+    asked = "Planning" if results["goal"] == "plan" else "Perception"
+    agent = run.config["settings"]["agent"]
+    write_report(out / "report.html", f"{asked}: {agent}", [run])
+
+
+def summary(runs: Sequence[Run]) -> Table:
+    """One row per run with its macro rates."""
+    columns = [
+        name
+        for name in dict.fromkeys(name for run in runs for name in HEADLINE[run.results["goal"]])
+        if any(name in run.results["macro"] for run in runs)
+    ]
+    rows = [Row(run.name, [run.results["macro"].get(name) for name in columns]) for run in runs]
+    return Table([TITLES.get(name, name) for name in columns], rows)
+
+
+def breakdown(results: Mapping[str, Any]) -> Table:
+    """A run's rates by task and level, with the means."""
+    columns, rows = list(results["macro"]), []
+    for task, found in results["tasks"].items():
+        for level, rates in found["levels"].items():
+            rows.append(Row(f"{task} {level}", [rates[column] for column in columns]))
+        if len(found["levels"]) > 1:
+            rows.append(Row(f"{task}, mean", [found[column] for column in columns]))
+    if len(results["tasks"]) > 1:
+        rows.append(Row("macro mean", [results["macro"][column] for column in columns]))
+    return Table([TITLES.get(name, name) for name in columns], rows, "task, level")
+
+
+def by_question(results: Mapping[str, Any]) -> Table | None:
+    """A perception run's rates by question, each the mean over levels; None for a planning run."""
+    rows = [
+        Row(f"{task}: {question}", [rate])
+        for task, found in results["tasks"].items()
+        for question, rate in found.get("questions", {}).items()
+    ]
+    return Table(["exact"], rows, "question") if rows else None
+
+
+def by_status(results: Mapping[str, Any]) -> Table | None:
+    """How a planning run's replies came, could be read and were obeyed, by task."""
+    if "replies" not in results:
+        return None
+    found = results["replies"]
+    columns = list(found["macro"])
+    rows = [Row(task, [rates[name] for name in columns]) for task, rates in found["tasks"].items()]
+    return Table(columns, rows, "replies")
+
+
+def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]:
+    """Task → run → level → headline rate, for tasks of which some run has two levels."""
+    found: dict[str, dict[str, dict[int, Rate]]] = {}
+    for run in runs:
+        measure = HEADLINE[run.results["goal"]][0]
+        for task, rates in run.results["tasks"].items():
+            by_level = {int(k): as_rate(v[measure]) for k, v in rates["levels"].items()}
+            found.setdefault(f"{task}: {measure} by level", {})[run.name] = by_level
+    return {
+        name: lines
+        for name, lines in found.items()
+        if any(len(levels) > 1 for levels in lines.values())
+    }
+
+
+def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
+    """The tables of a run on the terminal, and where its report lies."""
+    for table in (breakdown(results), by_question(results)):
+        if table:
+            print_table(table)
+    if out:
+        print(f"report: {out / 'report.html'}")
+
+
+def _section(run: Run, others: Sequence[Run] = ()) -> Section:
+    results, goal = run.results, run.results["goal"]
+    parts = (breakdown(results), by_question(results), by_status(results))
+    comparable = [other for other in others if other.results["goal"] == goal]
+    solved = {key for other in comparable for key, right in judged(other).items() if right}
+    boards = gallery(run.records, goal, solved)
+    tables = [table for table in parts if table]
+    return Section(run, tables, boards, heats(results), confusions(results))
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(per_cent=per_cent, signed=signed, p_text=p_text)
+    return environment.get_template("report.html")

@@ -1,0 +1,158 @@
+"""Charts as inline SVG that takes its colours from the page, so that it suits light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from evaluation.rates import Rate
+
+SERIES = ("#3f7fd6", "#d9782b", "#2f9b72", "#9a6bd0", "#c9588f", "#8a8f98", "#b0902a", "#3aa3b8")
+"""Line colours that are legible on white and on black."""
+_INK, _GRID = "#010203", "#040506"  # stand-ins that `svg` turns into the page's own colours
+_STYLE: dict[Any, Any] = {
+    **{
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.size": 10,
+    },
+    **{"text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK},
+    **{"xtick.color": _INK, "ytick.color": _INK, "axes.edgecolor": _GRID, "grid.color": _GRID},
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True},
+    **{"axes.grid.axis": "y", "axes.axisbelow": True, "legend.frameon": False},
+}
+
+
+class Point(NamedTuple):
+    """A value of a named curve."""
+
+    step: float
+    name: str
+    value: float
+
+
+class Chart(NamedTuple):
+    """Curves over training steps; shares of one are drawn from 0 to 100 %."""
+
+    title: str
+    points: Sequence[Point | Mapping[str, Any]]
+    """Points, or mappings with `step`, `name` and `value`."""
+    share: bool = False
+
+
+def history_points(
+    log_history: Sequence[Mapping[str, Any]], key: str, name: str | None = None
+) -> list[Point]:
+    """The curve of a key in the `log_history` of a Trainer's `trainer_state.json`."""
+    return [Point(entry["step"], name or key, entry[key]) for entry in log_history if key in entry]
+
+
+def curves_svg(chart: Chart) -> str:
+    """One line per name, in the order of their first points."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": chart.title}):
+        figure = Figure((5.2, 3.0), layout="constrained")
+        lines = _draw_curves(figure.subplots(), chart)
+        if lines > 1:
+            figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+        return svg(figure)
+
+
+def save_curves(charts: Sequence[Chart], file: Path) -> None:
+    """Write charts as one picture, two beside each other, in the format of the file's suffix."""
+    if not charts:
+        return
+    plain = {name: value for name, value in _STYLE.items() if value not in (_INK, _GRID)}
+    with matplotlib.rc_context({**plain, "grid.color": "#dddddd", "axes.edgecolor": "#999999"}):
+        columns = min(2, len(charts))
+        rows = -(-len(charts) // columns)
+        figure = Figure((5.2 * columns, 3.0 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, chart in zip(places, charts, strict=False):
+            if _draw_curves(axes, chart) > 1:
+                axes.legend(fontsize=8)
+        for axes in places[len(charts) :]:
+            axes.set_axis_off()
+        figure.savefig(file, dpi=144)
+
+
+def _draw_curves(axes: Axes, chart: Chart) -> int:
+    """Draw the lines of a chart; returns how many there are."""
+    lines: dict[str, list[Point]] = {}
+    for each in chart.points:
+        point = Point(**each) if isinstance(each, Mapping) else each
+        lines.setdefault(point.name, []).append(point)
+    for place, (name, points) in enumerate(lines.items()):
+        points.sort(key=lambda point: point.step)
+        steps, values = [p.step for p in points], [p.value for p in points]
+        marker = "o" if len(points) < 40 else ""
+        color = SERIES[place % len(SERIES)]
+        axes.plot(steps, values, color=color, marker=marker, markersize=3.5, label=name)
+    axes.set(title=chart.title, xlabel="step")
+    if chart.share:
+        _share_axis(axes)
+    return len(lines)
+
+
+def levels_svg(
+    rates: Mapping[str, Mapping[int, Rate]],
+    title: str,
+    names: Sequence[str] = (),
+    unit: str = "level",
+) -> str:
+    """Rates by level, or another `unit`, with intervals as error bars; one line per name.
+
+    A name has the colour of its place in `names`, so that it is the same in every chart of a page.
+    """
+    names = list(names or rates)
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure((5.2, 3.0), layout="constrained")
+        axes = figure.subplots()
+        for name, levels in rates.items():
+            place = names.index(name)
+            # Side by side: error bars of equal rates would cover each other.
+            beside = 0.07 * (place - (len(names) - 1) / 2)
+            values = [rate.value for rate in levels.values()]
+            below = [rate.value - rate.low for rate in levels.values()]
+            above = [rate.high - rate.value for rate in levels.values()]
+            axes.errorbar(
+                [level + beside for level in levels], values, (below, above), marker="o",
+                markersize=4, capsize=3, color=SERIES[place % len(SERIES)], label=name,
+            )  # fmt: skip
+        axes.set(title=title, xlabel=unit)
+        ticks = sorted({level for levels in rates.values() for level in levels})
+        if len(ticks) <= 12:
+            axes.set_xticks(ticks)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(x=0.12)
+        _share_axis(axes)
+        if len(rates) > 1:
+            figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+        return svg(figure)
+
+
+def _share_axis(axes: Axes) -> None:
+    axes.set_ylim(-0.02, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element for an HTML page, without references to anything outside."""
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)
+    head, body = text.split(">", 1)  # the page decides on the size
+    text = re.sub(r'\s(width|height)="[^"]*"', "", head) + ' class="plot">' + body
+    return text.replace(_INK, "var(--ink)").replace(_GRID, "var(--line)")

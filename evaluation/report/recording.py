@@ -1,0 +1,37 @@
+"""What a person played, as a run that stands beside the models' in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluation.planning import results_of
+from evaluation.run_folder import Run, versions
+from vsp_envs.scoring.episode import first_attempts, read_episodes
+
+
+def read_recording(path: Path) -> Run:
+    """A file that `python -m vsp_envs.play --record` wrote, scored as a planning run.
+
+    Of each board the first attempt counts, and one that used a hint is not solved. Raises
+    ValueError if there is no file or no episode in it.
+    """
+    episodes = read_episodes(path)
+    if not episodes:
+        raise ValueError(
+            f"{path} holds no episode of a person; `vsp_envs.play --record` writes one"
+        )
+    firsts = first_attempts(episodes)
+    records: list[Mapping[str, Any]] = [episode.record() for episode in firsts]
+    players = sorted({each.agent for each in episodes if each.agent})
+    settings = {
+        "agent": ", ".join(players) or "unknown",
+        "goal": "plan",
+        "recording": str(path),
+        "episodes": len(firsts),
+        "attempts": len(episodes),
+        "seconds": round(sum(each.seconds for each in firsts)),
+    }
+    name = " ".join(dict.fromkeys([*players, path.stem]))
+    return Run(name, {"settings": settings, "versions": versions()}, results_of(records), records)

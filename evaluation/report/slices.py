@@ -1,0 +1,72 @@
+"""Success by what makes a board hard: the length of its shortest plan, and its obstacles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evaluation.rates import Rate, Record, key_of, wilson
+from evaluation.report.compare import judged
+from evaluation.run_folder import Run
+from vsp_envs import load_layout
+from vsp_envs.tasks.frozenlake.rules import HOLE
+
+FEWEST = 5
+"""Boards below which a slice is joined with its neighbour."""
+
+
+def plan_length(record: Record) -> int:
+    """Actions of a shortest plan."""
+    return int(record["optimal_length"])
+
+
+def obstacles(record: Record) -> int | None:
+    """Holes of a lake, dead ends of a maze; None for a task whose boards do not differ in it."""
+    layout = load_layout(record["task"], record["layout"], record["level"])
+    if record["task"] == "frozenlake":
+        return layout.grid.count(HOLE)
+    if record["task"] == "maze":
+        return sum(mask.bit_count() == 3 for mask in layout.grid)
+    return None
+
+
+SLICES: dict[str, Callable[[Record], int | None]] = {
+    "length of the shortest plan": plan_length,
+    "obstacles": obstacles,
+}
+TITLES = {"frozenlake": "holes", "maze": "dead ends"}
+"""What obstacles are, by task."""
+
+
+def rates_by(run: Run, task: str, slice_of: Callable[[Record], int | None]) -> dict[int, Rate]:
+    """Value → rate over the boards of a task, ascending; few boards are joined with the next.
+
+    Each slice is named after its highest value. What is left in the end is joined with the last.
+    """
+    right, groups = judged(run), dict[int, list[bool]]()
+    for record in run.records:
+        value = slice_of(record) if record["task"] == task else None
+        if value is not None:
+            groups.setdefault(value, []).append(right[key_of(record)])
+    slices: list[tuple[int, list[bool]]] = []
+    for value, results in sorted(groups.items()):
+        if slices and len(slices[-1][1]) < FEWEST:
+            results = slices.pop()[1] + results
+        slices.append((value, results))
+    if len(slices) > 1 and len(slices[-1][1]) < FEWEST:
+        value, few = slices.pop()
+        slices[-1] = value, slices[-1][1] + few
+    return {value: wilson(sum(results), len(results)) for value, results in slices}
+
+
+def sliced(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, dict[int, Rate]]]:
+    """(title, unit) → planning run → value → success, of tasks with two values to show."""
+    runs = [run for run in runs if run.results["goal"] == "plan"]
+    found: dict[tuple[str, str], dict[str, dict[int, Rate]]] = {}
+    for name, slice_of in SLICES.items():
+        for task in dict.fromkeys(task for run in runs for task in run.results["tasks"]):
+            unit = TITLES.get(task, name) if name == "obstacles" else name
+            lines = {run.name: rates_by(run, task, slice_of) for run in runs}
+            lines = {name: rates for name, rates in lines.items() if rates}
+            if any(len(rates) > 1 for rates in lines.values()):
+                found[f"{task}: success by {unit}", unit] = lines
+    return found

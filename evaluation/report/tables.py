@@ -1,0 +1,148 @@
+"""Tables of rates and of their differences: on the terminal, as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as ConsoleTable
+
+from evaluation.paired import Gap
+from evaluation.rates import Rate, as_rate
+
+
+class Row(NamedTuple):
+    """A line of a table: a cell is a rate, its JSON data, or None where there is nothing to say."""
+
+    name: str
+    cells: Sequence[Rate | Gap | Mapping[str, Any] | None]
+    note: str = ""
+
+    @property
+    def rates(self) -> list[Rate | Gap | None]:
+        """The cells."""
+        return [None if cell is None else as_cell(cell) for cell in self.cells]
+
+    @property
+    def episodes(self) -> str:
+        """The n of the cells, each number once."""
+        return ", ".join(dict.fromkeys(str(rate.n) for rate in self.rates if rate))
+
+
+def as_cell(cell: Rate | Gap | Mapping[str, Any]) -> Rate | Gap:
+    """A rate, or a difference of two, from its JSON data."""
+    if isinstance(cell, Gap):
+        return cell
+    return Gap(**cell) if isinstance(cell, Mapping) and "first_only" in cell else as_rate(cell)
+
+
+class Table(NamedTuple):
+    """Rates by row and column, each shown with n and its interval."""
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    corner: str = "run"
+    """What the rows are."""
+
+
+def print_table(table: Table, title: str | None = None) -> None:
+    """A table on the terminal: per cent with the interval, and the episodes of a row under n."""
+    shown = ConsoleTable(title=title, box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column(table.corner)
+    for column in [*table.columns, "n"]:
+        shown.add_column(column, justify="right")
+    for row in table.rows:
+        shown.add_row(row.name, *map(rate_text, row.rates), row.episodes)
+    # Piped into a file there is no width to keep to.
+    Console(width=None if sys.stdout.isatty() else 160).print(shown)
+
+
+def markdown(table: Table) -> str:
+    """A table as Markdown: per cent with the interval, and the episodes of a row under n."""
+    lines = [[table.corner, *table.columns, "n"], ["---", *["---:"] * (len(table.columns) + 1)]]
+    lines += [[row.name, *map(rate_text, row.rates), row.episodes] for row in table.rows]
+    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def rate_text(rate: Rate | Gap | None) -> str:
+    """`94.5 (90.4–96.9)`, in per cent; `+4.0 (−1.2 to +9.0), p 0.21` for a gap; `–` for None."""
+    if rate is None:
+        return "–"
+    if isinstance(rate, Gap):
+        return f"{signed(rate.value)} ({signed(rate.low)} to {signed(rate.high)}){p_text(rate)}"
+    return f"{per_cent(rate.value)} ({per_cent(rate.low)}–{per_cent(rate.high)})"
+
+
+def signed(share: float) -> str:
+    """`+4.0`, `−1.2`, in points of per cent."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def p_text(gap: Gap) -> str:
+    """`, p 0.031` or `, p < 0.001`; nothing where there is no test."""
+    if gap.p is None:
+        return ""
+    return ", p < 0.001" if gap.p < 0.001 else f", p {gap.p:.3f}"
+
+
+def per_cent(share: float) -> str:
+    """`94.5`; `100` is exact and `100.0` is rounded."""
+    return "100" if share == 1 else f"{100 * share:.1f}"
+
+
+def latex(table: Table) -> str:
+    """A table as LaTeX's `tabular` with booktabs rules: per cent, the interval as a subscript."""
+    head = [table.corner, *table.columns, "n"]
+    rows = [[row.name, *map(_latex_cell, row.rates), row.episodes] for row in table.rows]
+    rows = [[_latex_text(line[0]), *line[1:]] for line in rows]
+    lines = [" & ".join(each) + r" \\" for each in rows]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(_latex_text, head)) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _latex_cell(rate: Rate | Gap | None) -> str:
+    if rate is None:
+        return "--"
+    if isinstance(rate, Gap):
+        p = p_text(rate).replace("p", "$p$", 1).replace("<", "$<$")
+        low, high = (signed(each).replace("−", "-") for each in (rate.low, rate.high))
+        return f"${signed(rate.value).replace('−', '-')}_{{{low}}}^{{{high}}}${p}"
+    return f"${per_cent(rate.value)}_{{{per_cent(rate.low)}}}^{{{per_cent(rate.high)}}}$"
+
+
+_LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
+          "−": "$-$"}  # fmt: skip
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def comma_separated(table: Table) -> str:
+    """A table as CSV in long form: a line per cell, as shares with their limits."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([table.corner, "column", "value", "low", "high", "n", "p"])
+    for row in table.rows:
+        for column, rate in zip(table.columns, row.rates, strict=True):
+            if rate is not None:
+                p = "" if not isinstance(rate, Gap) or rate.p is None else rate.p
+                writer.writerow([row.name, column, rate.value, rate.low, rate.high, rate.n, p])
+    return file.getvalue()

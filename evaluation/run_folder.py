@@ -1,0 +1,124 @@
+"""A run's folder: `config.json`, `replies.jsonl` that grows by the line, `results.json`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import reprlib
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+import vsp_envs
+from evaluation.rates import Record, as_rate
+from vsp_envs.scoring.episode import read_records
+from vsp_envs.utils.files import read_json, storable, write_json
+
+PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read back or still in memory."""
+
+    name: str
+    config: Mapping[str, Any]
+    results: Mapping[str, Any]
+    records: list[Record]
+
+
+def read_run(path: Path) -> Run:
+    """The run in a folder, named after it. Raises ValueError if it holds none or is unfinished."""
+    if not (path / "results.json").is_file():
+        raise ValueError(f"{path} holds no finished run: there is no results.json in it")
+    config, results = read_json(path / "config.json"), read_json(path / "results.json")
+    try:
+        _check_results(results)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}/results.json is of no run ({error!r}); evaluate again") from None
+    if not isinstance(config.get("settings"), dict):
+        raise ValueError(f"{path}/config.json holds no settings of a run")
+    return Run(path.resolve().name, config, results, read_records(path / "replies.jsonl"))
+
+
+def _check_results(results: Mapping[str, Any]) -> None:
+    measure = {"plan": "success", "perceive": "exact"}[results["goal"]]
+    tasks = [task for task in results["tasks"].values()]
+    levels = [(int(level), rates) for task in tasks for level, rates in task["levels"].items()]
+    for rates in [results["macro"], *tasks, *(rates for _, rates in levels)]:
+        rate = as_rate(rates[measure])
+        if not (0 <= rate.low <= rate.value <= rate.high <= 1 <= rate.n):
+            raise ValueError(f"{rate} is no rate")
+
+
+def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
+    """Make a run's folder, or go on in it: the replies that are already there.
+
+    Raises ValueError if the folder holds a run of other settings.
+    """
+    settings = json.loads(storable(json.dumps(settings, ensure_ascii=False)))
+    if (path / "config.json").is_file():
+        held = read_json(path / "config.json").get("settings")
+        check_same(path, held if isinstance(held, dict) else {}, settings)
+        return read_records(path / "replies.jsonl", repair=True)
+    path.mkdir(parents=True, exist_ok=True)
+    if (path / "replies.jsonl").is_file():
+        raise ValueError(f"{path} holds replies.jsonl without a config.json; choose another --out")
+    write_json(path / "config.json", provenance(settings))
+    return []
+
+
+def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result came from: the settings, the versions of packages, this process's command."""
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    return {"settings": settings, "versions": versions(), "command": command}
+
+
+def check_same(folder: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise ValueError if the run in a folder was asked for something else; it says for what."""
+    other = [
+        f"{name} {reprlib.repr(held.get(name))}, now {reprlib.repr(asked.get(name))}"
+        for name in {**held, **asked}
+        if held.get(name) != asked.get(name)
+    ]
+    if other:
+        raise ValueError(
+            f"{folder} holds a run of other settings: {'; '.join(other)}; "
+            "choose another --out, or remove that folder to start anew"
+        )
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a run's folder. Raises ValueError if a living process holds it already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # The system frees the lock with the process, however that ends.
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(
+            f"{folder} is in use by another run; wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on; packages that are not installed are left out."""
+    found = {"python": platform.python_version(), "vsp_envs": vsp_envs.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,183 @@
+"""Ways to act, and the policies on replies that cannot be read or obeyed."""
+
+import numpy as np
+import pytest
+from drawn import lake, room
+
+from agents.agent import Reply, View
+from agents.multi_turn import TurnPolicy
+from agents.rollout import Case, play
+from agents.scripted import Blind, Oracle
+from evaluation import planning
+from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task, render
+from vsp_envs.core.task_level import TaskLevel
+
+POND = lake("SFF FHF FFG")
+
+
+class Written:
+    """An agent that gives the replies it was made with, and keeps what it was asked."""
+
+    name = "written"
+
+    def __init__(self, *replies, view=None):
+        self.replies, self.prompts, self.view = list(replies), [], view or View(image_size=64)
+
+    def reply(self, requests):
+        self.prompts += [request.prompt for request in requests]
+        return [Reply(self.replies.pop(0), tokens=5) for _ in requests]
+
+
+def answers(*plans):
+    return [f"<answer>{plan}</answer>" for plan in plans]
+
+
+def acted(agent, layout=POND, rules="env", input="image", **acting):
+    [episode] = play(agent, [Case(layout, input)], rules, acting=TurnPolicy(**acting))
+    return episode
+
+
+def said(agent):
+    return [prompt.text for prompt in agent.prompts]
+
+
+@pytest.mark.parametrize("act", ["plan", "step", "chunk:2", "chunk:100"])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_oracle_is_optimal_in_every_way_to_act(task, act):
+    layouts = draw_distinct(LayoutSpec(task, get_task(task).paper_levels[-1]), 10, seed=0)
+    episodes = list(play(Oracle(), [Case(each) for each in layouts], acting=TurnPolicy(act=act)))
+    assert all(each.optimal for each in episodes)
+    assert [each.layout_id for each in episodes] == [each.layout_id for each in layouts]
+    if act == "step":
+        assert all(len(each.turns) == each.steps for each in episodes)
+
+
+def test_each_step_sees_a_fresh_image_with_the_turns_before_it():
+    agent = Written(*answers("D", "D", "R", "R"))
+    episode = acted(agent, act="step")
+    assert episode.optimal and episode.tokens == 20
+    assert [len(prompt.images) for prompt in agent.prompts] == [1, 2, 3, 4]
+    for image, state in zip(agent.prompts[-1].images, [0, 3, 6, 7], strict=True):
+        assert np.array_equal(image, render(POND, 64, state=state))
+    roles = [message["role"] for message in agent.prompts[1].messages]
+    assert roles == ["user", "assistant", "user"]
+
+
+def test_history_is_cut_and_the_task_is_said_again():
+    agent = Written(*answers("D", "D", "R", "R"))
+    acted(agent, act="step", history=1)
+    assert [len(prompt.images) for prompt in agent.prompts] == [1, 2, 2, 2]
+    assert all("FrozenLake is a square lake" in text for text in said(agent))
+
+
+def test_a_chunk_plays_so_many_actions_of_a_longer_plan():
+    agent = Written(*answers("DDRR", "RR"))
+    episode = acted(agent, act="chunk:2")
+    assert episode.optimal
+    assert [turn["played"] for turn in episode.turns] == [2, 2]
+    assert "at most 2" in said(agent)[0]
+
+
+def test_a_text_prompt_says_where_play_stands():
+    agent = Written(*answers("D", "DRR"))
+    acted(agent, act="chunk:3", input="text")
+    assert "SFF\nFHF\nFFG" in said(agent)[0]
+    assert "Played so far: D. The player is now at (1,0)." in said(agent)[1]
+
+
+def test_a_text_prompt_says_what_is_carried():
+    office = room("A.... P.... ..TTT ..TTT .....")
+    agent = Written(*answers("PICK", "D,D,R,DROP"))
+    assert acted(agent, office, input="text", act="chunk:9").success
+    assert "now at (0,0), the printer in hand" in said(agent)[1]
+
+
+def test_a_visual_prompt_of_a_later_turn_holds_no_state():
+    agent = Written(*answers("D", "D", "R", "R"))
+    acted(agent, act="step")
+    for text in said(agent):
+        assert "SFF" not in text and "(1,0)" not in text and "Played" not in text
+
+
+def test_a_model_trained_on_brief_prompts_reads_the_words_it_knows():
+    agent = Written(*answers("DDRR", "DRR", "RR", "R"), view=View("brief", 64))
+    assert acted(agent, act="step", history=0).optimal
+    assert set(said(agent)) == {"plan FrozenLake"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "replies", "success", "status"),
+    [
+        ("fail", ["what?"], False, "missing"),
+        ("retry", ["what?", *answers("DDRR")], True, "ok"),
+        ("retry", ["what?", "what?", *answers("hop")], False, "malformed"),
+    ],
+)
+def test_malformed_replies_to_a_plan(policy, replies, success, status):
+    agent = Written(*replies)
+    episode = acted(agent, malformed=policy)
+    assert (episode.success, episode.status, agent.replies) == (success, status, [])
+    if len(replies) > 1:
+        assert "could not be read: it is missing" in said(agent)[1]
+
+
+def test_a_skipped_turn_shows_the_board_again_and_says_nothing():
+    agent = Written(*answers("D"), "hm", *answers("D", "R", "R"))
+    episode = acted(agent, act="step", malformed="skip")
+    assert episode.optimal and len(episode.turns) == 5
+    assert [turn["status"] for turn in episode.turns][1] == "missing"
+    assert "could not be read" not in "".join(said(agent))
+
+
+@pytest.mark.parametrize(
+    ("policy", "rules", "replies", "expected"),
+    [
+        # policy, rule set, replies, (success, steps, illegal actions played, left out)
+        ("rules", "env", ["LDDRR"], (True, 5, 1, 0)),
+        ("rules", "mgsd-eval", ["LDDRR"], (False, 1, 1, 0)),
+        ("fail", "env", ["LDDRR"], (False, 1, 1, 0)),
+        ("skip", "mgsd-eval", ["LDDRR"], (True, 4, 0, 1)),
+        ("retry", "mgsd-eval", ["LDDRR", "DDRR"], (True, 4, 0, 1)),
+        ("retry", "env", ["DL", "L", "L"], (False, 1, 0, 3)),
+    ],
+)
+def test_illegal_actions(policy, rules, replies, expected):
+    agent = Written(*answers(*replies))
+    episode = acted(agent, rules=rules, illegal=policy)
+    counts = (episode.success, episode.steps, episode.illegal, episode.refused)
+    assert (*counts, agent.replies) == (*expected, [])
+    if policy == "retry":
+        assert "L is not possible there (off grid) and was not played." in said(agent)[1]
+
+
+def test_an_episode_ends_after_so_many_turns():
+    agent = Written(*answers(*"RLRLRL"))
+    episode = acted(agent, act="step", max_turns=6)
+    assert (episode.success, episode.steps, agent.replies) == (False, 6, [])
+
+
+def test_a_fall_ends_the_game():
+    agent = Written(*answers("R", "D"))
+    assert acted(agent, act="step").reason == "hole"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"act": "steps"}, "unknown way to act 'steps'"),
+        ({"act": "chunk:0"}, "unknown way to act 'chunk:0'"),
+        ({"malformed": "ignore"}, "unknown policy on malformed replies 'ignore'"),
+        ({"illegal": "ignore"}, "unknown policy on illegal actions 'ignore'"),
+        ({"history": -1}, "ask_again and history are at least 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(setting, said):
+    with pytest.raises(ValueError, match=said):
+        acted(Written(*answers("DDRR")), **setting)
+
+
+def test_the_way_to_act_is_recorded_and_part_of_what_a_run_is(tmp_path):
+    lakes = [TaskLevel("frozenlake", 4)]
+    planning.evaluate(Blind(), lakes, episodes=5, out=tmp_path, acting=TurnPolicy(act="chunk:2"))
+    with pytest.raises(ValueError, match="other settings: acting"):
+        planning.evaluate(Blind(), lakes, episodes=5, out=tmp_path)

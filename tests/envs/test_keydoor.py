@@ -1,0 +1,84 @@
+"""A task from another package passes the suite that the project's own tasks pass, untouched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "examples" / "keydoor"
+ENTRY = "[vsp_envs.tasks]\nkeydoor = keydoor:TASK\n"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """An environment of processes in which the package is installed: what pip would write."""
+    info = tmp_path / "keydoor-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: keydoor\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY)
+    (tmp_path / "keydoor").symlink_to(PACKAGE / "keydoor")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+
+
+def run(environment: dict[str, str], *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_package_announces_the_task_as_the_test_does() -> None:
+    written = (PACKAGE / "pyproject.toml").read_text()
+    group, line = ENTRY.splitlines()
+    name, _, value = line.partition(" = ")
+    assert f'[project.entry-points."{group[1:-1]}"]\n{name} = "{value}"\n' in written
+
+
+def test_an_announced_task_is_a_task_like_any_other(installed: dict[str, str]) -> None:
+    code = "import gymnasium as g; e = g.make('vsp_envs:VSP/KeyDoor-v0'); print(e.reset()[1])"
+    assert "'outcome': 'running'" in run(installed, "-W", "error", "-c", code)
+    code = "import vsp_envs; print(*vsp_envs.TASKS)"
+    assert run(installed, "-c", code).split() == ["frozenlake", "maze", "minibehaviour", "keydoor"]
+
+
+def test_its_card_is_what_the_code_makes(installed: dict[str, str]) -> None:
+    code = "from vsp_envs.card import card; import vsp_envs; print(card(vsp_envs.TASKS['keydoor']))"
+    written = (PACKAGE / "keydoor" / "README.md").read_text()
+    assert run(installed, "-c", code) == written + "\n"
+
+
+# The suite starts many environments; the other files hold properties that a new task can break.
+SUITE = ("test_contract.py", "test_vector_env.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", SUITE)
+def test_the_contract_tests_pass_on_it(installed: dict[str, str], file: str) -> None:
+    run(
+        installed, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", "keydoor",
+        f"tests/envs/{file}",
+    )  # fmt: skip
+
+
+def test_the_door_opens_for_the_key_alone(installed: dict[str, str]) -> None:
+    code = """
+from vsp_envs import load_layout, parse_plan, shortest_plan, simulate
+board = load_layout("keydoor", {"map": ["AKWF", "FFDG", "FFWF", "FFWF"]})
+for answer in ("DRR", "DL,PICK", "PICK,PICK", "PICK,D,R,R,R"):
+    trace = simulate(board, parse_plan(f"<answer>{answer}</answer>", "keydoor").plan)
+    print(answer, trace.outcome.name, trace.reason)
+print(len(shortest_plan(board)))
+"""
+    assert run(installed, "-c", code).splitlines() == [
+        "DRR RUNNING locked_door",
+        "DL,PICK RUNNING not_beside_key",
+        "PICK,PICK RUNNING no_key_left",
+        "PICK,D,R,R,R SUCCESS ",
+        "5",
+    ]

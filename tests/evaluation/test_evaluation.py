@@ -1,0 +1,214 @@
+"""Evaluation runs: known agents score what they must, runs resume, user errors take one line."""
+
+import json
+
+import pytest
+
+from agents.agent import Reply, View
+from agents.prompts import planning_target
+from agents.scripted import Blind, Oracle, Random
+from evaluation import perception, planning
+from evaluation.perceived import state_exact
+from vsp_envs import TASKS, describe
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.scoring.episode import read_replies
+from vsp_envs.scoring.perception import same_fact
+from vsp_envs.utils.cli import main
+
+ALL = [TaskLevel(task.name, task.paper_levels[0]) for task in TASKS.values()]
+LAKE = [TaskLevel("frozenlake", 3)]
+
+
+class Counting(Oracle):
+    """An oracle that counts the boards it is asked about."""
+
+    asked = 0
+
+    def answer(self, layout):
+        self.asked += 1
+        return super().answer(layout)
+
+
+class Saying:
+    """An agent that says what a function of the layout says."""
+
+    name = "saying"
+    view = View()
+
+    def __init__(self, words):
+        self.words = words
+
+    def reply(self, requests):
+        return [Reply(self.words(request.layout)) for request in requests]
+
+
+def value(results, measure="success"):
+    return results["macro"][measure]["value"]
+
+
+@pytest.mark.parametrize("input", ["image", "text"])
+def test_the_oracle_scores_everything_on_every_task(input):
+    results = planning.evaluate(Oracle(), ALL, episodes=4, input=input)
+    assert value(results) == value(results, "optimal") == value(results, "state_exact") == 1
+    assert set(results["tasks"]) == set(TASKS)
+    seen = perception.evaluate(Oracle(), ALL, episodes=4, input=input)
+    assert value(seen, "exact") == 1
+    assert seen["tasks"]["frozenlake"]["questions"]["holes"]["value"] == 1
+
+
+@pytest.mark.parametrize("rules", ["env", "mgsd-eval", "visualplanning"])
+def test_optimal_never_exceeds_success(rules):
+    results = planning.evaluate(Blind(), ALL, episodes=20, rules=rules)
+    assert value(results, "optimal") <= value(results)
+
+
+def test_an_agent_that_says_nothing_of_the_board_has_no_state_rate():
+    assert "state_exact" not in planning.evaluate(Blind(), LAKE, episodes=3)["macro"]
+
+
+def test_a_misread_board_is_told_from_a_bad_plan():
+    agent = Saying(lambda layout: planning_target(layout).replace("size 3", "size 4"))
+    results = planning.evaluate(agent, LAKE, episodes=3)
+    assert (value(results), value(results, "state_exact")) == (1, 0)
+
+
+def test_the_state_is_read_from_the_planning_answer(tmp_path):
+    agent = Saying(lambda layout: describe(layout) + "\nroute")
+    planning.evaluate(agent, ALL, episodes=2, out=tmp_path)
+    records = read_replies(tmp_path / "replies.jsonl")
+    assert [state_exact(record) for record in records] == [True] * 6
+    assert state_exact({**records[0], "reply": "I cannot see"}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "same"),
+    [
+        ("(0,1) (2,2)", True),
+        ("( 2 , 2 ), (0,1).", True),
+        ("(0,1)", False),
+        ("(0,1) (2,2) (1,1)", False),
+        ("none", False),
+        ("holes (0,1) (2,2)", False),
+    ],
+)
+def test_a_list_of_cells_matches_in_any_order_and_only_as_a_whole(said, same):
+    assert same_fact(said, "(0,1) (2,2)") is same
+
+
+def test_parse_statuses_are_counted():
+    words = iter(["<answer>RRR</answer>", "<answer>hop</answer>", "no idea", "<answer></answer>"])
+    results = planning.evaluate(Saying(lambda layout: next(words)), LAKE, episodes=4)
+    counts = results["tasks"]["frozenlake"]["replies"]
+    assert {counts[name] for name in ("ok", "malformed", "missing", "empty")} == {1}
+
+
+class Failing(Oracle):
+    """An oracle behind an endpoint that fails once."""
+
+    def reply(self, requests):
+        return [Reply(error="timeout"), *super().reply(requests[1:])]
+
+
+def test_failures_of_the_endpoint_stay_in_the_denominator():
+    success = planning.evaluate(Failing(), LAKE, episodes=4)["macro"]["success"]
+    assert (success["value"], success["n"]) == (0.75, 4)
+    assert value(perception.evaluate(Failing(), LAKE, episodes=4), "exact") == 0.75
+
+
+def test_a_run_leaves_its_files_and_the_results_it_returned(tmp_path):
+    results = planning.evaluate(Blind(), ALL, episodes=2, out=tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {".lock"} == {"config.json", "replies.jsonl", "results.json", "report.html"}
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["settings"]["episodes"] == 2 and "numpy" in config["versions"]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_a_run_cut_off_in_a_line_plays_only_what_is_missing(tmp_path, capsys, kept):
+    whole = planning.evaluate(Random(), ALL, episodes=2, out=tmp_path)
+    file = tmp_path / "replies.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:kept]) + lines[kept][:40])
+    agent = Random()
+    assert planning.evaluate(agent, ALL, episodes=2, out=tmp_path) == whole
+    assert file.read_bytes() == b"".join(lines)
+    assert "half-written" in capsys.readouterr().err
+
+
+def test_a_finished_run_asks_nothing_again(tmp_path):
+    planning.evaluate(Counting(), ALL, episodes=2, out=tmp_path)
+    again = Counting()
+    planning.evaluate(again, ALL, episodes=2, out=tmp_path)
+    assert again.asked == 0
+
+
+def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path):
+    planning.evaluate(Oracle(), LAKE, episodes=2, out=tmp_path)
+    with pytest.raises(ValueError, match=r"episodes 2, now 3; seed 0, now 1; choose another --out"):
+        planning.evaluate(Oracle(), LAKE, episodes=3, seed=1, out=tmp_path)
+    with pytest.raises(ValueError, match="goal 'plan', now 'perceive'; rules"):
+        perception.evaluate(Oracle(), LAKE, episodes=2, out=tmp_path)
+
+
+def test_a_broken_line_within_the_replies_is_named(tmp_path):
+    planning.evaluate(Oracle(), LAKE, episodes=3, out=tmp_path)
+    file = tmp_path / "replies.jsonl"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0], "{", lines[2], ""]))
+    with pytest.raises(ValueError, match="line 2 is not a record"):
+        planning.evaluate(Oracle(), LAKE, episodes=3, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--agent oracle --tasks mase", "unknown task 'mase'"),
+        ("--agent oracle --tasks maze:1", "level 1 is out of range for maze"),
+        ("--agent oracle --tasks maze --levels 33", "level 33 is out of range for maze"),
+        ("--agent oracle --tasks maze:3 --split tests", "Did you mean 'test'?"),
+        ("--agent oracle --tasks maze:3 --input picture", "unknown input 'picture'"),
+        ("--agent oracle --tasks maze:3 --rules mgsd", "unknown rule set 'mgsd'"),
+        ("--agent oracle --tasks maze:3 --episodes 0", "episodes must be at least 1"),
+        ("--agent oracle --tasks frozenlake:2", "no frozenlake layout of level 2"),
+        ("--agent orakel --tasks maze:3", "Did you mean 'oracle'?"),
+        ("--agent oracle --tasks maze:3 --act stepp", "Did you mean 'step'?"),
+        ("--agent oracle --tasks maze:3 --illegal ignore", "policies on illegal actions are"),
+        ("--agent openai --tasks maze:3 --model m --base-urls localhost:8000", "is no base URL"),
+        ("--agent hf --tasks maze:3", "--model PATH"),
+        ("--agent hf --tasks maze:3 --model ./nowhere", "no checkpoint at './nowhere'"),
+    ],
+)
+def test_a_user_error_is_one_line_and_exit_code_2(tmp_path, capsys, arguments, said):
+    with pytest.raises(SystemExit) as exit:
+        main(planning.run, planning.PlanningConfig, [*arguments.split(), "--out", str(tmp_path)])
+    written = capsys.readouterr().err
+    assert exit.value.code == 2
+    assert said in written and written.startswith("error: ") and written.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(tmp_path):
+    def stumble(options):
+        json.loads("{")  # a ValueError, but of the library
+
+    with pytest.raises(json.JSONDecodeError):
+        main(stumble, planning.PlanningConfig, ["--out", str(tmp_path)])
+
+
+def test_help_documents_every_option(capsys):
+    with pytest.raises(SystemExit):
+        main(planning.run, planning.PlanningConfig, ["--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for words in ("Different boards per task and level", "one of other settings is refused"):
+        assert words in shown
+
+
+def test_the_command_prints_a_table_and_says_where_the_report_is(tmp_path, capsys):
+    arguments = ["--agent", "oracle", "--tasks", "frozenlake:3-4", "--episodes", "2"]
+    main(planning.run, planning.PlanningConfig, [*arguments, "--out", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "frozenlake, mean" in shown and str(tmp_path / "report.html") in shown.replace("\n", "")
+    assert select_task_levels(["frozenlake:3-4"]) == [
+        TaskLevel("frozenlake", 3),
+        TaskLevel("frozenlake", 4),
+    ]

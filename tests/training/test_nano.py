@@ -1,0 +1,132 @@
+"""The small model for all tasks: its shape, its stream, its plan in pieces, and what it exports."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents.backends.hf import HFAgent
+from training import sft
+from training.data.layout_stream import excluded, live_boards
+from training.loop.deadline import TimeIsUp
+from training.model.tiny import NANO_VIEW, SIZES, build_tiny
+from training.recipes import nano
+from training.recipes.nano_report import ExportConfig, export
+from training.recipes.nano_settings import RECIPES, Recipe
+from vsp_envs import Layout
+from vsp_envs.core.layout import canonical_id
+from vsp_envs.scoring.describe import symbolic_state
+from vsp_envs.utils.cli import main
+
+
+@pytest.mark.parametrize("size", [name for name in SIZES if name.startswith("nano")])
+def test_the_model_fits_into_the_repository_and_reads_pictures_of_any_size(size: str) -> None:
+    model, processor, view = build_tiny(size)
+    assert sum(each.numel() for each in model.parameters()) <= 10_000_000
+    assert view == NANO_VIEW
+    for side in (192, 256, 320, 512):
+        inputs = processor.encode(["<|image_pad|>"], [np.zeros((side, side, 3), np.uint8)])
+        assert inputs["input_ids"].shape == (1, 64)
+        assert inputs["image_grid_thw"].tolist() == [[1, 16, 16]]
+
+
+def in_a_mirror(layout: Layout) -> str:
+    """A FrozenLake, left and right exchanged, as VSP writes it."""
+    letters = np.array(list("?_#*@"))[symbolic_state(layout)["grid"][:, ::-1]]
+    return "| |\n" + "".join(f"| Row | {' | '.join(row)} |\n" for row in letters)
+
+
+def test_no_public_board_nor_its_mirror_image_is_in_the_stream_of_any_stage(tmp_path: Path) -> None:
+    folder = tmp_path / "level3" / "table"
+    folder.mkdir(parents=True)
+    stages = {
+        name: replace(stage.config, tasks=("frozenlake:3",), steps=1, batch_size=200)
+        for name, stage in RECIPES["full"].stages.items()
+    }
+    free = [board.layout for board in live_boards(stages["base"], NANO_VIEW)]
+    for number, layout in enumerate(free[:40]):
+        (folder / f"{number}.txt").write_text(in_a_mirror(layout))
+    public = excluded([f"vsp:{tmp_path}"])
+    assert public and public <= {canonical_id(layout) for layout in free}
+    for config in stages.values():
+        asked = replace(config, exclude=(f"vsp:{tmp_path}",))
+        drawn = {canonical_id(board.layout) for board in live_boards(asked, NANO_VIEW)}
+        assert len(drawn) > 40 and not drawn & public
+
+
+def test_none_of_the_public_sets_is_in_the_stream_of_any_stage() -> None:
+    root = os.environ.get("VSP_BENCHMARKS")
+    if not root:
+        pytest.skip("VSP_BENCHMARKS names no folder with the public test sets")
+    sets = (f"vsp:{root}/vsp_frozenlake", f"visualplanning:{root}/visualplanning")
+    public = excluded(sets)
+    config = RECIPES["full"].stages["base"].config
+    drawn: dict[bool, set[str]] = {}
+    for exclude in (False, True):
+        asked = replace(config, steps=1, batch_size=1200, exclude=sets if exclude else ())
+        boards = live_boards(asked, NANO_VIEW)
+        drawn[exclude] = {canonical_id(board.layout) for board in boards}
+    assert drawn[False] & public, "without the list the stream does show them"
+    assert not drawn[True] & public
+
+
+def test_a_run_in_pieces_ends_as_one_in_one_piece(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sft.SFTConfig(
+        out=tmp_path / "whole", model=str(tiny_folder), tasks=("frozenlake:3", "maze:3"), steps=3,
+        batch_size=4, eval_every=0, mix_kinds=True,
+    )  # fmt: skip
+    whole = load_file(sft.train(config) / "model.safetensors")
+    pieces = replace(config, out=tmp_path / "pieces", minutes=1e-9)
+    for step in (1, 2):
+        with pytest.raises(TimeIsUp, match=f"time is up at step {step} of 3"):
+            sft.train(pieces)
+    found = load_file(sft.train(pieces) / "model.safetensors")
+    assert all(torch.equal(weight, found[name]) for name, weight in whole.items())
+    again = replace(config, out=tmp_path / "status", minutes=1e-9)
+    with pytest.raises(SystemExit) as end:
+        main(sft.train, sft.SFTConfig, [], default=again)
+    assert end.value.code == 3 and "error" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    rehearsal = RECIPES["rehearsal"]
+    few = {"tasks": ("frozenlake:3",), "steps": 1, "eval_every": 0}
+    stages = {
+        name: stage._replace(
+            config=replace(stage.config, batch_size=1 if name == "opcd-reward" else 2, **few)
+        )
+        for name, stage in rehearsal.stages.items()
+    }
+    recipe = replace(rehearsal, stages=stages, episodes=2, batch=2)
+    monkeypatch.setitem(RECIPES, "rehearsal", recipe)
+    return recipe
+
+
+@pytest.mark.usefixtures("short")
+def test_the_plan_goes_on_from_what_was_carried_and_exports_a_model(tmp_path: Path) -> None:
+    config = nano.NanoConfig(out=tmp_path / "nano", size="nano-1m", recipe="rehearsal")
+    with pytest.raises(TimeIsUp):
+        nano.run(replace(config, minutes=1e-9))
+    plan = nano.Plan(config)
+    assert not plan.done
+    nano.run(config)
+    names = [step.name for step in plan.steps()]
+    assert list(nano.Plan(config).done) == names and len(names) == 11
+    assert [file.name for file in (config.out / "carry" / "models").iterdir()] == []
+    carried = sum(file.stat().st_size for file in (config.out / "carry").rglob("*.safetensors"))
+    assert carried == 0
+    page = (config.out / "nano.md").read_text()
+    assert "| OPCD + reward |" in page and "| blind |" in page
+    out = export(ExportConfig(config.out, tmp_path / "vsp-nano"))
+    agent = HFAgent.load(str(out))
+    assert agent.view == NANO_VIEW and agent.model.dtype == torch.bfloat16
+    assert "hardly trained" in (out / "README.md").read_text()
+    with pytest.raises(ValueError, match="seed '0', now '1'"):
+        nano.Plan(replace(config, seed=1))

@@ -1,0 +1,150 @@
+"""What goes wrong in a training run: it stops with one clear line and an intact checkpoint."""
+
+import json
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from training import sft
+from training.loop.checkpoints import MANIFEST, TrainingStopped, find_corruption, last_checkpoint
+
+
+@pytest.fixture(scope="module")
+def config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> sft.SFTConfig:
+    return sft.SFTConfig(
+        out=tmp_path_factory.mktemp("faults") / "run", model=str(tiny_folder), steps=3,
+        batch_size=2, save_every=1, eval_every=0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(config: sft.SFTConfig) -> Path:
+    return sft.train(config)
+
+
+def stopped(done: Path, copy: Path) -> Path:
+    """The folder of a run that was stopped after its last checkpoint."""
+    shutil.copytree(done / "checkpoints", copy / "checkpoints")
+    return copy / "checkpoints"
+
+
+def cut_short(folder: Path) -> None:
+    file = folder / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def flip_a_bit(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1000] ^= 4
+    file.write_bytes(content)
+
+
+def drop_a_file(folder: Path) -> None:
+    (folder / "rng_state.pth").unlink()
+
+
+def unseal(folder: Path) -> None:
+    (folder / MANIFEST).unlink()
+
+
+DAMAGE = {
+    "optimizer.pt is not what was written": cut_short,
+    "model.safetensors is not what was written": flip_a_bit,
+    "rng_state.pth is missing": drop_a_file,
+    "it was never finished": unseal,
+}
+
+
+@pytest.mark.parametrize("word", DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    checkpoints = stopped(done, tmp_path)
+    assert last_checkpoint(checkpoints) == checkpoints / "checkpoint-3"
+    DAMAGE[word](checkpoints / "checkpoint-3")
+    assert last_checkpoint(checkpoints) == checkpoints / "checkpoint-2"
+    assert f"checkpoint-3 is left aside: {word}" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_from_the_last_whole_checkpoint_to_the_same_weights(
+    config: sft.SFTConfig, done: Path, tmp_path: Path
+) -> None:
+    checkpoints = stopped(done, tmp_path)
+    flip_a_bit(checkpoints / "checkpoint-3")
+    sft.train(replace(config, out=tmp_path))
+    assert find_corruption(checkpoints / "checkpoint-3") == ""
+    one, two = (load_file(folder / "model.safetensors") for folder in (done, tmp_path))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_folder_that_another_run_uses_is_refused(config: sft.SFTConfig, tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="in use by another"):
+        sft.train(replace(config, out=tmp_path))
+    assert [file.name for file in tmp_path.glob("*.json")] == []
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [100_000, 3_000_000])  # the weights do not fit, or the optimizer
+def test_without_room_the_run_stops_in_one_line_and_goes_on_where_there_is_some(
+    config: sft.SFTConfig, done: Path, tmp_path: Path, size: int
+) -> None:
+    checkpoints = stopped(done, tmp_path)
+    shutil.rmtree(checkpoints / "checkpoint-3")
+    again = replace(config, out=tmp_path)
+    with room_for(size), pytest.raises(TrainingStopped, match=r"checkpoint-2 is intact; make room"):
+        sft.train(again)
+    assert [folder.name for folder in checkpoints.iterdir()] == ["checkpoint-2"]
+    assert not json.loads((tmp_path / "run.json").read_text())["done"]
+    sft.train(again)
+    assert json.loads((tmp_path / "run.json").read_text())["done"]
+
+
+class Poisoned(sft.SFTTrainer):
+    """Its loss is not a number at some steps."""
+
+    at: Callable[[int], bool] = staticmethod(lambda step: step == 1)
+
+    def compute_loss(self, *inputs: Any, **options: Any) -> torch.Tensor:
+        loss = super().compute_loss(*inputs, **options)
+        return loss * float("nan") if self.at(self.state.global_step) else loss
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_before_it_touches_the_weights(
+    config: sft.SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sft, "SFTTrainer", Poisoned)
+    with pytest.raises(TrainingStopped, match=r"step 2 is nan; .*checkpoint-1 is kept.*on-nan"):
+        sft.train(replace(config, out=tmp_path))
+    assert last_checkpoint(tmp_path / "checkpoints") == tmp_path / "checkpoints/checkpoint-1"
+    sft.train(replace(config, out=tmp_path, on_nan="skip"))
+    history = json.loads((tmp_path / "run.json").read_text())["history"]
+    assert sum(entry.get("skipped_steps", 0) for entry in history) == 1
+
+
+def test_a_run_that_skips_every_step_gives_up(
+    config: sft.SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sft, "SFTTrainer", Poisoned)
+    monkeypatch.setattr(Poisoned, "at", staticmethod(lambda step: step > 0))
+    with pytest.raises(TrainingStopped, match="20 steps in a row"):
+        sft.train(replace(config, out=tmp_path, on_nan="skip", steps=30, save_every=100))

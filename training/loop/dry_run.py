@@ -1,0 +1,79 @@
+"""What a run is about to do, printed instead of done: prompts, aligned tokens, memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agents.vlm.encoding import Completed
+from training.loop.arguments import micro_batches, processes
+from training.loop.memory_estimate import GIB, Sizes, estimate
+
+if TYPE_CHECKING:
+    from training.loop.trainer import CompletionTrainer
+
+
+def dry_run(trainer: CompletionTrainer) -> None:
+    """Print what the first board of the stream becomes, and what the run takes."""
+    boards: Any = trainer.train_dataset
+    batch = trainer.prepare_batch(trainer.data_collator([boards[0]]), 0)
+    found: dict[str, Any] = {name: batch[name] for name in ("student", "teacher") if name in batch}
+    sides = {name: Completed(**side) for name, side in (found or {"student": batch}).items()}
+    tokenizer = trainer.processor.tokenizer
+    for name, side in sides.items():
+        print(f"— {name}'s prompt, {prompt_length(side)} tokens\n{prompt_text(tokenizer, side)}\n")
+    print("— the answer: each token, its place in each sequence, and what it is scored after")
+    print(aligned(tokenizer, sides))
+    print(f"\n— memory\n{memory_text(trainer, sides)}")
+
+
+def prompt_length(side: Completed) -> int:
+    """Tokens of the first prompt, padding left out."""
+    return int(side.inputs["attention_mask"][0].sum() - side.mask[0].sum())
+
+
+def prompt_text(tokenizer: Any, side: Completed) -> str:
+    """The first prompt as the model reads it; runs of image tokens are counted."""
+    width = side.ids.shape[1]
+    ids = side.inputs["input_ids"][0, :-width]
+    text = tokenizer.decode(ids[side.inputs["attention_mask"][0, :-width].bool()])
+    return re.sub(r"(<\|image_pad\|>)+", lambda run: f"<|image_pad|> × {run[0].count('pad')}", text)
+
+
+def aligned(tokenizer: Any, sides: Mapping[str, Completed]) -> str:
+    """A line a token: its place in each sequence, and the token before it there."""
+    names, first = list(sides), next(iter(sides.values()))
+    heads = [f"{name + ' place':>14} {'after':<16}" for name in names]
+    lines = [f"{'token':<18}" + "".join(heads)]
+    for place in range(int(first.mask[0].sum())):
+        cells = []
+        for side in sides.values():
+            sequence = side.inputs["input_ids"][0]
+            where = len(sequence) - side.ids.shape[1] + place
+            if sequence[where] != first.ids[0, place]:
+                raise ValueError(f"token {place} of the answer differs between {names}")
+            before = repr(tokenizer.decode(sequence[where - 1 : where]))
+            cells.append(f"{where:>14} {before:<16}")
+        token = repr(tokenizer.decode(first.ids[0, place : place + 1]))
+        lines.append(f"{token:<18}" + "".join(cells))
+    return "\n".join(map(str.rstrip, lines))
+
+
+def memory_text(trainer: CompletionTrainer, sides: Mapping[str, Completed]) -> str:
+    """The estimate for the settings and processes of this run, one part a line."""
+    config, side = trainer.config, sides["student"]
+    boards = -(-config.batch_size // (processes() * micro_batches(config)))
+    longest = getattr(config, "max_new_tokens", side.ids.shape[1])
+    grid = side.inputs.get("image_grid_thw")
+    sizes = Sizes(
+        boards=boards,
+        prompt=prompt_length(side),
+        completion=longest,
+        patches=0 if grid is None else int(grid[0].prod()),
+        rollouts=boards if hasattr(config, "max_new_tokens") else 0,
+    )
+    found = estimate(trainer.model.config, config, sizes, processes(), "teacher" in sides)
+    lines = [f"{name:<12}{value / GIB:10.3f} GiB" for name, value in found.parts().items()]
+    lines.append(f"{'sum':<12}{found.total / GIB:10.3f} GiB on each of {processes()} device(s)")
+    return "\n".join(lines)

@@ -1,0 +1,135 @@
+"""How much memory a run takes on each GPU, from shapes alone.
+
+Weights, gradients, Adam's moments, the teacher and the key-value cache are counted; activations
+and logits are estimated. Fragmentation, the CUDA context (about 1 GiB) and a vLLM engine's share
+come on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from training.config import BYTES, TrainingConfig
+from training.loop.chunked_loss import CHUNK
+from training.model.shapes import meta_model
+from training.model.trainable import in_part, trainable
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a process takes through the model at once."""
+
+    boards: int
+    """Boards of a micro-batch."""
+    prompt: int
+    """Tokens of a prompt, image included."""
+    completion: int
+    """Tokens of an answer."""
+    patches: int = 256
+    """Patches of a picture: 256 of 16 px in 256 × 256 px."""
+    rollouts: int = 0
+    """Answers that are sampled at once; 0 where none are."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one GPU."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+    logits: float
+    teacher: float
+    cache: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return sum(self.parts().values())
+
+    def parts(self) -> dict[str, float]:
+        """Name → bytes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def estimate(
+    shape: Any, config: TrainingConfig, sizes: Sizes, gpus: int = 1, teacher: bool = False
+) -> Memory:
+    """Memory of a run of that model configuration on each of `gpus`.
+
+    Several GPUs share weights, gradients and moments (FSDP2, ZeRO-3) and the teacher, which is
+    held in bf16. A GPU computes in bf16; what is kept of it is.
+    """
+    model = trainable(meta_model(shape), config)
+    held = BYTES[config.dtype]
+    opened = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    adapters = opened if config.lora_rank else 0
+    base = sum(each.numel() for each in model.parameters()) - adapters
+    tower = any(
+        each.requires_grad for name, each in model.named_parameters() if in_part(name, "vision")
+    )
+    text = shape.get_text_config()
+    # Where weights are shared, the layer at work is whole, in bf16, and its gradient too.
+    whole = 0 if gpus == 1 else 4 * largest_layer(text)
+    trained_bytes = 4 if config.lora_rank else held
+    return Memory(
+        weights=(held * base + 4 * adapters) / gpus + whole,
+        gradients=trained_bytes * opened / gpus,
+        optimizer=2 * trained_bytes * opened / gpus,
+        activations=activations(shape, sizes, config.gradient_checkpointing, tower),
+        # A chunk's logits, their fp32 copy, its log-softmax and the gradient.
+        logits=min(CHUNK, sizes.boards * sizes.completion * text.vocab_size) * (2 + 4 + 4 + 4),
+        teacher=2 * base / gpus if teacher else 0,
+        cache=sizes.rollouts * (sizes.prompt + sizes.completion) * cache_per_token(text),
+    )
+
+
+def largest_layer(text: Any) -> int:
+    """Parameters of a decoder layer, or of the embeddings if these are more."""
+    heads = text.num_attention_heads + text.num_key_value_heads
+    attention = 2 * text.hidden_size * heads * text.head_dim
+    layer = attention + 3 * text.hidden_size * text.intermediate_size
+    return max(layer, text.vocab_size * text.hidden_size)
+
+
+def cache_per_token(text: Any) -> int:
+    """Bytes of keys and values in bf16."""
+    return 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * 2
+
+
+def activations(
+    shape: Any, sizes: Sizes, checkpointing: bool, tower: bool, width: int = 2
+) -> float:
+    """Bytes that the backward pass needs, with values of `width` bytes.
+
+    With checkpointing a layer keeps its input, and one layer at a time all that it computes.
+    `tower`: whether anything in the vision tower is trained.
+    """
+    text, vision = shape.get_text_config(), shape.vision_config
+    tokens = sizes.boards * (sizes.prompt + sizes.completion)
+    patches = sizes.boards * sizes.patches if tower else 0
+    layer = tokens * text_layer(text, width)
+    block = patches * vision_block(vision, width)
+    if not checkpointing:
+        return text.num_hidden_layers * layer + vision.depth * block
+    kept = tokens * text.hidden_size * text.num_hidden_layers
+    kept += patches * vision.hidden_size * vision.depth
+    return 4 * kept + max(layer, block)  # the residual stream is fp32
+
+
+def text_layer(text: Any, width: int) -> int:
+    """Bytes a token that a decoder layer keeps: what its norms, attention and MLP multiply."""
+    queries = text.num_attention_heads * text.head_dim
+    keys = text.num_key_value_heads * text.head_dim
+    norms = 2 * text.hidden_size * (8 + width) + (queries + keys) * (8 + width)
+    attention = (queries + keys) * 2 * width + 4 * queries * width
+    return norms + attention + 4 * text.intermediate_size * width
+
+
+def vision_block(vision: Any, width: int) -> int:
+    """Bytes a patch that a block of the vision tower keeps."""
+    return (10 * vision.hidden_size + 3 * vision.intermediate_size) * width

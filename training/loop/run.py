@@ -1,0 +1,155 @@
+"""A training run's folder: refused while another run uses it, resumed, finished, left alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from accelerate.utils import broadcast_object_list
+from transformers import PrinterCallback, ProgressCallback
+
+from evaluation.run_folder import check_same, claimed, provenance
+from training.loop.checkpoints import last_checkpoint, writing
+from training.loop.dry_run import dry_run
+from training.loop.progress import ProgressBar
+from training.loop.trackers import draw_curves
+from vsp_envs.utils.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from training.config import TrainingConfig
+    from training.loop.trainer import CompletionTrainer
+
+CHANGEABLE = (
+    "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
+    "rollout_folder", "rollout_memory", "rollout_urls",
+)  # fmt: skip
+"""Settings that a resumed run may have otherwise than before."""
+
+
+class RunRecord(NamedTuple):
+    """What `run.json` says of a run."""
+
+    settings: dict[str, Any]
+    done: bool
+    history: list[dict[str, float]]
+    """What the Trainer logged, an entry a log; empty until the run is done."""
+
+
+def run(config: TrainingConfig, stage: str, begin: Callable[[], CompletionTrainer]) -> Path:
+    """Train, resuming from the last whole checkpoint in the run folder, and save the final one.
+
+    `begin` makes the trainer and loads all that it needs; for a finished run it is not called.
+    `stage` is the kind of run. Raises ValueError if the folder holds a run of other settings or is
+    in use, and TrainingStopped if training cannot go on.
+    """
+    if config.dry_run:
+        dry_run(begin())
+    elif is_done(config, stage):
+        print(f"{config.out} is done; delete it to train again", file=sys.stderr)
+    else:
+        train(begin(), as_json({"stage": stage, **asdict(config)}))
+    return config.out
+
+
+def train(trainer: CompletionTrainer, settings: dict[str, Any]) -> None:
+    """Train in the run's folder, which no other process may use meanwhile."""
+    out, first = trainer.config.out, trainer.is_world_process_zero()
+    checkpoints = out / "checkpoints"
+    with claimed(out) if first else nullcontext():
+        facts = provenance(settings)
+        if first:
+            with writing(out / "run.json.part", checkpoints):
+                write_json(out / "run.json", {**facts, "done": False})
+        # One process decides for all: it reads every byte of the checkpoints.
+        [last] = broadcast_object_list([str(last_checkpoint(checkpoints) or "") if first else ""])
+        generation = trainer.model.generation_config
+        with shown(trainer):
+            trainer.train(resume_from_checkpoint=last or None)
+        # Every process: where the weights are sharded, all have to hand over theirs.
+        with writing(out / "run.json.part", checkpoints):
+            trainer.save_model(str(out))
+            if first:
+                generation.save_pretrained(out)
+                history = trainer.state.log_history
+                draw_curves(history, out / "curves.png")
+                write_json(out / "run.json", {**facts, "done": True, "history": history})
+
+
+@contextmanager
+def shown(trainer: CompletionTrainer) -> Iterator[None]:
+    """Our progress bar in place of the Trainer's bar and its printed dictionaries."""
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    bar = ProgressBar(trainer.config.out.name)
+    trainer.add_callback(bar)
+    try:
+        yield
+    finally:
+        bar.stop()
+
+
+def is_done(config: TrainingConfig, stage: str) -> bool:
+    """Whether the folder holds a finished run of these settings.
+
+    A setting that the run's version did not know had what is now its default. Raises ValueError if
+    the run is another one.
+    """
+    kept = read_kept(config.out)
+    if kept is None:
+        return False
+    known = {each.name: each.default for each in fields(config) if each.default is not MISSING}
+    asked = asdict(config)
+    held = {name: {**known, **kept.settings}.get(name) for name in asked}
+    check_same(
+        config.out,
+        {"stage": kept.settings.get("stage"), **as_flags(held)},
+        {"stage": stage, **as_flags(asked)},
+    )
+    return kept.done
+
+
+def read_kept(folder: Path) -> RunRecord | None:
+    """The run in a folder, or None. Raises ValueError if its `run.json` cannot be one's."""
+    file = folder / "run.json"
+    if not file.exists():
+        return None
+    said: dict[str, Any] = {"settings": None, "done": None, "history": [], **read_json(file)}
+    kept = RunRecord(said["settings"], said["done"], said["history"])
+    sound = {
+        "settings": isinstance(kept.settings, dict),
+        "done": isinstance(kept.done, bool),
+        "history": isinstance(kept.history, list) and all(map(_is_entry, kept.history)),
+    }
+    for name, is_sound in sound.items():
+        if not is_sound:
+            raise ValueError(f"{file} holds no {name} of a run; remove it to start anew")
+    return kept
+
+
+def history_of(folder: Path) -> list[dict[str, float]]:
+    """What the Trainer of a finished run logged; empty for one that is not. Raises ValueError."""
+    kept = read_kept(folder)
+    return kept.history if kept else []
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(isinstance(each, int | float) for each in entry.values())
+
+
+def as_flags(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change of the settings, named as on the command line, read as from JSON."""
+    return {
+        f"--{name.replace('_', '-')}": value
+        for name, value in as_json(settings).items()
+        if name not in CHANGEABLE
+    }
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON gives them back: tuples are lists, paths are text."""
+    return json.loads(json.dumps(settings, default=str))

@@ -1,0 +1,57 @@
+"""Where a run's curves go: trackers by name, and a picture in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from evaluation.report.plots import Chart, history_points, save_curves
+from vsp_envs.utils.choices import pick_name
+
+TRACKERS = {
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "trackio": "trackio",
+    "swanlab": "swanlab<0.7",  # transformers' side of it breaks with 0.10
+}
+"""Tracker → what pip is to install for it; the module has the tracker's name."""
+
+
+def trackers(names: Sequence[str]) -> list[str]:
+    """The trackers of a run. Raises ValueError for an unknown one or a missing package."""
+    for name in names:
+        package = TRACKERS[pick_name("tracker", name, TRACKERS)]
+        if find_spec(name) is None:
+            raise ValueError(
+                f"--report-to {name} needs a package that is not here; "
+                f"`pip install '{package}'`, or leave --report-to out"
+            )
+    return list(names) or ["none"]
+
+
+def charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """The curves of a run: rates on validation boards and in rollouts, losses, gradient norm."""
+    named = sorted({name for entry in history for name in entry})
+    rates = [
+        name
+        for name in named
+        if name.split("/")[0] in ("success", "perception", "rollout_success", "rollout_answered")
+    ]
+    groups = {
+        "On validation boards and in rollouts": (rates, True),
+        "Loss per token, nats": (("loss", "reverse_kl", "entropy"), False),
+        "Gradient norm": (("grad_norm",), False),
+        "Learning rate of the first group": (("learning_rate",), False),
+    }
+    drawn = [
+        Chart(title, [point for name in names for point in history_points(history, name)], share)
+        for title, (names, share) in groups.items()
+    ]
+    return [chart for chart in drawn if chart.points]
+
+
+def draw_curves(history: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """Write the curves of a run as a picture."""
+    save_curves(charts(history), file)

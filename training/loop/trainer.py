@@ -1,0 +1,206 @@
+"""What SFT and OPCD share: settings, loss over completion tokens, learning rates, run folders."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+
+from agents.vlm.checkpoint import Loaded
+from agents.vlm.encoding import Completed
+from agents.vlm.image_patches import unpack
+from training.config import TrainingConfig
+from training.data.blank_image import with_blank_image
+from training.data.layout_stream import LiveBoards
+from training.data.step_batches import StepBatches
+from training.loop.arguments import micro_batches, processes, training_arguments
+from training.loop.checkpoints import TrainingStopped, last_checkpoint, write_manifest, writing
+from training.loop.deadline import Deadline
+from training.model.sharding import keep_float32, unsharded
+from training.model.trainable import parameter_groups
+
+PATIENCE = 20
+"""Steps in a row without a finite gradient after which `skip` gives up."""
+
+
+class CompletionTrainer(Trainer):
+    """A Trainer whose loss is a sum over completion tokens, normalised over the whole step."""
+
+    # The loss is divided by the step's token count, so the Trainer must not average it again.
+    loss_is_scaled_for_ga = True
+    optimizer: Any
+
+    def __init__(self, config: TrainingConfig, loaded: Loaded, boards: LiveBoards, **options: Any):
+        """`options` go to transformers' Trainer."""
+        self.config, self.processor, self.view = config, loaded.processor, loaded.view
+        self.metrics: dict[str, list[float]] = defaultdict(list)
+        self.skipped = 0
+        super().__init__(
+            model=loaded.model,
+            args=training_arguments(config),
+            train_dataset=boards,
+            processing_class=loaded.processor,
+            **options,
+        )
+        keep_float32(self.accelerator)
+        if config.minutes:
+            self.add_callback(Deadline(config.minutes, config.resumes_every()))
+
+    def get_train_dataloader(self) -> Any:
+        """The stream in its order: it is random already, and so a resumed run goes on in it."""
+        parts = processes() * micro_batches(self.config)
+        batches = StepBatches(self.config.steps, self.config.batch_size, parts)
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.device.type == "cuda",
+        )
+        return self.accelerator.prepare(loader)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """All micro-batches of one optimizer step, and its completion tokens over all ranks."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        batches = [self.prepare_batch(batch, micro) for micro, batch in enumerate(batches)]
+        tokens = sum(int(batch["mask"].sum()) for batch in batches)
+        seen = ["pixel_values" in self.shown(batch)["inputs"] for batch in batches]
+        counts = torch.tensor([tokens, *seen], device=device)
+        total, *seen_by = self.accelerator.reduce(counts).tolist()
+        for batch, mine, all_ in zip(batches, seen, seen_by, strict=True):
+            if all_ and not mine:
+                filled = with_blank_image(Completed(**self.shown(batch)), self.processor)
+                self.shown(batch).update(filled._asdict())
+        return batches, torch.tensor(total, device=device)
+
+    def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Of a prepared micro-batch what the trained model is shown: the fields of `Completed`."""
+        return batch
+
+    def _prepare_input(self, data: Any) -> Any:
+        # Bytes cross to the device, floats are made there.
+        return unpack(super()._prepare_input(data))
+
+    def prepare_batch(self, batch: dict[str, Any], micro: int) -> dict[str, Any]:
+        """What is to be done once per micro-batch, before any gradient of the step."""
+        return batch
+
+    def over_ranks(self, loss: torch.Tensor) -> torch.Tensor:
+        """Undo the averaging of gradients over processes: the loss is a share of a global mean."""
+        return loss * self.accelerator.num_processes
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with a learning rate for the vision tower and one for the rest."""
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(
+                parameter_groups(self.model, self.config),
+                betas=(0.9, self.config.adam_beta2),
+                weight_decay=self.config.weight_decay,
+            )
+        return self.optimizer
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self._check_finite(model, float(norm or 0))  # None: an engine that steps by itself
+        return norm
+
+    def _check_finite(self, model: Any, norm: float) -> None:
+        # A loss that is not finite shows in the gradient, whose norm is the same on every rank.
+        step = self.state.global_step + 1
+        self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
+        if not self.skipped:
+            return
+        if self.config.on_nan == "stop" or self.skipped >= PATIENCE:
+            last = last_checkpoint(Path(self.args.output_dir))
+            often = f" for {self.skipped} steps in a row" if self.skipped > 1 else ""
+            raise TrainingStopped(
+                f"the gradient of step {step} is {norm}{often}; {last or 'no checkpoint'} is kept. "
+                "Go on from there with --on-nan skip, or start anew in another --out with a lower "
+                "--learning-rate"
+            )
+        print(f"step {step} is left out: its gradient is {norm}", file=sys.stderr)
+        self.note(skipped_steps=1)
+        model.zero_grad(set_to_none=True)  # AdamW leaves alone what has no gradient
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        # A checkpoint does not hold what waits to be averaged: logged first, nothing is lost.
+        self.control.should_log |= self.control.should_save
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        checkpoints = Path(self.args.output_dir)
+        folder = checkpoints / f"checkpoint-{self.state.global_step}"
+        if self.is_world_process_zero():
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that ended while it wrote
+        self.accelerator.wait_for_everyone()
+        with writing(folder, checkpoints):
+            super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            with writing(folder, checkpoints):
+                write_manifest(folder)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save weights that transformers loads; every process takes part.
+
+        Checkpoints to resume from may be sharded, and then hold none.
+        """
+        if _internal_call or not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            return super().save_model(output_dir, _internal_call)
+        weights = self.accelerator.get_state_dict(self.model_wrapped)
+        if self.args.should_save:  # the others may have been given none
+            for tied in getattr(self.model, "all_tied_weights_keys", {}):
+                weights.pop(tied, None)  # gathered, it is a copy that no longer shows as one
+            self._save(output_dir, state_dict=weights)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.config.lora_rank:  # peft leaves out what says how boards are shown
+            self.model.config.save_pretrained(output_dir or self.args.output_dir)
+
+    def note(self, **values: float) -> None:
+        """Remember values until the next log, which writes their means."""
+        for name, value in values.items():
+            self.metrics[name].append(float(value))
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log with the means of what was noted, by all processes."""
+        noted: dict[str, list[float]] = defaultdict(list)
+        for metrics in gather_object([dict(self.metrics)]):
+            for name, values in metrics.items():
+                noted[name] += values
+        means = {name: sum(values) / len(values) for name, values in noted.items()}
+        self.metrics.clear()
+        logs.pop("train_loss", None)  # a mean over the steps since the last resume alone
+        logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
+        super().log(logs, *args, **kwargs)
+
+
+class ValidationCallback(TrainerCallback):
+    """Calls `measure(step)` every so many steps and at the start, and logs what it returns."""
+
+    def __init__(
+        self, trainer: CompletionTrainer, every: int, validate: Callable[[], dict[str, float]]
+    ):
+        """`every` 0 measures nothing."""
+        self.trainer, self.every, self.validate = trainer, every, validate
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measure after every `every`-th step."""
+        if self.every and state.global_step % self.every == 0:
+            with unsharded(self.trainer.model):
+                measured = self.validate()
+            due = control.should_log
+            self.trainer.log(measured)
+            control.should_log = due  # logging takes the step's own entry for written

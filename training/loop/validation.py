@@ -1,0 +1,63 @@
+"""Success and perception on validation boards, inside a training run."""
+
+from __future__ import annotations
+
+import itertools
+from functools import lru_cache
+
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from agents.backends.hf import HFAgent
+from agents.rollout import Case, play
+from agents.sampling import Sampling
+from agents.vlm.checkpoint import Loaded
+from evaluation.perceived import perceived
+from training.config import TrainingConfig
+from vsp_envs import Layout, LayoutSpec, draw_distinct
+from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.scoring.episode import Episode
+
+MIXED = 512
+"""Boards that are answered at once where kinds share batches."""
+
+
+@lru_cache(maxsize=64)
+def validation_layouts(kind: TaskLevel, count: int) -> tuple[Layout, ...]:
+    """The same distinct validation boards in every run."""
+    return tuple(draw_distinct(LayoutSpec(kind.task, kind.level, "val"), count, seed=0))
+
+
+def validate(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> dict[str, float]:
+    """`success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds.
+
+    The processes share the boards.
+    """
+    boards = [validation_layouts(kind, config.eval_episodes) for kind in config.kinds()]
+    # Together where kinds are mixed; otherwise each kind by itself, without padding.
+    together = [tuple(itertools.chain(*boards))] if config.mix_kinds else boards
+    batch = MIXED if config.mix_kinds else 64
+    agent = HFAgent(loaded, Sampling(max_new_tokens=160), batch)
+    judge = _succeeded if goal == "plan" else _perceived
+    marks: list[bool] = []
+    for layouts in together:
+        places = list(range(len(layouts)))
+        # Padded by repeating one: under ZeRO-3 all processes must generate equally often.
+        with PartialState().split_between_processes(places, apply_padding=True) as mine:
+            cases = [Case(layouts[place], input, goal) for place in mine]
+            episodes = play(agent, cases, batch_size=batch)
+        judged = dict(gather_object([*zip(mine, map(judge, episodes), strict=True)]))
+        marks += [judged[place] for place in places]
+    each = iter(marks)
+    rates = [sum(itertools.islice(each, len(layouts))) / len(layouts) for layouts in boards]
+    name = "success" if goal == "plan" else "perception"
+    by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
+    return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}
+
+
+def _succeeded(episode: Episode) -> bool:
+    return episode.success
+
+
+def _perceived(episode: Episode) -> bool:
+    return all(perceived(episode.record()).values())

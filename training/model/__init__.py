@@ -1,0 +1,1 @@
+"""The model that is trained: its parts, its shards, its tiny form."""

@@ -1,0 +1,41 @@
+"""The model that a run trains: loaded, shown boards as the settings want them, parts frozen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from agents.vlm.checkpoint import Loaded, load_checkpoint, store_view
+from training.config import TrainingConfig
+from training.model.trainable import trainable
+from vsp_envs.envs.config import RANDOM_THEME
+
+
+def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = None) -> Loaded:
+    """The checkpoint `model`, or what is `loaded` already, ready to be trained.
+
+    Raises CheckpointError, or ValueError for settings that the model cannot have.
+    """
+    loaded = loaded or load_checkpoint(model, dtype=config.dtype)
+    view = loaded.view
+    if config.theme not in ("", RANDOM_THEME):
+        view = replace(view, theme=config.theme)
+        store_view(loaded.model.config, view)
+    bound_pixels(loaded.processor, config)
+    return Loaded(trainable(loaded.model, config), loaded.processor, view)
+
+
+def bound_pixels(processor: Any, config: TrainingConfig) -> None:
+    """Let the processor resize pictures to between `min_pixels` and `max_pixels`.
+
+    The bounds are saved with it, so evaluation resizes as training did.
+    """
+    size = dict(processor.image_processor.size)
+    size["shortest_edge"] = config.min_pixels or size["shortest_edge"]
+    size["longest_edge"] = config.max_pixels or size["longest_edge"]
+    if size["shortest_edge"] > size["longest_edge"]:
+        raise ValueError(
+            f"--min-pixels {size['shortest_edge']} is above --max-pixels {size['longest_edge']}; "
+            "set both"
+        )
+    processor.image_processor.size = size

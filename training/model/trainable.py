@@ -1,0 +1,84 @@
+"""Which parameters are trained, and at what rate: LoRA, frozen parts, groups of the optimizer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from training.config import TrainingConfig
+from vsp_envs.utils.choices import pick_name
+
+PARTS = {
+    "vision": r"\.visual\.",
+    "patch_embedding": r"\.visual\.patch_embed\.",
+    "position_embedding": r"\.visual\.pos_embed\.",
+    "blocks": r"\.visual\.blocks\.",
+    "merger": r"\.visual\.merger\.",
+    "deepstack_mergers": r"\.visual\.deepstack_merger_list\.",
+    "language": r"\.language_model\.|\.lm_head\.",
+    "embeddings": r"\.language_model\.embed_tokens\.",
+    "layers": r"\.language_model\.(layers|norm)\.",
+    "head": r"\.lm_head\.",
+}
+"""Part → where its parameters are in a Qwen3-VL, as a pattern for `.NAME`. The vision tower is all
+of `patch_embedding`, `position_embedding`, `blocks`, `merger` and `deepstack_mergers`; the language
+model all of `embeddings`, `layers` and `head`. A head that is tied is the embeddings."""
+
+
+def in_part(name: str, part: str) -> bool:
+    """Whether a parameter belongs to a part; `name` is the model's own, bare or wrapped."""
+    return re.search(PARTS[pick_name("part of the model", part, PARTS)], f".{name}") is not None
+
+
+def trainable(model: Any, config: TrainingConfig) -> Any:
+    """The model with what the settings train left open, and everything else frozen.
+
+    Returns another object where adapters are added. Raises ValueError if nothing is left to train.
+    """
+    if config.lora_rank:
+        model = with_adapters(model, config)
+    freeze(model, config.freeze)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"nothing is left to train after --freeze {' '.join(config.freeze)}")
+    return model
+
+
+def freeze(model: Any, parts: Iterable[str]) -> None:
+    """Close the parameters of these parts."""
+    for part in parts:
+        for name, parameter in model.named_parameters():
+            if in_part(name, part):
+                parameter.requires_grad_(False)
+
+
+def with_adapters(model: Any, config: TrainingConfig) -> Any:
+    """A peft model: LoRA on the linear layers of the language model, and of the vision tower if
+    asked; nothing else is trained."""
+    from peft import LoraConfig, get_peft_model
+
+    parts = ("language_model", "visual") if config.lora_vision else ("language_model",)
+    found = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and any(f".{part}." in f".{name}" for part in parts)
+    ]
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no linear layers in {' or '.join(parts)}")
+    alpha = config.lora_alpha or 2 * config.lora_rank
+    lora = LoraConfig(r=config.lora_rank, lora_alpha=alpha, target_modules=found)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # processes that shard the adapter must begin with the same
+        return get_peft_model(model, lora)
+
+
+def parameter_groups(model: Any, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Trainable parameters by learning rate: the vision tower's, and all others."""
+    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[in_part(name, "vision")].append(parameter)
+    rates = {True: config.vision_learning_rate or config.learning_rate, False: config.learning_rate}
+    return [{"params": groups[part], "lr": rates[part]} for part in (False, True) if groups[part]]

@@ -1,0 +1,55 @@
+"""What the environment pays for an answer, and its advantage over answers to the same board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from vsp_envs.scoring.answer_format import ParseStatus
+from vsp_envs.scoring.score import Score
+
+UNREAD = tuple(status for status in ParseStatus if status is not ParseStatus.OK)
+
+
+def reward_of(score: Score, optimal_reward: float) -> float:
+    """1 for a plan that succeeds, and `optimal_reward` more if it is a shortest one; else 0."""
+    return float(score.success) + optimal_reward * float(score.optimal)
+
+
+def score_figures(scores: Sequence[Score], optimal_reward: float) -> dict[str, float]:
+    """What is logged of a batch of answers: means, and shares by how they could be read."""
+    rewards = [reward_of(score, optimal_reward) for score in scores]
+    return {
+        "rollout_success": share(score.success for score in scores),
+        "rollout_optimal": share(score.optimal for score in scores),
+        "rollout_answered": share(score.status == "ok" for score in scores),
+        **{f"status/{each}": share(score.status == each for score in scores) for each in UNREAD},
+        "reward": sum(rewards) / len(rewards),
+    }
+
+
+def share(marks: Iterable[bool]) -> float:
+    """The share of marks that are True."""
+    marks = list(marks)
+    return sum(marks) / len(marks)
+
+
+def group_advantages(rewards: Tensor, rollouts: int, scaled: bool) -> Tensor:
+    """Reward above the mean of the answers to the same board; `rollouts` in a row share a board.
+
+    `scaled` divides by the group's standard deviation, as GRPO (arXiv 2402.03300, section 4.1)
+    does; without, hard and easy boards weigh alike (arXiv 2503.20783). A group whose answers all
+    earned the same has no advantage and teaches nothing.
+    """
+    groups = rewards.view(-1, rollouts)
+    advantages = groups - groups.mean(1, keepdim=True)
+    if scaled:
+        advantages = advantages / (groups.std(1, keepdim=True) + 1e-4)
+    return advantages.flatten()
+
+
+def share_without_advantage(rewards: Tensor, rollouts: int) -> float:
+    """The share of boards whose answers all earned the same."""
+    groups = rewards.view(-1, rollouts)
+    return (groups.max(1).values == groups.min(1).values).float().mean().item()

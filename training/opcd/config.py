@@ -1,0 +1,168 @@
+"""What OPCD can be told: whose judgement, which loss, how much reward, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.backends.vllm import check_whole
+from agents.vlm.checkpoint import DTYPES
+from training import validate as checks
+from training.config import TrainingConfig
+from training.model.sharding import PLACEMENTS
+from training.opcd.divergences import divergence_named
+from training.opcd.objective import Objective
+from training.opcd.rollout_config import ROLLOUTS, RolloutConfig
+from training.opcd.teachers import TEACHERS
+from training.validate import FROM_0, FROM_1, SHARE
+from vsp_envs.utils.choices import pick_name
+
+
+@dataclass(frozen=True)
+class OPCDConfig(RolloutConfig, TrainingConfig):
+    """OPCD: the visual student learns from a symbolic teacher on its own rollouts."""
+
+    model: str = ""
+    """The student's checkpoint: the perception SFT model."""
+    teacher: str = ""
+    """The checkpoint of a frozen teacher: the base model."""
+    teacher_kind: str = "frozen"
+    """`frozen`: the checkpoint `teacher`; `adapter-off`: the student without its LoRA; `ema`: the
+    moving average of the student's weights."""
+    ema_decay: float = 0.99
+    """`ema`: how much of the average each step keeps."""
+    teacher_plan: bool = False
+    """Give the teacher a reference plan besides the state (the paper's default is True)."""
+    teacher_plan_share: float = 1.0
+    """With `teacher_plan`: the share of boards, drawn at random, that it is given for."""
+    distill_weight: float = 1.0
+    """Weight of the divergence from the teacher; 0: the reward alone, and no teacher is loaded."""
+    reward_weight: float = 0.0
+    """Weight of the environment's reward: success of the plan, as an advantage over the other
+    answers to the same board. With `distill_weight` 0 this is RLVR with GRPO's baseline."""
+    rollouts: int = 1
+    """Answers sampled per board; the batch of a step is `batch_size` × `rollouts` answers."""
+    optimal_reward: float = 0.0
+    """What a shortest plan earns beside the 1 for success."""
+    scale_rewards: bool = True
+    """Divide advantages by the standard deviation over a board's answers, as GRPO does."""
+    loss: str = "reverse_kl"
+    """`reverse_kl` over the full vocabulary; `sampled`: the paper's; `topk`: over the student's
+    likeliest tokens and the rest as one; `forward_kl`; `jsd`: between the two, by `beta`."""
+    beta: float = 0.5
+    """`jsd`: the teacher's share of the mixture, between 0 and 1."""
+    top_k: int = 64
+    """`topk`: tokens that are told apart."""
+    divergence_cap: float | None = None
+    """Most that one token's divergence counts for, in nats; None: no cap."""
+    updates_per_rollout: int = 1
+    """Optimizer steps on the same answers; the boards of the others are passed over."""
+    clip_ratio: tuple[float, float] = (0.2, 0.3)
+    """PPO's clip of p / p_old below and above 1, for `sampled` and the reward (the paper's; with
+    one update per rollout the ratio is 1 and nothing is clipped)."""
+    stop_after_unreadable: int = 0
+    """Stop after so many steps in a row in which no answer could be read; 0: only say so."""
+    teacher_dtype: str = "auto"
+    """The teacher's weights in memory: `auto` as they are stored, `float32` or `bfloat16`."""
+    teacher_placement: str = "replicated"
+    """`replicated`: whole on every process; `sharded`: spread over all of them, for a frozen
+    teacher that does not fit beside the student."""
+    seed_per_board: bool = False
+    """Draw every answer from a stream of its own, so that the answers do not depend on how many
+    processes and micro-batches share the step; otherwise each micro-batch has one stream."""
+    temperature: float = 1.0
+    """Of the student's sampling; both sides' logits are divided by it in the loss."""
+    max_new_tokens: int = 160
+    """Longest answer that is sampled."""
+    learning_rate: float = 5e-4
+    """Peak learning rate. The paper: 1e-6 for all parameters of 4B and 8B models."""
+    schedule: str = "half-linear"
+    """`half-linear`: constant, then linear over the second half; or `cosine`."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+
+    def resumes_every(self) -> int:
+        """A run can be resumed after a step that this divides: answers are in no checkpoint."""
+        return self.updates_per_rollout
+
+
+def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
+    """The loss that the settings describe. Raises ValueError if they make no sense."""
+    if config.temperature <= 0:
+        raise ValueError(f"--temperature must be above 0 to sample, got {config.temperature}")
+    divergence = divergence_named(
+        config.loss, config.beta, config.top_k, config.divergence_cap, config.clip_ratio
+    )
+    return Objective(
+        divergence, config.distill_weight, config.reward_weight, config.clip_ratio,
+        config.temperature, never,
+    )  # fmt: skip
+
+
+RANGES = {
+    FROM_1: ("rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens"),
+    FROM_0: ("distill_weight", "reward_weight", "stop_after_unreadable"),
+    SHARE: ("teacher_plan_share", "rollout_memory"),
+}
+
+
+def check(config: OPCDConfig) -> None:
+    """Raise ValueError for settings that make no sense, before anything is loaded."""
+    checkpoints = {"--model": config.model}
+    if config.distill_weight and config.teacher_kind == "frozen":
+        checkpoints["--teacher"] = config.teacher
+    checks.check(config, checkpoints, RANGES)
+    objective_of(config, ())
+    if config.save_every % config.resumes_every():
+        raise ValueError(
+            f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
+            f"{config.updates_per_rollout}: answers are not kept in checkpoints"
+        )
+    check_lessons(config)
+    check_teacher(config)
+    check_rollout(config)
+
+
+def check_lessons(config: OPCDConfig) -> None:
+    """Raise ValueError for settings under which there is nothing to learn from."""
+    if config.reward_weight == config.distill_weight == 0:
+        raise ValueError("--distill-weight and --reward-weight are both 0; one must be above 0")
+    if config.reward_weight and config.rollouts == 1:
+        raise ValueError(
+            "--reward-weight needs answers to compare: one answer to a board is its own mean and "
+            "has no advantage; take --rollouts 4 or more"
+        )
+
+
+def check_teacher(config: OPCDConfig) -> None:
+    """Raise ValueError for a teacher that cannot be."""
+    pick_name("kind of teacher", config.teacher_kind, TEACHERS)
+    pick_name("placement of the teacher", config.teacher_placement, PLACEMENTS)
+    pick_name("dtype of the teacher", config.teacher_dtype, DTYPES)
+    if not config.distill_weight or config.teacher_kind == "frozen":
+        return
+    if config.teacher:
+        raise ValueError(
+            f"the teacher {config.teacher_kind} is made from the student and needs no checkpoint; "
+            f"leave out --teacher {config.teacher}, or take --teacher-kind frozen"
+        )
+    if config.teacher_kind == "adapter-off" and not config.lora_rank:
+        raise ValueError(
+            "the teacher adapter-off is the student without its LoRA, and this student has none; "
+            "give --lora-rank, or take --teacher-kind frozen or ema"
+        )
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"--ema-decay must be at least 0 and below 1, got {config.ema_decay}")
+
+
+def check_rollout(config: OPCDConfig) -> None:
+    """Raise ValueError for a way to draw answers that cannot be."""
+    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf":
+        return
+    if config.rollout == "vllm":
+        check_whole(config.model)
+    if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
+        raise ValueError(
+            "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
+            "no --lora-vision, or send whole weights (--no-rollout-adapter)"
+        )

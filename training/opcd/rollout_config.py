@@ -1,0 +1,85 @@
+"""Who draws the student's answers: transformers itself, or a vLLM that follows the training."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.vlm.checkpoint import Loaded
+from training.opcd.sampler import HFSampler, Sampler
+from training.opcd.vllm_sampler import VLLMSampler, guarded
+from vsp_envs.utils.choices import pick_name
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """Who draws the answers, and where; see docs/rollouts.md."""
+
+    rollout: str = "hf"
+    """`hf`: transformers' own generation; `vllm`: vLLM in this process, on the same GPU; `server`:
+    vLLM servers on other GPUs."""
+    rollout_adapter: bool = False
+    """Send vLLM the LoRA adapter instead of whole weights: less to send, for LoRA on the language
+    model alone."""
+    rollout_memory: float = 0.3
+    """`vllm`: the share of the GPU's memory that the engine may take, its weights included."""
+    rollout_tokens: int = 4096
+    """`vllm`: the longest prompt and answer together."""
+    rollout_urls: tuple[str, ...] = ("http://127.0.0.1:8000",)
+    """`server`: one or several servers of the student's checkpoint. They obey whoever reaches them:
+    they listen on 127.0.0.1 alone, and other machines are reached through a tunnel."""
+    rollout_folder: Path | None = None
+    """`server`: where weights are left for the servers, which see it under the same path. None:
+    `weights` in the run folder."""
+
+
+ROLLOUTS = ("hf", "vllm", "server")
+
+
+def make_sampler(config: RolloutConfig, checkpoint: str, student: Loaded, out: Path) -> Sampler:
+    """The sampler that the settings name, for the student of this checkpoint.
+
+    In several processes it is made after they know each other. Raises RolloutError if vLLM cannot
+    be started, and CheckpointError if it is not installed.
+    """
+    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf":
+        return HFSampler(student.model, student.processor.tokenizer.pad_token_id)
+    folder = config.rollout_folder or out / "weights"
+    if config.rollout == "vllm":
+        engine = guarded(lambda: _start_engine(config, checkpoint, student))
+        return VLLMSampler(engine, student.processor, folder, config.rollout_adapter)
+    from agents.backends.vllm_server import VLLMServer
+
+    servers = VLLMServer(
+        config.rollout_urls, folder, student.model.config, student.processor, _dtype()
+    )
+    return VLLMSampler(servers, student.processor, folder, config.rollout_adapter, shared=True)
+
+
+def _dtype() -> torch.dtype:
+    """What a vLLM computes in, to be as near to the trainer as can be."""
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def _start_engine(config: RolloutConfig, checkpoint: str, student: Loaded) -> Any:
+    from agents.backends.vllm import VLLMAgent
+
+    gpu = torch.cuda.is_available()
+    options: dict[str, Any] = {"enforce_eager": not gpu}
+    if config.rollout_adapter:
+        rank = max(each.r for each in student.model.peft_config.values())
+        room = next(each for each in (8, 16, 32, 64, 128, 256, 320, 512) if each >= rank)
+        options |= {"enable_lora": True, "max_lora_rank": room}
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # an engine per process, each on its own GPU
+        options["distributed_executor_backend"] = "external_launcher"
+    return VLLMAgent.load(
+        checkpoint,
+        dtype=str(_dtype()).removeprefix("torch."),
+        gpu_memory_utilization=config.rollout_memory,
+        max_model_len=config.rollout_tokens,
+        **options,
+    )

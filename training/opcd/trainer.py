@@ -1,0 +1,272 @@
+"""On-policy context distillation on live boards: `python -m training.opcd`.
+
+Stage 2 of MGSD (arXiv 2606.06076): the student sees the image and samples its own answer; a frozen
+text-only teacher that is given the symbolic state scores those very tokens; the student minimises
+the reverse KL per token. The symbolic state is used here only, never at inference.
+
+Where this differs from the paper: the default loss is the full-vocabulary reverse KL, whose
+gradient has the same expectation as the paper's sampled-token one without its variance
+(`--loss sampled` is the paper's), and the teacher is not given the reference plan unless
+`--teacher-plan` asks for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.agent import Prompt
+from agents.sampling import Sampling
+from agents.vlm.checkpoint import Loaded, end_token_ids, vision_token_ids
+from agents.vlm.encoding import Batch, Completed, complete, encode_prompts
+from training.data.layout_stream import Board, LiveBoards, live_boards
+from training.loop.chunked_loss import completion_loss
+from training.loop.run import run
+from training.loop.trainer import CompletionTrainer, ValidationCallback
+from training.loop.validation import validate
+from training.model.sharding import place_model
+from training.model.student import load_student
+from training.opcd.advantages import (
+    group_advantages,
+    reward_of,
+    score_figures,
+    share,
+    share_without_advantage,
+)
+from training.opcd.config import OPCDConfig, check, objective_of
+from training.opcd.diagnostics import StreakMonitor, means
+from training.opcd.objective import Tokens, teacher_outputs
+from training.opcd.rollout_config import make_sampler
+from training.opcd.sampler import SampledCompletions, Sampler
+from training.opcd.teachers import Teacher, UpdateTeacher, make_teacher
+from vsp_envs import score_reply
+from vsp_envs.scoring.score import Score
+
+
+class OPCDTrainer(CompletionTrainer):
+    """Rolls out, then distils the teacher into the student and reinforces what was rewarded."""
+
+    def __init__(
+        self, config: OPCDConfig, student: Loaded, teacher: Teacher | None, boards: LiveBoards
+    ):
+        """`teacher` speaks the student's vocabulary. None: the reward alone teaches."""
+        super().__init__(config, student, boards, data_collator=list)
+        self.opcd, self.teacher = config, teacher
+        self.objective = objective_of(config, vision_token_ids(student.model.config))
+        first = self.is_world_process_zero()
+        self.unreadable = StreakMonitor(
+            "no answer could be read", first, config.stop_after_unreadable,
+            "--stop-after-unreadable",
+        )  # fmt: skip
+        self.unrewarded = StreakMonitor("no answer earned more than another to its board", first)
+        self._kept: tuple[list[Any], torch.Tensor] | None = None
+        if teacher is not None:
+            self._seat(teacher)
+
+    def _seat(self, teacher: Teacher) -> None:
+        """Give the teacher its place beside the student; it follows from there."""
+        kind = self.opcd.teacher_kind
+        if kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ValueError(
+                "the teacher ema needs whole weights in every process, which FSDP and "
+                "DeepSpeed do not leave there; take --teacher-kind frozen or adapter-off"
+            )
+        placement = self.opcd.teacher_placement if kind == "frozen" else "replicated"
+        place_model(teacher.model, placement, self.args.device)
+        self.add_callback(UpdateTeacher(teacher))
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """Roll out, or take the answers of the last rollout once more."""
+        if self._kept and self.state.global_step % self.opcd.updates_per_rollout:
+            # Step s keeps board s·batch_size of the stream, so that runs resume at any of them.
+            deque(islice(epoch_iterator, num_batches), maxlen=0)
+            return self._kept
+        self._kept = None  # its memory is free for the next
+        prepared = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._look_at(prepared[0])
+        if self.opcd.updates_per_rollout > 1:
+            self._kept = prepared
+        return prepared
+
+    def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
+        """Sample the student's answers and set student and teacher side by side."""
+        config = self.opcd
+        boards = [board for board in batch for _ in range(config.rollouts)]
+        prompts = [board.prompt("image", "plan", self.view) for board in boards]
+        inputs = self._encode(prompts)
+        self.model.eval()
+        answers, drawn = self._rollout(boards, prompts, inputs, micro)
+        student = complete(inputs, answers, self._pad_id)
+        scores = self._score(boards, answers)
+        rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
+        tokens = self._tokens(student, rewards, drawn)
+        if config.updates_per_rollout > 1:
+            tokens = tokens._replace(old=self._log_probs(student, tokens))
+        unequal = 1 - share_without_advantage(rewards, config.rollouts)
+        if config.rollouts > 1:
+            self.note(groups_without_advantage=1 - unequal)
+        read = sum(score.status == "ok" for score in scores)
+        return {
+            "student": student._asdict(),
+            **self._teacher_side(boards, answers, micro),
+            "tokens": tokens._asdict(),
+            "mask": student.mask,
+            "outcome": torch.tensor([read, unequal]),
+        }
+
+    def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The student's side."""
+        return batch["student"]
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Divergence and reward terms at every sampled token, averaged over the whole step."""
+        judgement = None
+        if self.teacher is not None:
+            with self.accelerator.autocast():
+                judgement = teacher_outputs(self.teacher, Completed(**inputs["teacher"]))
+        # Without a single token the sum is 0, and so is the loss.
+        total = num_items_in_batch.clamp(min=1)
+        score = self.objective.score(Tokens(**inputs["tokens"]), judgement, total)
+        loss, figures = completion_loss(model, Completed(**inputs["student"]), score)
+        self.note(**means(figures))
+        return self.over_ranks(loss)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the student; into a checkpoint to resume from, also what the teacher has become."""
+        super().save_model(output_dir, _internal_call)
+        if _internal_call and output_dir and self.teacher and self.is_world_process_zero():
+            self.teacher.save(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.teacher:
+            self.teacher.load(Path(resume_from_checkpoint))
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Who draws the answers, from the first rollout on: a run that is done starts no engine."""
+        loaded = Loaded(self.model, self.processor, self.view)
+        return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
+
+    def _rollout(
+        self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: Batch, micro: int
+    ) -> SampledCompletions:
+        """The student's answers, drawn from its weights as they are now."""
+        config = self.opcd
+        if micro == 0:
+            self.sampler.update(self.accelerator.unwrap_model(self.model))
+        sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(micro))
+        return self.sampler.sample(prompts, inputs, sampling, self._seeds(boards))
+
+    def _teacher_side(
+        self, boards: Sequence[Board], answers: list[list[int]], micro: int
+    ) -> dict[str, Any]:
+        if self.teacher is None:
+            return {}
+        luck = np.random.default_rng(self._seed(micro)).random(len(boards))
+        given = self.opcd.teacher_plan & (luck < self.opcd.teacher_plan_share)
+        pairs = zip(boards, given, strict=True)
+        inputs = self._encode(
+            [board.prompt("text", "plan", self.view, with_plan) for board, with_plan in pairs]
+        )
+        lengths = np.array([len(answer) for answer in answers])
+        self.note(tokens_judged_with_plan=(lengths * given).sum() / max(1, lengths.sum()))
+        # The very ids that were sampled follow the teacher's prompt: decoding and reading them
+        # again could part them differently.
+        return {"teacher": complete(inputs, answers, self._pad_id)._asdict()}
+
+    @torch.no_grad()
+    def _log_probs(self, student: Completed, tokens: Tokens) -> torch.Tensor:
+        _, figures = completion_loss(self.model, student, self.objective.log_probs_of(tokens))
+        return figures["log_p"]
+
+    @property
+    def _pad_id(self) -> int:
+        return self.processor.tokenizer.pad_token_id
+
+    def _encode(self, prompts: Sequence[Prompt]) -> Batch:
+        return self._prepare_inputs(encode_prompts(self.processor, prompts, packed=True))
+
+    def _seed(self, micro: int) -> int:
+        # Not from torch's generator: on resume the Trainer restores it after the first rollout.
+        place_model = [self.config.seed, self.state.global_step, micro, self.args.process_index]
+        return int(np.random.SeedSequence(place_model).generate_state(1)[0])
+
+    def _seeds(self, boards: Sequence[Board]) -> list[int] | None:
+        if not self.opcd.seed_per_board:
+            return None
+        rollouts = self.opcd.rollouts
+        streams = [
+            np.random.SeedSequence([self.config.seed, board.place, row % rollouts])
+            for row, board in enumerate(boards)
+        ]
+        return [int(stream.generate_state(1)[0]) for stream in streams]
+
+    def _score(self, boards: Sequence[Board], answers: list[list[int]]) -> list[Score]:
+        texts = self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
+        pairs = zip(boards, texts, strict=True)
+        scores = [score_reply(board.layout, text) for board, text in pairs]
+        end = set(end_token_ids(self.model))
+        self.note(
+            rollout_tokens=sum(map(len, answers)) / len(answers),
+            rollout_cut=share(bool(answer) and answer[-1] not in end for answer in answers),
+            rollout_blank=share(not text.strip() for text in texts),
+            **score_figures(scores, self.opcd.optimal_reward),
+        )
+        return scores
+
+    def _tokens(
+        self, student: Completed, rewards: torch.Tensor, drawn: list[list[float]] | None
+    ) -> Tokens:
+        config, device, advantages = self.opcd, student.ids.device, None
+        if config.reward_weight:
+            gained = group_advantages(rewards, config.rollouts, config.scale_rewards).to(device)
+            advantages = gained.unsqueeze(1).expand(student.ids.shape)[student.mask]
+        said = None
+        if drawn is not None:
+            said = torch.tensor([each for answer in drawn for each in answer], device=device)
+        return Tokens(student.ids[student.mask], advantages, drawn=said)
+
+    def _look_at(self, batches: Sequence[dict[str, Any]]) -> None:
+        outcome = torch.stack([batch["outcome"] for batch in batches]).sum(0, keepdim=True)
+        read, unequal = self.accelerator.gather(outcome.to(self.args.device)).sum(0).tolist()
+        step = self.state.global_step + 1
+        self.unreadable.see(step, not read)
+        if not self.opcd.distill_weight:
+            self.unrewarded.see(step, not unequal)
+
+
+def train(config: OPCDConfig) -> Path:
+    """Run the stage; returns the folder of the final checkpoint."""
+    check(config)
+    return run(config, OPCDTrainer.__name__, lambda: begin(config))
+
+
+def begin(config: OPCDConfig) -> OPCDTrainer:
+    """Student, teacher and boards, ready to train."""
+    student = load_student(config, config.model)
+    teacher = None
+    if config.distill_weight:
+        teacher = make_teacher(
+            config.teacher_kind, config.teacher, config.ema_decay, student.model,
+            config.teacher_dtype,
+        )  # fmt: skip
+    boards = live_boards(config, student.view, ("plan",))
+    trainer = OPCDTrainer(config, student, teacher, boards)
+    trainer.add_callback(
+        ValidationCallback(
+            trainer, config.eval_every, lambda: validate(student, config, "image", "plan")
+        )
+    )
+    return trainer

@@ -1,0 +1,1 @@
+"""Whole programs of several stages: the demo, the ablation, the nano model."""

@@ -1,0 +1,212 @@
+"""What each part of the method is worth, on tiny models and a CPU: `python -m training.recipes.ablation`.
+
+Per kind of board and seed: a base model that plans on text, perception SFT from it, and then OPCD
+and what could stand in its place. All of them play the same held-out boards from the image alone.
+A direct-plan SFT has seen as many boards as perception SFT and OPCD together. A quarter of the
+base's prompts hold a reference plan, so that it can use one as a teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.backends.hf import HFAgent
+from agents.backends.prefilled_route import ForcedRoute
+from agents.sampling import Sampling
+from evaluation import planning
+from evaluation.options import draw_cases
+from training.base import BaseConfig
+from training.config import TrainingConfig
+from training.opcd.config import OPCDConfig
+from training.recipes.ablation_report import T975, write_report
+from training.recipes.stages import train
+from training.sft import SFTConfig
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.cli import main
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """Train every arm on every kind of board and seed; a run that was stopped goes on."""
+
+    out: Path = Path("runs/ablation")
+    """Run folder: a folder per kind, seed and arm, and `ablation.json` of what is done so far."""
+    tasks: tuple[str, ...] = ("frozenlake:3-4", "maze:3", "minibehaviour:5")
+    """Kinds of boards, each with models of its own."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of models, boards and sampling."""
+    arms: tuple[str, ...] = ()
+    """Arms to train and what they start from; none: all."""
+    episodes: int = 200
+    """Held-out test boards per kind, the same for every arm and seed."""
+
+
+class Steps(NamedTuple):
+    """Optimizer steps of `BATCH` answers, and the language model's rate in perception SFT."""
+
+    base: int
+    sft: int
+    opcd: int
+    language_rate: float = 1e-4
+
+
+STEPS = {
+    "frozenlake:3": Steps(600, 300, 100),
+    "frozenlake:4": Steps(900, 300, 100),
+    "maze:3": Steps(900, 300, 100),
+    "minibehaviour:5": Steps(900, 600, 100, 2e-4),
+}
+"""Where the prototype's curves had bent on the validation split, a little less for time."""
+BATCH = 64
+"""Answers per optimizer step, in every arm: RLVR has 8 boards with 8 answers each."""
+TOKENS = 64
+"""Longest answer sampled; the longest reference answer of 1 500 boards of each kind has 46."""
+
+START = {
+    "base": "",
+    "plan_sft": "base",
+    "sft": "base",
+    "opcd_only": "base",
+    "opcd": "sft",
+    "opcd_plan": "sft",
+    "opcd_sampled": "sft",
+    "rlvr": "sft",
+}
+"""Arm → the arm whose model it starts from. The teacher is always the base."""
+
+
+def settings(arm: str, kind: TaskLevel, place: Path, seed: int) -> TrainingConfig:
+    """The settings of one arm's training in the folder of its kind and seed."""
+    steps = STEPS[str(kind)]
+    rates: dict[str, Any] = {"schedule": "half-linear", "vision_learning_rate": 3e-3}
+    shared: dict[str, Any] = {
+        "out": place / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
+        "eval_episodes": 50, "batch_size": BATCH,
+    }  # fmt: skip
+    if arm == "base":
+        shared |= {"eval_every": 100, "size": "S", "plan_share": 0.25}
+        return BaseConfig(**shared, steps=steps.base, learning_rate=3e-3)
+    shared["model"] = str(place / START[arm])
+    if arm == "sft":
+        return SFTConfig(**shared, **rates, steps=steps.sft, learning_rate=steps.language_rate)
+    if arm == "plan_sft":
+        steps_in_all = steps.sft + steps.opcd
+        return SFTConfig(**shared, **rates, steps=steps_in_all, learning_rate=1e-3, target="plan")
+    distilled = OPCDConfig(
+        **shared, teacher=str(place / "base"), steps=steps.opcd, learning_rate=2e-3,
+        max_new_tokens=TOKENS,
+    )  # fmt: skip
+    if arm == "rlvr":
+        rewarded: dict[str, Any] = {
+            "distill_weight": 0.0,
+            "reward_weight": 1.0,
+            "batch_size": BATCH // 8,
+        }
+        return replace(distilled, teacher="", rollouts=8, **rewarded)
+    return replace(distilled, **DIFFERS.get(arm, {}))
+
+
+DIFFERS: dict[str, dict[str, Any]] = {
+    "opcd_plan": {"teacher_plan": True},
+    "opcd_sampled": {"loss": "sampled"},
+}
+"""How arms differ from OPCD's default settings."""
+
+
+class Player(NamedTuple):
+    """A row of the table: which arm's model plays, by what input, and how."""
+
+    arm: str
+    input: str = "image"
+    forced: bool = False
+
+
+ROWS = {
+    "base, from text (the bound)": Player("base", "text"),
+    "base": Player("base"),
+    "direct-plan SFT": Player("plan_sft"),
+    "perception SFT": Player("sft"),
+    "perception SFT, made to go on": Player("sft", forced=True),
+    "OPCD without SFT": Player("opcd_only"),
+    "SFT + OPCD": Player("opcd"),
+    "SFT + OPCD, plan in the teacher's context": Player("opcd_plan"),
+    "SFT + OPCD, sampled tokens": Player("opcd_sampled"),
+    "SFT + RLVR": Player("rlvr"),
+}
+
+
+CURVES = {
+    "plan_sft": "direct-plan SFT",
+    "opcd_only": "OPCD without SFT",
+    "opcd": "SFT + OPCD",
+    "opcd_plan": "… plan given",
+    "opcd_sampled": "… sampled tokens",
+    "rlvr": "SFT + RLVR",
+}
+"""The arms whose success on validation boards is drawn."""
+LEAD = """Success on held-out test boards from the image alone (the first row: from text), in per
+cent: the mean over seeds and the wider of two 95 % intervals, Student's over seeds and Wilson's
+over boards. One model of 0.5 M parameters per kind of board and seed.
+Made by `python -m training.recipes.ablation`."""
+
+
+def folder_of(row: Player) -> str:
+    """The name of the run folder of a row."""
+    return "-".join([row.arm, row.input, *(["forced"] if row.forced else [])])
+
+
+def steps_before(arm: str, kind: str) -> int:
+    """Steps of perception SFT that an arm's model has had before its own."""
+    return STEPS[kind].sft if START[arm] == "sft" else 0
+
+
+def check(config: AblationConfig) -> None:
+    """Raise ValueError for what cannot be trained or reported."""
+    for arm in config.arms:
+        pick_name("arm", arm, START)
+        if START[arm] and START[arm] not in config.arms:
+            raise ValueError(f"the arm {arm} starts from {START[arm]}; name that too")
+    for kind in select_task_levels(config.tasks):
+        pick_name("kind of board", str(kind), STEPS)
+    if not 0 < len(set(config.seeds)) == len(config.seeds) <= max(T975):
+        raise ValueError(f"--seeds must be 1 to {max(T975)} different ones, got {config.seeds}")
+    draw_cases(select_task_levels(config.tasks), "test", config.episodes, "image", "plan", seed=0)
+
+
+def run(config: AblationConfig) -> None:
+    """Train and play what is not done yet, kind by kind within a seed."""
+    check(config)
+    arms = config.arms or tuple(START)
+    for seed in config.seeds:
+        for kind in select_task_levels(config.tasks):
+            place = config.out / str(kind).replace(":", "-") / str(seed)
+            for arm in arms:
+                print(f"— {kind} seed {seed}: {arm}", flush=True)
+                train(settings(arm, kind, place, seed))
+            play(kind, place, arms, config.episodes)
+    kinds = [str(kind) for kind in select_task_levels(config.tasks)]
+    rows = {title: folder_of(row) for title, row in ROWS.items() if row.arm in arms}
+    write_report(config.out, rows, CURVES, kinds, steps_before, LEAD)
+    print(f"report: {config.out / 'ablation.md'}")
+
+
+def play(kind: TaskLevel, place: Path, arms: Sequence[str], episodes: int) -> None:
+    """Play every row whose arm is trained, each in a run folder of its own."""
+    for name, (arm, given, forced) in ROWS.items():
+        if arm not in arms:
+            continue
+        out = place / "played" / folder_of(ROWS[name])
+        model = HFAgent.load(
+            str(place / arm), dtype="float32", sampling=Sampling(max_new_tokens=TOKENS)
+        )
+        agent = ForcedRoute(model) if forced else model
+        print(f"— {kind}: {name}", flush=True)
+        planning.evaluate(agent, [kind], "test", episodes, given, out=out, progress=True)
+
+
+if __name__ == "__main__":
+    main(run, AblationConfig)

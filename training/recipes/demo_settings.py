@@ -1,0 +1,58 @@
+"""What `training.recipes.demo` trains: the settings of the three stages, by what they are trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from training.base import BaseConfig
+from training.opcd.config import OPCDConfig
+from training.presets import PRESETS
+from training.sft import SFTConfig
+from vsp_envs.core.task_level import TaskLevel
+
+
+class Recipe(NamedTuple):
+    """The settings of the three stages; `out`, `model` and `teacher` are filled in by `train`."""
+
+    base: BaseConfig
+    sft: SFTConfig
+    opcd: OPCDConfig
+
+    @property
+    def kinds(self) -> list[TaskLevel]:
+        """What SFT and OPCD train on, and what the demo evaluates."""
+        return self.opcd.kinds()
+
+
+HERE = Path()
+ALL = ("frozenlake:3", "maze:3", "minibehaviour:5")
+RECIPES = {
+    "frozenlake:3": Recipe(
+        BaseConfig(out=HERE, **PRESETS["base"]["tiny"]),
+        SFTConfig(out=HERE, **PRESETS["sft"]["tiny"]),
+        OPCDConfig(out=HERE, **PRESETS["opcd"]["tiny"]),
+    ),
+    "frozenlake:4": Recipe(
+        BaseConfig(out=HERE, tasks=("frozenlake:3-4",), steps=1000, learning_rate=2e-3),
+        SFTConfig(
+            out=HERE, tasks=("frozenlake:4",), steps=350, learning_rate=1e-4,
+            vision_learning_rate=2e-3, schedule="half-linear",
+        ),
+        OPCDConfig(
+            out=HERE, tasks=("frozenlake:4",), steps=200, learning_rate=1e-3, max_new_tokens=64
+        ),
+    ),
+    "all": Recipe(
+        BaseConfig(out=HERE, tasks=ALL, steps=1200, learning_rate=2e-3, batch_size=96),
+        SFTConfig(
+            out=HERE, tasks=ALL, steps=600, learning_rate=3e-4, vision_learning_rate=2e-3,
+            batch_size=96, schedule="half-linear", warmup=0.05, eval_every=100, eval_episodes=32,
+        ),
+        OPCDConfig(
+            out=HERE, tasks=ALL, steps=250, learning_rate=1e-3, batch_size=96, max_new_tokens=64,
+            warmup=0.05, eval_episodes=32,
+        ),
+    ),
+}  # fmt: skip
+"""Recipes by what is trained on. Learning rates were chosen on the validation split."""

@@ -1,0 +1,140 @@
+"""What a run of `training.recipes.nano` comes to: its page, and a model with its card to give away.
+
+`python -m training.recipes.nano_report --run runs/nano --out models/vsp-nano` writes the model as sharded
+safetensors in bf16 with a card that is written from the run's results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.vlm.checkpoint import load_checkpoint
+from evaluation.report.tables import Row, Table, markdown
+from training.merge import check_empty, write_model
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import read_json, write_text
+
+SHARD = "8MB"
+"""Largest file of weights."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a model of the run and its card."""
+
+    run: Path
+    """The folder of the run, `--out` of `training.recipes.nano`."""
+    out: Path
+    """Folder for the model; it must not exist, or be empty."""
+    stage: str = "opcd"
+    """The stage whose model it is."""
+
+
+def write_page(file: Path, state: Mapping[str, Any]) -> None:
+    """Everything that is done so far: rates by set, seconds and last figures of each step."""
+    asked, done = state["asked"], state["done"]
+    parts = [f"Size {asked['size']}, recipe {asked['recipe']}, seed {asked['seed']}.\n"]
+    for source in dict.fromkeys(name.partition(" · ")[2] for name in done if " · " in name):
+        parts.append(f"{source}\n\n{markdown(rates(done, source))}")
+    parts.append("| step | seconds in its last piece | at its end |\n|---|---:|---|")
+    for name, found in done.items():
+        parts[-1] += f"\n| {name} | {found['seconds']:.0f} | {last_figures(found)} |"
+    write_text(file, "\n".join(parts) + "\n")
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """What a run was asked for and has done: `nano.json`. Raises ValueError if it is none."""
+    state = read_json(file)
+    if not all(isinstance(state.get(name), dict) for name in ("asked", "done")):
+        raise ValueError(f"{file} does not say what was asked and done; remove it to start anew")
+    return state
+
+
+def rates(done: Mapping[str, Any], source: str) -> Table:
+    """A row a line: the rate over all, the optimal one, and each task's."""
+    played = {
+        name.partition(" · ")[0]: found["results"]
+        for name, found in done.items()
+        if name.partition(" · ")[2] == source
+    }
+    tasks = list(dict.fromkeys(task for results in played.values() for task in results["tasks"]))
+    rows = []
+    for name, results in played.items():
+        measure = "success" if results["goal"] == "plan" else "exact"
+        found = [results["tasks"].get(task, {}).get(measure) for task in tasks]
+        macro = results["macro"]
+        rows.append(Row(name, [macro[measure], macro.get("optimal"), *found]))
+    return Table(("success, or exact", "optimal", *tasks), rows, "")
+
+
+def last_figures(found: Mapping[str, Any]) -> str:
+    """The last of what a stage logged on validation boards and of its loss."""
+    history = found.get("history", ())
+    last = {
+        name: entry[name]
+        for entry in history
+        for name in ("loss", "reverse_kl", "perception", "success")
+        if name in entry
+    }
+    return ", ".join(f"{name} {value:.3f}" for name, value in last.items())
+
+
+def export(config: ExportConfig) -> Path:
+    """Write the model and its card; returns its folder. Raises ValueError if it cannot be."""
+    models = config.run / "kept" / "models"
+    if not models.is_dir():
+        raise ValueError(f"no models at {models}; run training.recipes.nano first, or check --run")
+    pick_name("stage", config.stage, sorted(each.name for each in models.glob("*")))
+    check_empty(config.out)
+    loaded = load_checkpoint(models / config.stage, "bfloat16")
+    return write_model(loaded, config.out, card(config, loaded.model), max_shard_size=SHARD)
+
+
+def card(config: ExportConfig, model: Any) -> str:
+    """The model card."""
+    state = read_state(config.run / "carry" / "nano.json")
+    millions = sum(each.numel() for each in model.parameters()) / 1e6
+    sources = dict.fromkeys(name.partition(" · ")[2] for name in state["done"] if " · " in name)
+    tables = "\n".join(f"### {each}\n\n{markdown(rates(state['done'], each))}" for each in sources)
+    trial = "" if state["asked"]["recipe"] == "full" else REHEARSED
+    return CARD.format(
+        millions=millions, stage=config.stage, tables=tables, trial=trial, **state["asked"]
+    )
+
+
+REHEARSED = "\n**This model is of a rehearsal: it was hardly trained and cannot plan.**\n"
+CARD = """---
+license: mit
+library_name: transformers
+pipeline_tag: image-text-to-text
+tags: [planning, qwen3_vl]
+---
+# vsp-nano
+{trial}
+A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
+MiniBehaviour. It was trained from nothing, on live environments alone: base on text → perception
+SFT → OPCD; these are the weights of the stage `{stage}` (size {size}, recipe {recipe}, seed
+{seed}), in bf16. It sees a picture of 256 × 256 px and three words; other sizes are resized.
+
+```
+python -m evaluation.planning --agent hf --model models/vsp-nano --out runs/nano-test
+```
+
+## Results
+
+Per cent with 95 % intervals, greedy. Our boards are held out by content hash; no board of the
+public sets named here, nor a rotation or reflection of one, was in training.
+
+{tables}
+## What it is not
+
+It knows three tasks at the levels of the paper, its own short prompts and the project's drawings;
+anything else is outside of what it was trained for.
+"""
+
+if __name__ == "__main__":
+    main(export, ExportConfig)

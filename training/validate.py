@@ -1,0 +1,83 @@
+"""What of a run's settings can be refused before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.vlm.checkpoint import find_checkpoint
+from training.config import BYTES, ON_NAN, PRECISIONS, TrainingConfig
+from training.data.layout_stream import excluded
+from training.loop.arguments import SCHEDULES, micro_batches
+from training.loop.trackers import trackers
+from training.loop.validation import validation_layouts
+from training.model.trainable import PARTS
+from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.core.splits import check_split
+from vsp_envs.envs.config import RANDOM_THEME
+from vsp_envs.rendering.perturbations import PERTURBATIONS
+from vsp_envs.rendering.renderer import check_theme
+from vsp_envs.utils.choices import pick_name
+
+Range = tuple[float, float]
+FROM_0: Range = (0, math.inf)
+FROM_1: Range = (1, math.inf)
+SHARE: Range = (0, 1)
+Ranges = Mapping[Range, Sequence[str]]
+"""The least and the largest value → the settings that are to be between them."""
+RANGES: Ranges = {
+    FROM_1: ("steps", "batch_size", "micro_batch_size", "log_every", "save_every", "eval_episodes"),
+    FROM_0: (
+        "seed", "lora_rank", "lora_alpha", "learning_rate", "vision_learning_rate", "weight_decay",
+        "clip", "minutes", "eval_every", "workers", "min_pixels", "max_pixels",
+    ),
+    SHARE: ("curriculum", "warmup", "adam_beta2"),
+}  # fmt: skip
+
+
+def check(config: TrainingConfig, checkpoints: Mapping[str, str], ranges: Ranges) -> None:
+    """Raise ValueError for settings of any stage that make no sense.
+
+    `checkpoints` are those that will be loaded, by the setting that names them; `ranges` are a
+    stage's own beside `RANGES`.
+    """
+    check_ranges(config, RANGES)
+    check_ranges(config, ranges)
+    if config.adam_beta2 == 1:
+        raise ValueError("--adam-beta2 must be at least 0 and below 1, got 1.0")
+    pick_name("schedule", config.schedule, SCHEDULES)
+    pick_name("precision", config.precision, PRECISIONS)
+    pick_name("dtype", config.dtype, BYTES)
+    pick_name("policy on NaN", config.on_nan, ON_NAN)
+    for part in config.freeze:
+        pick_name("part of the model", part, PARTS)
+    check_boards(config)
+    micro_batches(config)
+    trackers(config.report_to)
+    for setting, checkpoint in checkpoints.items():
+        find_checkpoint(checkpoint, setting)
+
+
+def check_ranges(config: Any, ranges: Ranges) -> None:
+    """Raise ValueError if a setting is out of its range; None is in any."""
+    for (least, most), names in ranges.items():
+        asked = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        for name in names:
+            value = getattr(config, name)
+            if not (value is None or least <= value <= most):  # NaN is in none
+                raise ValueError(f"--{name.replace('_', '-')} must be {asked}, got {value}")
+
+
+def check_boards(config: TrainingConfig) -> None:
+    """Raise ValueError if there are no such boards to train on, or too few to measure on."""
+    check_split(config.split)
+    for change in config.perturb:
+        pick_name("perturbation", change, PERTURBATIONS)
+    excluded(config.exclude)
+    for kind in config.kinds():
+        if config.theme not in ("", RANDOM_THEME):
+            check_theme(kind.task, config.theme)
+        draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
+        if config.eval_every:
+            validation_layouts(kind, config.eval_episodes)

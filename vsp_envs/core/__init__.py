@@ -1,0 +1,1 @@
+"""The rules' ground: layouts, tasks, tables, solver, generator, splits."""

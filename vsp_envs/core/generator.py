@@ -1,0 +1,187 @@
+"""Layouts on demand: candidates of a task until enough of them pass what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from vsp_envs.core.layout import Bool, Layout, LayoutBatch, NoLayoutError, canonical_ids
+from vsp_envs.core.solver import SolvedBatch, solve_batch
+from vsp_envs.core.splits import check_split, split_of_id
+from vsp_envs.core.task import check_level, get_task
+from vsp_envs.utils.choices import pick_name
+
+DIFFICULTIES = ("easy", "medium", "hard")
+_NO_END = 1 << 30
+
+
+@dataclass(frozen=True)
+class LayoutSpec:
+    """Which layouts to draw. Raises ValueError where a value cannot be."""
+
+    task: str
+    level: int
+    split: str | None = None
+    """`train`, `val`, `test`, or None for all."""
+    frozen_prob: float = 0.8
+    """Share of FrozenLake's cells that are ice."""
+    min_plan: int = 1
+    """Fewest actions of a shortest plan."""
+    difficulty: str | None = None
+    """`easy`, `medium` or `hard` by the length of a shortest plan, None for all; see `Task`."""
+    plan_length: int | None = None
+    """Exact number of actions of a shortest plan."""
+    exclude: frozenset[str] = frozenset()
+    """Canonical hashes that are not drawn, nor their rotations and reflections."""
+
+    def __post_init__(self) -> None:
+        check_level(get_task(self.task), self.level)
+        check_split(self.split)
+        if not 0 <= self.frozen_prob <= 1:
+            raise ValueError(f"frozen_prob is a probability, got {self.frozen_prob}")
+        if self.plan_length is not None and self.plan_length < 1:
+            raise ValueError(f"plan_length is at least 1, got {self.plan_length}")
+        low, high = self.plan_lengths()
+        # A shortest plan is in no state twice.
+        if low > min(high, get_task(self.task).phases * self.level**2):
+            raise NoLayoutError(f"there is no {self}; ask for less at once")
+
+    def plan_lengths(self) -> tuple[int, int]:
+        """Fewest and most actions of a shortest plan."""
+        low, high = _bucket(self.task, self.level, self.difficulty)
+        if self.plan_length is not None:
+            low, high = max(low, self.plan_length), min(high, self.plan_length)
+        return max(low, self.min_plan), high
+
+    def _wish(self) -> str:
+        given = (
+            f"{name}={value!r}"
+            for name in ("split", "min_plan", "difficulty", "plan_length", "frozen_prob")
+            if (value := getattr(self, name)) is not None
+        )
+        hashes = f", without {len(self.exclude)} hashes" if self.exclude else ""
+        return ", ".join(given) + hashes
+
+    def __str__(self) -> str:
+        return f"{self.task} layout of level {self.level} with {self._wish()}"
+
+
+def _bucket(task: str, level: int, difficulty: str | None) -> tuple[int, int]:
+    if difficulty is None:
+        return 1, _NO_END
+    buckets = get_task(task).difficulty
+    if buckets is None:
+        raise ValueError(f"{task} has no difficulties; ask for min_plan or plan_length instead")
+    easy, medium = buckets(level)
+    lengths = ((1, easy), (easy + 1, medium), (medium + 1, _NO_END))
+    return lengths[DIFFICULTIES.index(pick_name("difficulty", difficulty, DIFFICULTIES))]
+
+
+CANDIDATES = 20_000
+"""Candidates without a hit after which drawing gives up."""
+_BLOCK = (8, 4096)  # smallest and largest number of candidates drawn at once
+_CELLS = 1 << 18  # cells of the boards that are compiled at once: the tables take some 10 MB
+
+
+def draw_layouts(spec: LayoutSpec, rng: np.random.Generator) -> Iterator[Layout]:
+    """Endless solvable layouts that meet `spec`, each drawn anew; they may repeat.
+
+    Raises NoLayoutError when `CANDIDATES` in a row do not meet it.
+    """
+    task, block, missed = get_task(spec.task), _BLOCK[0], 0
+    while missed < CANDIDATES:
+        hits = 0
+        for boards in passing(task.generate(spec.level, block, rng, spec.frozen_prob), spec):
+            hits += len(boards)
+            yield from map(boards.layout, range(len(boards)))
+        missed = 0 if hits else missed + block
+        block = min(2 * block, _BLOCK[1])
+    raise NoLayoutError(_none(spec, missed))
+
+
+class SampledLayouts(NamedTuple):
+    """Boards from several generators, compiled."""
+
+    boards: SolvedBatch
+    owner: list[int]
+    """Whose each board is: the index of its generator."""
+
+
+def sample_blocks(
+    spec: LayoutSpec, rngs: Sequence[np.random.Generator], block: int = _BLOCK[0]
+) -> Iterator[SampledLayouts]:
+    """From each generator the first block of candidates that holds boards which meet `spec`.
+
+    With the default size of the first block, a generator's first board is the one that
+    `draw_layouts` would give. Raises NoLayoutError when `CANDIDATES` in a row, of all generators
+    together, do not meet `spec`.
+    """
+    task, waiting, missed = get_task(spec.task), list(range(len(rngs))), 0
+    while waiting:
+        if missed >= CANDIDATES:
+            raise NoLayoutError(_none(spec, missed))
+        hit: set[int] = set()
+        width = max(1, _CELLS // (block * spec.level**2))
+        for some in (waiting[i : i + width] for i in range(0, len(waiting), width)):
+            drawn = [task.draw(spec.level, block, rngs[i]) for i in some]
+            chance = tuple(np.concatenate(parts) for parts in zip(*drawn, strict=True))
+            boards = solve_batch(task.build(spec.level, chance, spec.frozen_prob))
+            rows = np.flatnonzero(meets(boards, spec))
+            owner = [some[row // block] for row in rows.tolist()]
+            hit.update(owner)
+            yield SampledLayouts(boards[rows], owner)
+        missed = 0 if hit else missed + block * len(waiting)
+        waiting = [i for i in waiting if i not in hit]
+        block = min(2 * block, _BLOCK[1])
+
+
+def _none(spec: LayoutSpec, missed: int) -> str:
+    return (
+        f"no {spec} among {missed} candidates; ask for a larger level, a shorter plan or another "
+        "split"
+    )
+
+
+def passing(boards: LayoutBatch, spec: LayoutSpec) -> Iterator[LayoutBatch]:
+    """The boards that are solvable and meet `spec`, some at a time."""
+    width = max(1, _CELLS // spec.level**2)
+    for first in range(0, len(boards), width):
+        some = boards[first : first + width]
+        yield some[meets(solve_batch(some), spec)]
+
+
+def meets(solved: SolvedBatch, spec: LayoutSpec) -> Bool:
+    """Which boards are solvable and meet `spec`."""
+    low, high = spec.plan_lengths()
+    length = solved.plan_lengths()
+    good = (length >= low) & (length <= high)
+    if spec.split is None and not spec.exclude:
+        return good
+    for row, each in zip(np.flatnonzero(good), canonical_ids(solved.boards[good]), strict=True):
+        good[row] = spec.split in (None, split_of_id(each)) and each not in spec.exclude
+    return good
+
+
+def draw_distinct(spec: LayoutSpec, count: int, seed: int) -> list[Layout]:
+    """`count` different layouts that meet `spec`; the first n are the same for every count.
+
+    Raises NoLayoutError if the space seems to hold fewer.
+    """
+    found: dict[Layout, None] = {}
+    repeats = 0
+    for layout in draw_layouts(spec, np.random.default_rng(seed)):
+        if len(found) >= count:
+            return list(found)
+        repeats = repeats + 1 if layout in found else 0
+        found[layout] = None
+        # Were one of n + 1 equally likely layouts missing, 20 n draws would miss it by chance once
+        # in e^20 times.
+        if repeats > 20 * (10 + len(found)):
+            break
+    raise NoLayoutError(
+        f"asked for {count} different {spec.task} layouts of level {spec.level} with "
+        f"split={spec.split!r}, but there seem to be only {len(found)}; ask for fewer"
+    )

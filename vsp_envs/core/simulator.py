@@ -1,0 +1,89 @@
+"""A plan on a board → what happened, step by step, under a named rule set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vsp_envs.core.layout import Action, Cell, Layout, Outcome
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.core.task import get_task
+from vsp_envs.utils.choices import pick_name
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """What an illegal action costs, and whether success must also be shortest.
+
+    The rules of the tasks are one; benchmarks differ in these two policies alone.
+    """
+
+    illegal_ends: bool
+    """An illegal action ends the episode; otherwise the state stays and play goes on."""
+    lenient_tasks: tuple[str, ...] = ()
+    """Tasks on which play goes on all the same."""
+    shortest_only: bool = False
+    """A longer plan than the shortest is no success."""
+
+    def ends(self, task: str) -> bool:
+        """Whether an illegal action ends an episode of that task."""
+        return self.illegal_ends and task not in self.lenient_tasks
+
+
+RULE_SETS = {
+    "env": RuleSet(illegal_ends=False),
+    # MGSD's training reward lets a FrozenLake bump waste the move; its evaluation does not.
+    "mgsd-train": RuleSet(illegal_ends=True, lenient_tasks=("frozenlake",)),
+    "mgsd-eval": RuleSet(illegal_ends=True),
+    "visualplanning": RuleSet(illegal_ends=True, shortest_only=True),
+}
+
+
+class Trace(NamedTuple):
+    """What a plan did: `states[i + 1]` follows from `actions[i]`; what follows the end is out."""
+
+    states: list[int]
+    actions: list[Action]
+    outcome: Outcome
+    illegal: int
+    """Illegal actions among `actions`."""
+    reason: str
+    """Why the episode failed or the last illegal action was refused; empty if neither."""
+
+    @property
+    def steps(self) -> int:
+        """Actions taken, illegal ones included."""
+        return len(self.actions)
+
+
+def rule_set(name: str) -> RuleSet:
+    """The rule set of that name. Raises ValueError that lists them."""
+    return RULE_SETS[pick_name("rule set", name, RULE_SETS)]
+
+
+def simulate(layout: Layout, plan: Sequence[Action], rules: str = "env") -> Trace:
+    """Play `plan` from the start until it ends or the rules end it."""
+    task, ends = get_task(layout.task), rule_set(rules).ends(layout.task)
+    solved = solve_layout(layout)
+    state, illegal, reason = solved.start, 0, ""
+    states, taken, outcome = [state], [], Outcome.RUNNING
+    for action in plan:
+        taken.append(action)
+        outcome = Outcome(solved.outcome[state][action])
+        if outcome is Outcome.ILLEGAL:
+            illegal += 1
+            reason = task.reasons[solved.reason[state, action]]
+        state = solved.next_state[state][action]
+        states.append(state)
+        if outcome in (Outcome.SUCCESS, Outcome.FAILURE) or (outcome is Outcome.ILLEGAL and ends):
+            break
+        outcome = Outcome.RUNNING
+    if outcome is Outcome.FAILURE:
+        reason = "hole"
+    return Trace(states, taken, outcome, illegal, reason)
+
+
+def state_cell(layout: Layout, state: int) -> Cell:
+    """The agent's cell in a state."""
+    return Cell(*divmod(state % layout.level**2, layout.level))

@@ -1,0 +1,53 @@
+"""Which split a layout belongs to: decided by its content, equal under the eight symmetries."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from vsp_envs.core.layout import Layout, LayoutBatch, canonical_ids
+from vsp_envs.utils.choices import pick_name
+
+SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
+"""Share of all layout classes in each split."""
+
+
+def read_hashes(path: str | Path) -> frozenset[str]:
+    """Canonical hashes from a file, one per line; empty lines and `#` comments are left out.
+
+    Raises ValueError for a line that is no hash.
+    """
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    hashes = frozenset(filter(None, lines))
+    for each in hashes:
+        if not re.fullmatch("[0-9a-f]{16}", each):
+            raise ValueError(f"{path}: {each!r} is no hash of 16 hexadecimal digits")
+    return hashes
+
+
+def splits_of(boards: LayoutBatch) -> list[str]:
+    """The split of each board."""
+    return [split_of_id(each) for each in canonical_ids(boards)]
+
+
+@lru_cache(maxsize=65536)
+def split_of(layout: Layout) -> str:
+    """`train`, `val` or `test`: a function of the layout's canonical hash alone."""
+    return splits_of(LayoutBatch.stack([layout]))[0]
+
+
+def check_split(split: str | None) -> str | None:
+    """`split` if it is one; otherwise a ValueError. None means all layouts."""
+    return None if split is None else pick_name("split", split, SPLITS)
+
+
+def split_of_id(canonical_id: str) -> str:
+    """The split of all layouts with that canonical hash."""
+    share = int(canonical_id, 16) / 16 ** len(canonical_id)
+    for name, width in SPLITS.items():
+        share -= width
+        if share < 0:
+            return name
+    return name

@@ -1,0 +1,240 @@
+"""`PlanningVectorEnv`: many boards of a task at once, a thin face over their transition tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from vsp_envs.core.generator import SampledLayouts
+from vsp_envs.core.layout import Bool, Int, Layout, LayoutBatch
+from vsp_envs.core.solver import solve_batch
+from vsp_envs.envs.config import RENDER_MODES, ThemeSampler, make_config
+from vsp_envs.envs.layout_pool import LayoutPool
+from vsp_envs.envs.layout_queue import LayoutQueue, next_layouts
+from vsp_envs.envs.layout_store import LayoutStore
+from vsp_envs.envs.planning_env import board_text
+from vsp_envs.envs.vector_state import VectorState, where
+
+_UNSIGNED = np.dtype(np.uint64)
+
+
+class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
+    """`num_envs` environments of a task in one, equal to as many `PlanningEnv`s one by one.
+
+    Environment i of `reset(seed=s)` plays the episodes of a scalar environment that was reset with
+    seed s + i, `max_episode_steps` included; observations, rewards and infos are those that
+    Gymnasium's SyncVectorEnv would return.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES[1:])}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int,
+        task: str,
+        max_episode_steps: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        pool: int | None = None,
+        pool_rounds: int | None = None,
+        infos: bool = True,
+        **arguments: Any,
+    ) -> None:
+        """Make the environments; the further keyword arguments are the fields of `EnvConfig`.
+
+        `copy=False` returns the same observation arrays at every step, overwritten by the next.
+        `pool` makes all environments share that many different layouts, dealt in a new order each
+        round: faster resets, and episodes that no longer equal the scalar environments'. After
+        `pool_rounds` rounds other layouts take their places; with None that is never.
+        `infos=False` leaves the infos empty, but for `final_obs`: they take two fifths of a step.
+        """
+        own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
+        self.settings = settings = make_config(task, arguments, own)
+        if num_envs < 1:
+            raise ValueError(f"num_envs is at least 1, got {num_envs}")
+        if settings.render_mode == "human":
+            raise ValueError("render_mode 'human' shows one environment; use gym.make for it")
+        if pool is not None and pool < 1:
+            raise ValueError(f"pool is the number of layouts, at least 1, got {pool}")
+        if pool_rounds is not None and (pool is None or pool_rounds < 1):
+            raise ValueError(f"pool_rounds is at least 1 and needs a pool, got {pool_rounds}")
+        self.task, self.num_envs, self.render_mode = settings.rules, num_envs, settings.render_mode
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.single_action_space = settings.action_space()
+        self.single_observation_space = settings.observation_space()
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._limit = np.iinfo(np.int64).max if max_episode_steps is None else max_episode_steps
+        self._end = np.array(len(self.task.actions), _UNSIGNED)
+        self._copy, self._pool_size, self._with_infos = copy, pool, infos
+        self._pool_rounds = pool_rounds
+        self._pool: LayoutPool | None = None
+        self._asked: set[int] = set()  # rows beside the pool, of layouts that a reset asked for
+        self._queues: list[LayoutQueue[int]] = []
+        self._state: VectorState
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The boards being played, before the first move."""
+        return tuple(map(self._state.store.layout, self._state.row.tolist()))
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Fresh layouts; options as in `PlanningEnv.reset`, for every environment.
+
+        `seed` s seeds environment i with s + i; a list holds a seed for each. With
+        `options["reset_mask"]`, bool[num_envs], only the marked environments are reset.
+        """
+        asked = dict(options or {})
+        mask = self._read_mask(asked.pop("reset_mask", None))
+        envs = where(mask)
+        seeds: list[int | None]
+        if seed is None or isinstance(seed, (int, np.integer)):
+            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
+        self._seed(envs, seeds)
+        self._begin(envs, self._asked_rows(envs, asked))
+        infos = self._infos()
+        return self._state.observe(self._copy), infos if mask.all() else _only(infos, mask)
+
+    def _read_mask(self, given: Any) -> Bool:
+        if given is None:
+            return np.ones(self.num_envs, bool)
+        mask: Bool = np.asarray(given)
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise ValueError(f"reset_mask is bool[{self.num_envs}] with one True or more")
+        if not self._queues and not mask.all():
+            raise ValueError("the first reset is of all environments; leave reset_mask out")
+        return mask
+
+    def _seed(self, envs: Int, seeds: list[int | None]) -> None:
+        first, settings = not self._queues, self.settings
+        if first:
+            made = [seeding.np_random(seed) for seed in seeds]
+            self._queues = [LayoutQueue(rng) for rng, _ in made]
+            themes = [ThemeSampler(settings, seed) for _, seed in made]
+            store = LayoutStore(self.task, settings.padding)
+            self._state = VectorState(settings, store, themes, self._limit)
+        for i in () if first else envs.tolist():
+            if seeds[i] is not None:
+                self._state.store.free(self._queues[i].unplayed())
+                rng, seed = seeding.np_random(seeds[i])
+                self._queues[i], self._state.themes[i] = (
+                    LayoutQueue(rng),
+                    ThemeSampler(settings, seed),
+                )
+        if self._pool_size is not None:
+            anew = len(envs) == self.num_envs and seeds[0] is not None
+            if self._pool is None or anew:
+                store = self._state.store = LayoutStore(self.task, settings.padding)
+                rng = self._queues[0].rng
+                self._pool = LayoutPool(settings, store, self._pool_size, rng, self._pool_rounds)
+                self._asked = set()
+
+    def _asked_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
+        rows = []
+        for i in envs.tolist():
+            asked = self.settings.asked_layout(options, self._queues[i].generator)
+            if asked is None:
+                return None
+            rows += self._state.store.add(
+                SampledLayouts(solve_batch(LayoutBatch.stack([asked])), [0])
+            )
+        return np.array(rows)
+
+    def _begin(self, envs: Int, rows: Int | None = None) -> None:
+        """Begin new episodes, on the boards of `rows` or on the next ones."""
+        if self._pool is not None:
+            if self._asked:
+                played_out = self._asked.intersection(self._state.row[envs].tolist())
+                self._state.store.free(played_out)
+                self._asked -= played_out
+            if rows is None:
+                rows = self._pool.next_layouts(len(envs), self._state.row)
+            else:
+                self._asked.update(rows.tolist())
+        else:
+            store, settings = self._state.store, self.settings
+            if rows is None:
+                queues = [self._queues[i] for i in envs.tolist()]
+                rows = np.array(next_layouts(queues, settings.levels, settings.spec, store.add))
+            played = self._state.row[envs]
+            store.free(played[played >= 0].tolist())
+        self._state.start(envs, rows)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Bool, Bool, dict[str, Any]]:
+        """Play an action in each environment; those that ended start anew as the mode says."""
+        state = self._state
+        ended = where(state.terminated | state.truncated)
+        if len(ended) and self.autoreset_mode == AutoresetMode.DISABLED:
+            raise ValueError(f"environments {ended} have ended; reset them first")
+        state.play(self._read_actions(actions))
+        if len(ended) and self.autoreset_mode == AutoresetMode.NEXT_STEP:
+            self._begin(ended)
+        rewards = state.rewards()
+        terminated, truncated = state.terminated.copy(), state.truncated.copy()
+        final: dict[str, Any] = {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP:
+            over = terminated | truncated
+            if over.any():
+                final = self._final(over)
+                self._begin(where(over))
+        infos = self._infos()
+        infos.update(final)
+        return state.observe(self._copy), rewards, terminated, truncated, infos
+
+    def _infos(self) -> dict[str, Any]:
+        return self._state.infos() if self._with_infos else {}
+
+    def _read_actions(self, given: Any) -> Int:
+        actions = np.asarray(given, np.int64)
+        # Below 0 is a large number without its sign.
+        if actions.shape != (self.num_envs,) or len(where(actions.view(_UNSIGNED) >= self._end)):
+            raise ValueError(f"actions are {self.num_envs} numbers of 0 to {self._end - 1}")
+        return actions
+
+    def _final(self, over: Bool) -> dict[str, Any]:
+        """`final_obs` and `final_info` of the environments that end with this step."""
+        whole, last = self._state.observe(copy=False), np.full(self.num_envs, None, object)
+        for i in where(over).tolist():
+            last[i] = _row_of(whole, i)
+        info = _only(self._infos(), over)
+        return {"final_obs": last, "_final_obs": over.copy(),
+                "final_info": info, "_final_info": over.copy()}  # fmt: skip
+
+    def render(self) -> tuple[Any, ...] | None:
+        """The boards as images or, in mode `ansi`, as texts."""
+        if self.render_mode == "rgb_array":
+            return self._state.frames()
+        if self.render_mode == "ansi":
+            return tuple(map(board_text, self.layouts, self._state.state.tolist()))
+        return None
+
+
+def _only(infos: dict[str, Any], mask: Bool) -> dict[str, Any]:
+    """Infos of the marked environments; the others' entries are 0, or None where objects."""
+    kept = {}
+    for name, part in infos.items():
+        kept[name] = np.full(part.shape, None if part.dtype == object else 0, part.dtype)
+        kept[name][mask] = part[mask]
+    return kept
+
+
+def _row_of(observation: Any, i: int) -> Any:
+    """One environment's part of a batch of observations, as a copy."""
+    if isinstance(observation, dict):
+        return {name: _row_of(part, i) for name, part in observation.items()}
+    return int(observation[i]) if observation.ndim == 1 else observation[i].copy()

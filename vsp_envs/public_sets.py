@@ -1,0 +1,153 @@
+"""Public test sets in their own formats → layouts, each checked by the solver. Nothing is shipped.
+
+VSP's FrozenLake (UCSB, MIT) is a folder of text tables with pictures beside them; VisualPlanning
+(arXiv 2505.11409, MIT) has a `test_dataset.jsonl` per task; DiffThinker (arXiv 2512.24165) has
+tables like VSP's and mazes as rows of wall masks, up to a side of 32.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vsp_envs.core.layout import Layout, LayoutBatch, LayoutError, canonical_ids
+from vsp_envs.core.layout_io import load_layout
+from vsp_envs.core.solver import shortest_plan
+from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import storable
+
+_VSP_LETTERS = {"@": "S", "*": "G", "#": "H", "_": "F"}
+_WALLS = {"north": NORTH, "south": SOUTH, "west": WEST, "east": EAST}
+_TABLE, _ROWS, _MAZES = "table/*.txt", "test_dataset.jsonl", "Maze/*_test/*.txt"
+FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE, _MAZES)}
+"""Name of a public set → its files, below whatever folder it was unpacked to."""
+MOST_BYTES = 2**28
+"""Largest file that is read; the public ones have a few megabytes."""
+
+
+class PublicBoard(NamedTuple):
+    """A board of a public set."""
+
+    layout: Layout
+    source: str
+    """Its file, seen from the folder that was read, and in a `.jsonl` its line."""
+    picture: Path | None = None
+    """The set's own PNG of it, where there is one."""
+
+
+def read_benchmark(path: Path) -> list[Layout]:
+    """The boards of a public file, or of all files below a folder, in the order of their names.
+
+    Raises ValueError that names the file and, in a `.jsonl`, the line of a bad board.
+    """
+    return [board.layout for board in read_boards(path)]
+
+
+def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
+    """Like `read_benchmark`, with where each board is from; `name` is one of FORMATS, or any."""
+    patterns = FORMATS[pick_name("benchmark", name, FORMATS)] if name else (_TABLE, _ROWS, _MAZES)
+    found = [path] if path.is_file() else [file for each in patterns for file in path.rglob(each)]
+    boards = [board for file in sorted(found, key=_in_order) for board in _read(file, path)]
+    if not boards:
+        raise ValueError(
+            f"no boards at {path}; a benchmark is a folder with {' or '.join(patterns)} below it, "
+            "or one such file"
+        )
+    return boards
+
+
+def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
+    """Canonical hashes of a public set's boards, which their rotations and reflections share.
+
+    A training stream that draws none of them has not seen the test. `path` and `name` are those of
+    `read_boards`.
+    """
+    kinds: dict[tuple[str, int], list[Layout]] = {}
+    for layout, *_ in read_boards(path, name):
+        kinds.setdefault((layout.task, layout.level), []).append(layout)
+    return frozenset(
+        each for kind in kinds.values() for each in canonical_ids(LayoutBatch.stack(kind))
+    )
+
+
+def read_vsp_table(text: str) -> Layout:
+    """A VSP FrozenLake table: rows such as `| Row 1 | @ | _ | # |`. Raises LayoutError."""
+    rows = [line.strip().strip("|").split("|")[1:] for line in text.strip().splitlines()[1:]]
+    letters = [[_VSP_LETTERS.get(cell.strip(), cell.strip()) for cell in row] for row in rows]
+    return load_layout("frozenlake", {"map": letters})
+
+
+def read_visualplanning_row(row: Mapping[str, Any]) -> Layout:
+    """A row of VisualPlanning, which task it is of shows in its `meta`.
+
+    Raises LayoutError, also where the row's own shortest way (`input_state`) has another length
+    than ours.
+    """
+    try:
+        meta = row["meta"]
+        layout = _room(meta) if "table_pos" in meta else _cells(meta)
+        given = len(row["input_state"]) - 1
+    except (LookupError, TypeError, ArithmeticError) as error:
+        raise LayoutError(f"not a row of VisualPlanning ({error!r})") from None
+    found = len(shortest_plan(layout) or [])
+    if found != given:
+        raise LayoutError(f"its way has {given} steps, but the shortest has {found}")
+    return layout
+
+
+def _room(meta: Mapping[str, Any]) -> Layout:
+    places = {"start": "start_pos", "printer": "printer_pos", "table": "table_pos"}
+    data = {name: meta[place] for name, place in places.items()}
+    return load_layout("minibehaviour", data | {"table": sorted(data["table"])}, meta["level"])
+
+
+def _cells(meta: Mapping[str, Any]) -> Layout:
+    grid, level = meta["layout"], meta["level"]
+    if isinstance(grid[0][0], str):
+        return load_layout("frozenlake", {"map": grid}, level)
+    walls = [[sum(bit for side, bit in _WALLS.items() if cell[side]) for cell in r] for r in grid]
+    ends = {"start": divmod(meta["start_pos"], level), "goal": divmod(meta["target_pos"], level)}
+    return load_layout("maze", {"walls": walls, **ends}, level)
+
+
+def read_diffthinker_maze(text: str) -> Layout:
+    """A DiffThinker maze: the side, `row col` of start and goal, then rows of wall masks.
+
+    Raises LayoutError.
+    """
+    try:
+        [[level], start, goal, *walls] = [
+            [int(each) for each in line.split()] for line in text.splitlines() if line.strip()
+        ]
+    except ValueError as error:
+        raise LayoutError(f"not a DiffThinker maze ({error})") from None
+    return load_layout("maze", {"walls": walls, "start": start, "goal": goal}, level)
+
+
+def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{file}: {file.stat().st_size} bytes are too many for a file of boards")
+    source = storable(str(file.relative_to(root)) if file != root else file.name)
+    if file.suffix != ".jsonl":
+        try:
+            text = file.read_text(encoding="utf-8")
+            read = read_vsp_table if text.lstrip().startswith("|") else read_diffthinker_maze
+            picture = file.parent.with_name("img") / f"{file.stem}.png"
+            yield PublicBoard(read(text), source, picture if picture.is_file() else None)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        return
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        try:
+            yield PublicBoard(read_visualplanning_row(json.loads(line)), f"{source}:{number}")
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{file}, line {number}: {error}") from None
+
+
+def _in_order(file: Path) -> list[tuple[int, str]]:
+    """Numbers in names count as numbers: level10 comes after level9."""
+    return [(int(part or 0), word) for word, part in re.findall(r"(\D*)(\d*)", str(file))]

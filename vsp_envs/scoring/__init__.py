@@ -1,0 +1,1 @@
+"""Replies and plans: read, played, scored, kept."""

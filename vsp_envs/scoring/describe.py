@@ -1,0 +1,35 @@
+"""What a board is, told: in words, and as the symbolic observation."""
+
+from typing import Any
+
+import numpy as np
+
+from vsp_envs.core.layout import Layout, LayoutBatch
+from vsp_envs.core.task import get_task
+
+
+def describe(layout: Layout) -> str:
+    """The whole board as text: one line `name answer` per fact that fixes it.
+
+    This is the symbolic state in words, the opening of every planning answer, and what a
+    perceiver has to read off the picture.
+    """
+    return "\n".join(
+        f"{question.name} {question.answer}"
+        for question in get_task(layout.task).questions(layout)
+        if question.states
+    )
+
+
+def symbolic_state(
+    layout: Layout, state: int | None = None, max_level: int | None = None
+) -> dict[str, Any]:
+    """The symbolic observation of a board in a state (None: the start).
+
+    Padded to `max_level`; None pads nothing.
+    """
+    at = layout.cells[0] if state is None else state
+    batch = get_task(layout.task).symbolic(
+        LayoutBatch.stack([layout]), np.array([at]), max_level or layout.level
+    )
+    return {name: part[0] if part.ndim > 1 else int(part[0]) for name, part in batch.items()}

@@ -1,0 +1,109 @@
+"""What a reply says about the board, question by question, compared with what is true."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from vsp_envs.core.generator import LayoutSpec, draw_distinct
+from vsp_envs.core.layout import Cell, Layout
+from vsp_envs.core.task import Question, get_task
+
+# Nine digits: a number of thousands is no cell, and Python refuses to read it.
+_CELL = re.compile(r"\((\d{1,9}),(\d{1,9})\)")
+_BRACKET = re.compile(r"\[([A-Z]*)\]")
+_CELLS = re.compile(r"\(\d+,\d+\)(?: \(\d+,\d+\))*")
+
+
+class Fact(NamedTuple):
+    """One perception question, what the reply says to it and what is true."""
+
+    question: str
+    said: str | None
+    """In even case and spacing; None where the reply does not answer the question."""
+    true: str
+    states: bool
+    """The question is one of those that fix the board."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer matches exactly."""
+        return self.said is not None and same_fact(self.said, self.true)
+
+
+def facts_of_reply(reply: str, layout: Layout) -> list[Fact]:
+    """The questions about a board, with the answers that a reply gives to them."""
+    said = read_facts(reply, layout.task)
+    return [
+        Fact(question.name, said.get(question.name), question.answer, question.states)
+        for question in get_task(layout.task).questions(layout)
+    ]
+
+
+def same_fact(said: str, true: str) -> bool:
+    """Equal text but for case and spacing; a list of cells may come in any order."""
+    said, true = normal(said), normal(true)
+    if _CELLS.fullmatch(said) and _CELLS.fullmatch(true):
+        return set(said.split()) == set(true.split())
+    return said == true
+
+
+def read_cells(answer: str) -> list[Cell]:
+    """The cells that an answer names, as they come; whatever else it holds is passed over."""
+    return [Cell(int(row), int(col)) for row, col in _CELL.findall(answer)]
+
+
+def read_brackets(answer: str) -> list[str]:
+    """The letters in each bracket of an answer: `DR`, `L` of `[DR][L]`."""
+    return _BRACKET.findall(answer)
+
+
+def read_facts(reply: str, task: str) -> dict[str, str]:
+    """Question name → what the reply says, for the questions of the task that it answers.
+
+    A line counts for the question whose name opens it, in any case, with or without a colon; the
+    first such line counts.
+    """
+    facts: dict[str, str] = {}
+    for line in reply.splitlines():
+        for name, pattern in _fact_patterns(task):
+            found = pattern.match(line)
+            if found:
+                facts.setdefault(name, normal(found["answer"]))
+                break
+    return facts
+
+
+def normal(answer: str) -> str:
+    """An answer with its spaces and case evened out, so that writings of one fact are equal."""
+    # Runs of spaces go first: the patterns take time quadratic in the length of one.
+    even = " ".join(answer.strip().rstrip(".").split())
+    tight = re.sub(r"\( ?(\d+) ?, ?(\d+) ?\)", r"(\1,\2)", even)
+    return re.sub(r"\) ?[,;]? ?\(", ") (", tight).upper()
+
+
+@lru_cache(maxsize=16)
+def _fact_patterns(task: str) -> list[tuple[str, re.Pattern[str]]]:
+    names = fact_names(task)
+    return [
+        (name, re.compile(rf"[\s\-*\d.]*{re.escape(name)}\s*[:=]?\s+(?P<answer>.*)", re.IGNORECASE))
+        for name in sorted(names, key=len, reverse=True)
+    ]
+
+
+def fact_names(task: str) -> tuple[str, ...]:
+    """Names of the task's perception questions, in order."""
+    return tuple(question.name for question in sample_questions(task))
+
+
+def state_names(task: str) -> tuple[str, ...]:
+    """Names of the questions whose answers fix the board."""
+    return tuple(question.name for question in sample_questions(task) if question.states)
+
+
+@lru_cache(maxsize=16)
+def sample_questions(task: str) -> list[Question]:
+    """The questions about some board: their names and texts do not depend on which."""
+    spec = LayoutSpec(task, get_task(task).paper_levels[0])
+    return get_task(task).questions(draw_distinct(spec, 1, seed=0)[0])

@@ -1,0 +1,1 @@
+"""Nothing of the project: choices by name, files, the command line."""

@@ -69,7 +69,8 @@ def check_describes(agent: Agent) -> None:
 
 def results_of(records: Sequence[Record]) -> dict[str, Any]:
     """`exact`, every question of a board answered right; under `questions` each by itself, and
-    under `where` the cells and kinds of tiles that were misread (see `evaluation.perception_errors`)."""
+    under `where` the cells and kinds of tiles that were misread (see
+    `evaluation.perception_errors`)."""
     results = tabulate(records, [{"exact": is_right(record, "perceive")} for record in records])
     questions = tabulate(records, [perceived(record) for record in records])
     for task, found in results["tasks"].items():

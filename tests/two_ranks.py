@@ -17,12 +17,11 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from agents.agent import Prompt, View
 from agents.vlm.checkpoint import load_checkpoint
-from training import sft
 from training.data.layout_stream import Board, live_boards
 from training.loop.run import run
-from training.opcd import trainer as opcd
 from training.opcd.config import OPCDConfig
-from training.sft import Collate, SFTConfig, SFTTrainer
+from training.opcd.trainer import train_opcd
+from training.sft import Collate, SFTConfig, SFTTrainer, train_sft
 
 
 class ShownAsText(Board):
@@ -51,9 +50,9 @@ def do(stage: str, **settings: Any) -> None:
     if resume := settings.pop("resume", None):
         go_on_from(*resume, settings["out"])
     if stage == "opcd":
-        opcd.train(OPCDConfig(**settings))
+        train_opcd(OPCDConfig(**settings))
     elif stage == "sft":
-        sft.train(SFTConfig(**settings))
+        train_sft(SFTConfig(**settings))
     else:
         train_mixed(SFTConfig(**settings))
 

@@ -14,8 +14,8 @@ from typing import Annotated, TypeVar
 from tyro.conf import Fixed, Suppress
 
 from training.model.tiny import SIZES, build_tiny
-from training.sft import SFTConfig
-from training.sft import train as train_sft
+from training.presets import main
+from training.sft import SFTConfig, train_sft
 from vsp_envs.utils.choices import pick_name
 
 Value = TypeVar("Value")
@@ -44,13 +44,11 @@ class BaseConfig(SFTConfig):
     """`half-linear`: constant, then linear over the second half; or `cosine`."""
 
 
-def train(config: BaseConfig) -> Path:
+def train_base(config: BaseConfig) -> Path:
     """Build the model, or start from `config.model`, and train it; returns its folder."""
     pick_name("size", config.size, SIZES)
     return train_sft(config, None if config.model else lambda: build_tiny(config.size, config.seed))
 
 
 if __name__ == "__main__":
-    from training.presets import main
-
-    main(train, BaseConfig, "base")
+    main(train_base, BaseConfig, "base")

@@ -15,6 +15,7 @@ import torch
 from agents.vlm.checkpoint import DTYPES, Loaded, find_checkpoint, load_checkpoint
 from training.loop.checkpoints import writing
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_text
 
 
@@ -63,6 +64,4 @@ def write_model(loaded: Loaded, out: Path, card: str = "", **options: Any) -> Pa
 
 
 if __name__ == "__main__":
-    from vsp_envs.utils.cli import main
-
     main(merge, MergeConfig)

@@ -17,7 +17,6 @@ from agents.prompts import perception_target, planning_target
 from agents.rollout import INPUTS
 from agents.vlm.checkpoint import Loaded
 from agents.vlm.encoding import Completed, complete, encode_prompts
-from training import validate as checks
 from training.config import TrainingConfig
 from training.data.layout_stream import Board, live_boards
 from training.loop.chunked_loss import completion_nll
@@ -25,7 +24,8 @@ from training.loop.run import run
 from training.loop.trainer import CompletionTrainer, ValidationCallback
 from training.loop.validation import validate
 from training.model.student import load_student
-from training.validate import SHARE
+from training.presets import main
+from training.validate import SHARE, check_config
 from vsp_envs.utils.choices import pick_name
 
 TARGETS = {"perception": ("perceive",), "plan": ("plan",), "both": ("perceive", "plan")}
@@ -89,18 +89,18 @@ class Collate:
         return complete(inputs, answers, tokenizer.pad_token_id)._asdict()
 
 
-def train(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> Path:
+def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> Path:
     """Run the stage; returns the folder of the final checkpoint.
 
     It starts from the checkpoint that the settings name, or from what `build` makes.
     """
     pick_name("target", config.target, TARGETS)
     pick_name("input", config.input, INPUTS)
-    checks.check(config, {} if build else {"--model": config.model}, {SHARE: ("plan_share",)})
-    return run(config, SFTTrainer.__name__, lambda: begin(config, build))
+    check_config(config, {} if build else {"--model": config.model}, {SHARE: ("plan_share",)})
+    return run(config, SFTTrainer.__name__, lambda: make_sft_trainer(config, build))
 
 
-def begin(config: SFTConfig, build: Callable[[], Loaded] | None) -> SFTTrainer:
+def make_sft_trainer(config: SFTConfig, build: Callable[[], Loaded] | None) -> SFTTrainer:
     """Model and boards, ready to train."""
     goals = TARGETS[config.target]
     student = load_student(config, config.model, build() if build else None)
@@ -120,6 +120,4 @@ def begin(config: SFTConfig, build: Callable[[], Loaded] | None) -> SFTTrainer:
 
 
 if __name__ == "__main__":
-    from training.presets import main
-
-    main(train, SFTConfig, "sft")
+    main(train_sft, SFTConfig, "sft")

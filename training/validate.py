@@ -36,7 +36,7 @@ RANGES: Ranges = {
 }  # fmt: skip
 
 
-def check(config: TrainingConfig, checkpoints: Mapping[str, str], ranges: Ranges) -> None:
+def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges: Ranges) -> None:
     """Raise ValueError for settings of any stage that make no sense.
 
     `checkpoints` are those that will be loaded, by the setting that names them; `ranges` are a

@@ -26,7 +26,8 @@ def encode_prompts(
 
     `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
     `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
-    `packed` leaves our processor's pictures as bytes; `agents.vlm.image_patches.unpack` does the rest.
+    `packed` leaves our processor's pictures as bytes; `agents.vlm.image_patches.unpack` does the
+    rest.
     """
     texts = chat_texts(processor, prompts)
     if prefills is not None:

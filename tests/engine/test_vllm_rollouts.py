@@ -18,9 +18,10 @@ from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
 from agents.vlm.encoding import complete, encode_prompts
 from training.model.tiny import TINY_VIEW, build_tiny
-from training.opcd import trainer as opcd
+from training.opcd.config import OPCDConfig
 from training.opcd.rollout_config import RolloutConfig, make_sampler
 from training.opcd.sampler import RolloutError
+from training.opcd.trainer import OPCDTrainer, train_opcd
 from training.opcd.vllm_sampler import VLLMSampler
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
@@ -86,7 +87,7 @@ def check(sampler, model, processor):
     assert gap(sampler, model, processor) < CLOSE
 
 
-class Watched(opcd.OPCDTrainer):
+class Watched(OPCDTrainer):
     """Checks the sampler against the model after each update, and counts the updates."""
 
     updates = 0
@@ -105,13 +106,13 @@ def history(run):
 
 def train(monkeypatch, sampler, trainer, out, **settings):
     """OPCD with this sampler, watched by this kind of trainer."""
-    monkeypatch.setattr(opcd, "make_sampler", lambda *_: sampler)
-    monkeypatch.setattr(opcd, "OPCDTrainer", trainer)
+    monkeypatch.setattr("training.opcd.trainer.make_sampler", lambda *_: sampler)
+    monkeypatch.setattr("training.opcd.trainer.OPCDTrainer", trainer)
     defaults = {
         "tasks": ("frozenlake:3", "maze:3"), "batch_size": 4, "max_new_tokens": 12,
         "learning_rate": 3e-3, "warmup": 0.0, "eval_every": 0,
     }  # fmt: skip
-    return opcd.train(opcd.OPCDConfig(out=out, **defaults | settings))
+    return train_opcd(OPCDConfig(out=out, **defaults | settings))
 
 
 @EITHER
@@ -154,7 +155,7 @@ def test_lora_is_added_into_the_weights_that_are_sent(sampler, checkpoint):
         check(sampler, model, processor)
 
 
-class Dying(opcd.OPCDTrainer):
+class Dying(OPCDTrainer):
     """Loses its engine at the third step."""
 
     def _rollout(self, boards, prompts, inputs, micro):
@@ -174,7 +175,7 @@ def dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, match):
     (last,) = (tmp_path / "again/checkpoints").iterdir()
     assert last.name == "checkpoint-2"
     hf = make_sampler(RolloutConfig(), checkpoint, load_checkpoint(checkpoint, "float32"), tmp_path)
-    assert load_checkpoint(train(monkeypatch, hf, opcd.OPCDTrainer, tmp_path / "again", **settings))
+    assert load_checkpoint(train(monkeypatch, hf, OPCDTrainer, tmp_path / "again", **settings))
 
 
 @pytest.mark.parametrize("sampler", ["vllm"], indirect=True)

@@ -59,21 +59,22 @@ def halted(what: Callable[[Path, Path], None], tiny: Path, out: Path) -> None:
     what(tiny, out)
 
 
-def train_sft(tiny: Path, out: Path) -> None:
-    from training import sft
+def run_sft(tiny: Path, out: Path) -> None:
+    from training.sft import SFTConfig, train_sft
 
-    sft.train(
-        sft.SFTConfig(
+    train_sft(
+        SFTConfig(
             out=out, model=str(tiny), steps=SFT_STEPS, batch_size=2, save_every=1, eval_every=0
         )
     )
 
 
-def train_opcd(tiny: Path, out: Path) -> None:
-    from training.opcd import trainer as opcd
+def run_opcd(tiny: Path, out: Path) -> None:
+    from training.opcd.config import OPCDConfig
+    from training.opcd.trainer import train_opcd
 
-    opcd.train(
-        opcd.OPCDConfig(
+    train_opcd(
+        OPCDConfig(
             out=out, model=str(tiny), teacher=str(tiny), tasks=("frozenlake:3", "maze:3"),
             steps=OPCD_STEPS, batch_size=4, max_new_tokens=6, save_every=1, eval_every=0,
         )

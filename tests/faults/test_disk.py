@@ -13,7 +13,7 @@ from test_kill import LATEST, Runs, same_evaluation, same_recording, same_traini
 
 Check = Callable[[Path, Path], None]
 SUBJECTS: dict[str, tuple[Callable[[Path, Path], None], Check]] = {
-    "training": (runs.train_sft, same_training),
+    "training": (runs.run_sft, same_training),
     "evaluation": (runs.evaluate, same_evaluation),
     "recording": (runs.play, same_recording),
 }

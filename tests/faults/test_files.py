@@ -264,11 +264,11 @@ def test_a_broken_checkpoint_is_refused_by_its_name(file, data, tiny_folder, tmp
 
 
 def test_a_resumed_training_runs_no_code_of_its_checkpoint(long, tiny_folder, tmp_path):
-    from training.sft import SFTConfig, train
+    from training.sft import SFTConfig, train_sft
 
     config = SFTConfig(out=tmp_path / "run", model=str(tiny_folder), steps=1, batch_size=2,
                        save_every=1, eval_every=0)  # fmt: skip
-    train(config)
+    train_sft(config)
     [checkpoint] = (tmp_path / "run/checkpoints").glob("checkpoint-*")
     done = config.out / "run.json"
     done.write_text(done.read_text().replace('"done": true', '"done": false'))
@@ -279,5 +279,5 @@ def test_a_resumed_training_runs_no_code_of_its_checkpoint(long, tiny_folder, tm
         shutil.copytree(tmp_path / "stopped", config.out)
         torch.save(Bomb(tmp_path / "mark"), checkpoint / name)
         with suppress(pickle.UnpicklingError):  # or the checkpoint is left aside
-            train(config)
+            train_sft(config)
         assert not (tmp_path / "mark").exists()

@@ -131,7 +131,7 @@ def same_recording(one: Path, other: Path) -> None:
         assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize("stage", [runs.train_sft, runs.train_opcd], ids=["sft", "opcd"])
+@pytest.mark.parametrize("stage", [runs.run_sft, runs.run_opcd], ids=["sft", "opcd"])
 def test_killed_training_ends_in_the_same_weights_and_log(
     stage: Callable[[Path, Path], None], tiny_folder: Path, tmp_path: Path, long: bool,
     record_property: Any,

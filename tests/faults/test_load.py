@@ -143,7 +143,7 @@ def test_no_worker_outlives_the_environments(end: str, long: bool, record_proper
 
 @pytest.mark.parametrize(
     ("what", "check"),
-    [(runs.evaluate, same_evaluation), (runs.train_sft, same_training)],
+    [(runs.evaluate, same_evaluation), (runs.run_sft, same_training)],
     ids=["evaluations", "trainings"],
 )
 def test_of_two_runs_in_one_folder_the_second_is_refused(

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training import sft
 from training.model.tiny import build_tiny
-from training.opcd import trainer as opcd
 from training.opcd.advantages import group_advantages, reward_of, share_without_advantage
+from training.opcd.config import OPCDConfig
 from training.opcd.divergences import clipped, log_probs, of_tokens
+from training.opcd.trainer import train_opcd
+from training.sft import SFTConfig, train_sft
 from vsp_envs import load_layout, score_reply
 
 LAKE = load_layout("frozenlake", {"map": ["SFF", "FHF", "FFG"]})
@@ -64,19 +65,19 @@ def test_the_policy_gradient_of_all_answers_is_that_of_the_expected_reward() -> 
 def test_settings_with_nothing_to_learn_from_are_refused(
     settings: dict[str, float], message: str, tiny_folder: Path
 ) -> None:
-    config = opcd.OPCDConfig(Path("never"), model=str(tiny_folder), teacher=str(tiny_folder))
+    config = OPCDConfig(Path("never"), model=str(tiny_folder), teacher=str(tiny_folder))
     with pytest.raises(ValueError, match=message):
-        opcd.train(replace(config, **settings))  # type: ignore[arg-type]
+        train_opcd(replace(config, **settings))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student that knows the answer format and now and then succeeds."""
-    config = sft.SFTConfig(
+    config = SFTConfig(
         out=tmp_path_factory.mktemp("planner") / "run", tasks=("frozenlake:3",), target="plan",
         steps=40, batch_size=16, learning_rate=4e-3, eval_every=0,
     )  # fmt: skip
-    return sft.train(config, lambda: build_tiny("S"))
+    return train_sft(config, lambda: build_tiny("S"))
 
 
 @pytest.mark.parametrize("distill_weight", [0.0, 1.0])
@@ -87,14 +88,14 @@ def test_reward_trains_the_student_alone_or_beside_the_teacher(
     distill_weight: float,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    config = opcd.OPCDConfig(
+    config = OPCDConfig(
         out=tmp_path / "run", model=str(planner), tasks=("frozenlake:3",), steps=2, batch_size=6,
         rollouts=4, reward_weight=1.0, distill_weight=distill_weight, optimal_reward=0.5,
         teacher=str(tiny_folder) if distill_weight else "", max_new_tokens=40, eval_every=0,
     )  # fmt: skip
-    opcd.train(replace(config, out=tmp_path / "dry", dry_run=True))
+    train_opcd(replace(config, out=tmp_path / "dry", dry_run=True))
     assert ("teacher's prompt" in capsys.readouterr().out) == bool(distill_weight)
-    done = opcd.train(config)
+    done = train_opcd(config)
     entry = json.loads((done / "run.json").read_text())["history"][0]
     assert entry["reward"] > 0 and entry["groups_without_advantage"] < 1
     assert ("reverse_kl" in entry) == bool(distill_weight)

@@ -16,10 +16,11 @@ from training.loop.chunked_loss import (
     completion_hidden,
     completion_loss,
     completion_nll,
+    cross_entropy,
     output_layer,
 )
 from training.model.tiny import build_tiny
-from training.opcd.divergences import cross_entropy, log_probs, reverse_kl
+from training.opcd.divergences import log_probs, reverse_kl
 from vsp_envs import LayoutSpec, draw_distinct
 
 TEACHER = log_probs(torch.randn(10, 5, generator=torch.Generator().manual_seed(1)))

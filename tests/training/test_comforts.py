@@ -11,36 +11,39 @@ import torch
 from agents.backends.hf import weights_id
 from agents.vlm.checkpoint import CheckpointError, Loaded, load_checkpoint
 from agents.vlm.encoding import complete, encode_prompts
-from training import base, memory, presets, sft
+from training import memory, presets
+from training.base import BaseConfig
+from training.data.layout_stream import live_boards
 from training.loop import memory_estimate
 from training.loop.trackers import trackers
 from training.merge import MergeConfig, merge
 from training.model.shapes import QWEN, shape_config
 from training.model.tiny import TINY_VIEW, build_tiny
-from training.opcd import trainer as opcd
 from training.opcd.config import OPCDConfig
+from training.opcd.trainer import train_opcd
+from training.sft import SFTConfig, train_sft
 
-CLASSES = {"sft": sft.SFTConfig, "opcd": OPCDConfig}
+CLASSES = {"sft": SFTConfig, "opcd": OPCDConfig}
 
 
 @pytest.fixture(scope="module")
-def adapted(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> sft.SFTConfig:
+def adapted(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SFTConfig:
     """A finished run with adapters, its curves and its log."""
-    config = sft.SFTConfig(
+    config = SFTConfig(
         out=tmp_path_factory.mktemp("comforts") / "run", model=str(tiny_folder), steps=2,
         batch_size=2, eval_every=1, eval_episodes=2, learning_rate=0.05, lora_rank=2,
         lora_vision=True, warmup=0.0,
     )  # fmt: skip
-    sft.train(config)
+    train_sft(config)
     return config
 
 
 def read(command: Callable[[object], object], *args: str) -> None:
-    presets.main(command, sft.SFTConfig, "sft", args)
+    presets.main(command, SFTConfig, "sft", args)
 
 
 def test_a_preset_is_where_the_settings_start_and_what_is_given_overrides_it() -> None:
-    seen: list[sft.SFTConfig] = []
+    seen: list[SFTConfig] = []
     read(seen.append, "--out", "x", "--preset", "qwen3-vl-8b", "--steps", "3")
     [config] = seen
     assert (config.lora_rank, config.steps, config.out) == (8, 3, Path("x"))
@@ -50,9 +53,9 @@ def test_a_preset_is_where_the_settings_start_and_what_is_given_overrides_it() -
 def test_base_offers_nothing_that_it_cannot_do(capsys: pytest.CaptureFixture[str]) -> None:
     for args in (["--preset", "qwen3-vl-4b"], ["--input", "image"], ["--target", "perception"]):
         with pytest.raises(SystemExit, match="2"):
-            presets.main(print, base.BaseConfig, "base", ["--out", "x", *args])
+            presets.main(print, BaseConfig, "base", ["--out", "x", *args])
     with pytest.raises(SystemExit, match="0"):
-        presets.main(print, base.BaseConfig, "base", ["--help"])
+        presets.main(print, BaseConfig, "base", ["--help"])
     said = capsys.readouterr().out
     assert "--size" in said and "qwen" not in said and "--input" not in said
 
@@ -83,7 +86,7 @@ def test_a_presets_model_is_counted_to_the_byte(stage: str, name: str) -> None:
 
 def test_estimated_activations_are_near_what_autograd_keeps(tiny: Loaded) -> None:
     model, processor, _ = tiny
-    boards = sft.live_boards(sft.SFTConfig(out=Path("x"), tasks=("maze:6",)), TINY_VIEW)
+    boards = live_boards(SFTConfig(out=Path("x"), tasks=("maze:6",)), TINY_VIEW)
     prompts = [boards[index].prompt("image", "plan", TINY_VIEW) for index in range(8)]
     batch = complete(encode_prompts(processor, prompts), [[5] * 40] * 8, 0)
     kept: dict[int, int] = {}
@@ -113,25 +116,25 @@ def tiny() -> Loaded:
 
 
 def test_a_dry_run_prints_the_prompt_the_aligned_tokens_and_the_memory(
-    adapted: sft.SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    adapted: SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sft.train(replace(adapted, out=tmp_path, dry_run=True))
+    train_sft(replace(adapted, out=tmp_path, dry_run=True))
     printed = capsys.readouterr().out
     assert "<|image_pad|> × 9<|vision_end|>describe FrozenLake" in printed
     assert "'<|im_end|>'" in printed and "on each of 1 device(s)" in printed
     assert not (tmp_path / "run.json").exists()
 
 
-def test_a_run_writes_its_settings_versions_and_curves(adapted: sft.SFTConfig) -> None:
+def test_a_run_writes_its_settings_versions_and_curves(adapted: SFTConfig) -> None:
     run = json.loads((adapted.out / "run.json").read_text())
     assert run["settings"]["lora_rank"] == 2 and run["versions"]["torch"] and run["command"]
     assert (adapted.out / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_progress_is_lines_where_there_is_no_terminal(
-    adapted: sft.SFTConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    adapted: SFTConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sft.train(replace(adapted, out=tmp_path / "named"))
+    train_sft(replace(adapted, out=tmp_path / "named"))
     written = capfd.readouterr()
     assert "named: step 1/2  perception 0.0 %" in written.err
     assert "{" not in written.out + written.err
@@ -149,14 +152,14 @@ def test_a_tracker_without_its_package_is_named_with_the_way_out(
 
 
 def logits(loaded: Loaded) -> torch.Tensor:
-    board = sft.live_boards(sft.SFTConfig(out=Path("x")), TINY_VIEW)[0]
+    board = live_boards(SFTConfig(out=Path("x")), TINY_VIEW)[0]
     inputs = encode_prompts(loaded.processor, [board.prompt("image", "plan", TINY_VIEW)])
     with torch.no_grad():
         return loaded.model(**inputs).logits
 
 
 def test_a_run_with_adapters_loads_like_any_and_merges_into_a_plain_checkpoint(
-    adapted: sft.SFTConfig, tiny_folder: Path, tmp_path: Path
+    adapted: SFTConfig, tiny_folder: Path, tmp_path: Path
 ) -> None:
     run = load_checkpoint(adapted.out)
     assert not torch.allclose(logits(run), logits(load_checkpoint(tiny_folder)), atol=1e-3)
@@ -173,13 +176,13 @@ def test_a_run_with_adapters_loads_like_any_and_merges_into_a_plain_checkpoint(
 
 
 def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_own_view(
-    adapted: sft.SFTConfig, tmp_path: Path
+    adapted: SFTConfig, tmp_path: Path
 ) -> None:
     config = replace(
         adapted, out=tmp_path / "second", model=str(adapted.out), learning_rate=0.0, steps=1,
         eval_every=0, theme="gymnasium", max_pixels=200_000,
     )  # fmt: skip
-    first, second = load_checkpoint(adapted.out), load_checkpoint(sft.train(config))
+    first, second = load_checkpoint(adapted.out), load_checkpoint(train_sft(config))
     for name, weight in first.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], weight)
     assert second.view == replace(first.view, theme="gymnasium")
@@ -189,21 +192,21 @@ def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_ow
 
 
 def test_what_is_trained_on_an_adapter_or_merged_from_it_has_its_view_and_may_be_all_weights(
-    adapted: sft.SFTConfig, tmp_path: Path
+    adapted: SFTConfig, tmp_path: Path
 ) -> None:
     short = replace(adapted, steps=1, eval_every=0)
-    themed = sft.train(replace(short, out=tmp_path / "themed", theme="gymnasium"))
+    themed = train_sft(replace(short, out=tmp_path / "themed", theme="gymnasium"))
     view = load_checkpoint(themed).view
     assert view.theme == "gymnasium"
-    whole = sft.train(replace(short, out=tmp_path / "whole", model=str(themed), lora_rank=0))
+    whole = train_sft(replace(short, out=tmp_path / "whole", model=str(themed), lora_rank=0))
     assert not list(whole.glob("adapter*")) and load_checkpoint(whole).view == view
-    above = sft.train(replace(short, out=tmp_path / "above", model=str(themed)))
+    above = train_sft(replace(short, out=tmp_path / "above", model=str(themed)))
     assert load_checkpoint(above).view == view
     merged = merge(MergeConfig(str(themed), tmp_path / "merged"))
     assert load_checkpoint(merged).view == view
 
 
-def test_an_adapter_of_itself_is_refused(adapted: sft.SFTConfig, tmp_path: Path) -> None:
+def test_an_adapter_of_itself_is_refused(adapted: SFTConfig, tmp_path: Path) -> None:
     file = tmp_path / "adapter_config.json"
     held = json.loads((adapted.out / file.name).read_text())
     file.write_text(json.dumps({**held, "base_model_name_or_path": str(tmp_path)}))
@@ -212,16 +215,16 @@ def test_an_adapter_of_itself_is_refused(adapted: sft.SFTConfig, tmp_path: Path)
 
 
 def test_vllm_is_not_sent_looking_for_weights_that_an_adapter_has_not(
-    adapted: sft.SFTConfig, tmp_path: Path
+    adapted: SFTConfig, tmp_path: Path
 ) -> None:
     config = OPCDConfig(
         tmp_path, model=str(adapted.out), teacher=adapted.model, rollout="vllm", eval_every=0
     )
     with pytest.raises(CheckpointError, match=rf"training\.merge --run {adapted.out} .*as --model"):
-        opcd.train(config)
+        train_opcd(config)
 
 
-def test_an_adapter_whose_model_has_gone_is_named(adapted: sft.SFTConfig, tmp_path: Path) -> None:
+def test_an_adapter_whose_model_has_gone_is_named(adapted: SFTConfig, tmp_path: Path) -> None:
     file = tmp_path / "adapter_config.json"
     held = json.loads((adapted.out / file.name).read_text())
     file.write_text(json.dumps({**held, "base_model_name_or_path": "/gone/away"}))
@@ -229,16 +232,14 @@ def test_an_adapter_whose_model_has_gone_is_named(adapted: sft.SFTConfig, tmp_pa
         load_checkpoint(tmp_path)
 
 
-def test_picture_bounds_are_kept_with_the_processor(
-    adapted: sft.SFTConfig, tiny_folder: Path
-) -> None:
+def test_picture_bounds_are_kept_with_the_processor(adapted: SFTConfig, tiny_folder: Path) -> None:
     from training.model.student import load_student
 
     config = replace(adapted, min_pixels=65_536, max_pixels=262_144)
     student = load_student(config, str(tiny_folder))
     small, large = (replace(TINY_VIEW, cell_pixels=0, image_size=side) for side in (96, 1024))
     for view in (small, large):
-        [board] = [sft.live_boards(config, view)[0]]
+        [board] = [live_boards(config, view)[0]]
         inputs = encode_prompts(student.processor, [board.prompt("image", "plan", view)])
         pixels = int(inputs["image_grid_thw"].prod()) * 16 * 16
         assert 65_536 <= pixels <= 262_144

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from training.loop.chunked_loss import cross_entropy
 from training.opcd.divergences import (
     DIVERGENCES,
     Pair,
     capped,
     clipped,
-    cross_entropy,
     divergence_named,
     entropy,
     forward_kl,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from training import sft
 from training.config import TrainingConfig
 from training.data.layout_stream import LiveBoards, excluded, live_boards
 from training.model.tiny import TINY_VIEW
+from training.sft import TARGETS, SFTConfig, train_sft
 from vsp_envs import get_task, split_of
 from vsp_envs.core.layout import canonical_id
 from vsp_envs.core.task_level import TaskLevel, select_mixture
@@ -68,7 +68,7 @@ def test_a_step_that_cannot_be_divided_evenly_gives_each_kind_its_share_in_the_l
 
 
 def test_both_targets_share_the_boards_and_stay_apart_in_a_step() -> None:
-    boards = live_boards(CONFIG, TINY_VIEW, sft.TARGETS["both"])
+    boards = live_boards(CONFIG, TINY_VIEW, TARGETS["both"])
     goals = [boards[place].goal for place in range(8)]
     assert goals == ["perceive"] * 2 + ["plan"] * 2 + ["perceive"] * 2 + ["plan"] * 2
 
@@ -132,10 +132,10 @@ def test_a_public_set_is_excluded_by_its_folder(tmp_path: Path) -> None:
 
 
 def test_workers_make_the_same_run_to_the_bit(tiny_folder: Path, tmp_path: Path) -> None:
-    config = sft.SFTConfig(
+    config = SFTConfig(
         out=tmp_path / "none", model=str(tiny_folder), tasks=("frozenlake:3-4",), steps=4,
         batch_size=4, eval_every=0, target="both", theme="random", perturb=("noise",),
     )  # fmt: skip
-    alone = load_file(sft.train(config) / "model.safetensors")
-    shared = sft.train(replace(config, out=tmp_path / "two", workers=2)) / "model.safetensors"
+    alone = load_file(train_sft(config) / "model.safetensors")
+    shared = train_sft(replace(config, out=tmp_path / "two", workers=2)) / "model.safetensors"
     assert all((weight == alone[name]).all() for name, weight in load_file(shared).items())

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 
 from agents.backends.hf import HFAgent
-from training import sft
 from training.data.layout_stream import excluded, live_boards
 from training.loop.deadline import TimeIsUp
 from training.model.tiny import NANO_VIEW, SIZES, build_tiny
 from training.recipes import nano
 from training.recipes.nano_report import ExportConfig, export
 from training.recipes.nano_settings import RECIPES, Recipe
+from training.sft import SFTConfig, train_sft
 from vsp_envs import Layout
 from vsp_envs.core.layout import canonical_id
 from vsp_envs.scoring.describe import symbolic_state
@@ -77,20 +77,20 @@ def test_none_of_the_public_sets_is_in_the_stream_of_any_stage() -> None:
 def test_a_run_in_pieces_ends_as_one_in_one_piece(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = sft.SFTConfig(
+    config = SFTConfig(
         out=tmp_path / "whole", model=str(tiny_folder), tasks=("frozenlake:3", "maze:3"), steps=3,
         batch_size=4, eval_every=0, mix_kinds=True,
     )  # fmt: skip
-    whole = load_file(sft.train(config) / "model.safetensors")
+    whole = load_file(train_sft(config) / "model.safetensors")
     pieces = replace(config, out=tmp_path / "pieces", minutes=1e-9)
     for step in (1, 2):
         with pytest.raises(TimeIsUp, match=f"time is up at step {step} of 3"):
-            sft.train(pieces)
-    found = load_file(sft.train(pieces) / "model.safetensors")
+            train_sft(pieces)
+    found = load_file(train_sft(pieces) / "model.safetensors")
     assert all(torch.equal(weight, found[name]) for name, weight in whole.items())
     again = replace(config, out=tmp_path / "status", minutes=1e-9)
     with pytest.raises(SystemExit) as end:
-        main(sft.train, sft.SFTConfig, [], default=again)
+        main(train_sft, SFTConfig, [], default=again)
     assert end.value.code == 3 and "error" not in capsys.readouterr().err
 
 

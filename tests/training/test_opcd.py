@@ -18,15 +18,16 @@ from training.data.layout_stream import LiveBoards
 from training.loop.checkpoints import TrainingStopped
 from training.loop.chunked_loss import completion_hidden
 from training.model.tiny import build_tiny
-from training.opcd import trainer as opcd
+from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, rollout_mismatch
 from training.opcd.divergences import log_probs, of_tokens
 from training.opcd.teachers import BaseModelTeacher, EMATeacher, Teacher, make_teacher
+from training.opcd.trainer import OPCDTrainer, train_opcd
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.task_level import select_task_levels
 from vsp_envs.utils.cli import is_user_error
 
-Config = opcd.OPCDConfig
+Config = OPCDConfig
 
 
 @pytest.fixture
@@ -83,12 +84,12 @@ def test_an_averaged_teacher_moves_and_resumes_to_the_bit(config: Config, tmp_pa
         config, teacher="", teacher_kind="ema", ema_decay=0.5, loss="jsd", rollouts=2,
         teacher_plan=True, teacher_plan_share=0.5,
     )  # fmt: skip
-    done = opcd.train(config)
+    done = train_opcd(config)
     steps = [load_file(done / f"checkpoints/checkpoint-{step}/teacher.safetensors")
              for step in (2, 4)]  # fmt: skip
     assert not same(*steps) and not same(steps[1], weights(done))
     interrupted(done, 2, tmp_path / "again")
-    again = opcd.train(replace(config, out=tmp_path / "again"))
+    again = train_opcd(replace(config, out=tmp_path / "again"))
     assert same(weights(done), weights(again))
     assert same(steps[1], load_file(again / "checkpoints/checkpoint-4/teacher.safetensors"))
     assert not (done / "teacher.safetensors").exists()
@@ -123,7 +124,7 @@ def test_a_student_with_lora_learns_from_itself_without(config: Config, tiny_fol
     teacher = make_teacher("adapter-off", "", 0.0, student.model)
     boards = LiveBoards(select_task_levels(["frozenlake:3"]), student.view, "train", 0, 16, 4)
     before = {name: each.detach().clone() for name, each in student.model.named_parameters()}
-    trainer = opcd.OPCDTrainer(config, student, teacher, boards)
+    trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.train()
     after = dict(student.model.named_parameters())
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -171,9 +172,11 @@ NONSENSE: dict[str, dict[str, Any]] = {
 def test_settings_that_make_no_sense_are_refused_before_anything_is_loaded(
     config: Config, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opcd, "begin", lambda config: pytest.fail("something was loaded"))
+    monkeypatch.setattr(
+        "training.opcd.trainer.make_opcd_trainer", lambda _: pytest.fail("something was loaded")
+    )
     with pytest.raises((ValueError, OSError), match=message) as raised:
-        opcd.train(replace(config, **NONSENSE[message]))
+        train_opcd(replace(config, **NONSENSE[message]))
     assert is_user_error(raised.value)
 
 
@@ -181,21 +184,21 @@ def test_several_steps_on_one_rollout_sample_once_and_resume_to_the_bit(
     config: Config, tmp_path: Path
 ) -> None:
     config = replace(config, updates_per_rollout=2, loss="sampled", learning_rate=1e-2)
-    done = opcd.train(config)
+    done = train_opcd(config)
     assert history(done)["ratio_out_of_clip"] > 0
     interrupted(done, 2, tmp_path / "again")
-    again = opcd.train(replace(config, out=tmp_path / "again"))
+    again = train_opcd(replace(config, out=tmp_path / "again"))
     assert same(weights(done), weights(again))
 
 
 def test_unreadable_answers_are_told_and_stop_the_run_if_asked(
     config: Config, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    opcd.train(config)
+    train_opcd(config)
     said = capsys.readouterr().err
     assert "step 1: no answer could be read" in said and "(4 steps in a row)" in said
     with pytest.raises(TrainingStopped, match=r"step 2: .*--stop-after-unreadable 2 stops"):
-        opcd.train(replace(config, out=tmp_path / "stops", stop_after_unreadable=2))
+        train_opcd(replace(config, out=tmp_path / "stops", stop_after_unreadable=2))
 
 
 def test_a_lasting_trouble_is_told_ever_more_rarely(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +219,7 @@ def test_empty_completions_and_bare_end_tokens_neither_crash_nor_poison(
     boards = LiveBoards(select_task_levels(["frozenlake:3"]), student.view, "train", 0, 2, 2)
     end = student.processor.tokenizer.eos_token_id
 
-    class Mute(opcd.OPCDTrainer):
+    class Mute(OPCDTrainer):
         def _rollout(self, *_: object) -> tuple[list[list[int]], None]:
             return [[end] * len(answer) for answer in answers], None
 
@@ -244,9 +247,9 @@ def test_the_trainers_log_probabilities_are_compared_with_the_samplers(
 
 def test_the_plan_is_given_for_the_share_of_boards_that_was_asked(config: Config) -> None:
     config = replace(config, steps=1, batch_size=32, teacher_plan=True, max_new_tokens=2)
-    assert history(opcd.train(config))["tokens_judged_with_plan"] == 1.0
+    assert history(train_opcd(config))["tokens_judged_with_plan"] == 1.0
     config = replace(config, out=config.out / "half", teacher_plan_share=0.5)
-    assert 0.2 < history(opcd.train(config))["tokens_judged_with_plan"] < 0.8
+    assert 0.2 < history(train_opcd(config))["tokens_judged_with_plan"] < 0.8
 
 
 @pytest.fixture
@@ -258,11 +261,11 @@ def broken(tiny_folder: Path) -> Teacher:
     return Teacher(model)
 
 
-def started(config: Config, teacher: Teacher) -> opcd.OPCDTrainer:
+def started(config: Config, teacher: Teacher) -> OPCDTrainer:
     """A trainer that has not begun."""
     student = load_checkpoint(config.model, dtype="float32")
     boards = LiveBoards(select_task_levels(config.tasks), student.view, "train", 0, 16, 4)
-    return opcd.OPCDTrainer(config, student, teacher, boards)
+    return OPCDTrainer(config, student, teacher, boards)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_or_is_passed_over_and_told(

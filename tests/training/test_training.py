@@ -13,12 +13,14 @@ from safetensors.torch import load_file
 
 from agents.prompts import text_prompt
 from agents.vlm.checkpoint import CheckpointError, load_checkpoint
-from training import base, sft
+from training.base import BaseConfig, train_base
 from training.config import TrainingConfig
 from training.data.layout_stream import LiveBoards
 from training.model.tiny import TINY_VIEW, build_tokenizer
 from training.model.trainable import parameter_groups
-from training.opcd import trainer as opcd
+from training.opcd.config import OPCDConfig
+from training.opcd.trainer import train_opcd
+from training.sft import SFTConfig, train_sft
 from vsp_envs import split_of
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.cli import is_user_error, one_line
@@ -48,33 +50,33 @@ def interrupted(folder: Path, step: int, copy: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sft_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> sft.SFTConfig:
-    return sft.SFTConfig(
+def sft_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SFTConfig:
+    return SFTConfig(
         out=tmp_path_factory.mktemp("sft") / "run", model=str(tiny_folder), tasks=LAKE, steps=6,
         batch_size=8, learning_rate=1e-3, save_every=3, eval_every=0,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def opcd_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> opcd.OPCDConfig:
-    return opcd.OPCDConfig(
+def opcd_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OPCDConfig:
+    return OPCDConfig(
         out=tmp_path_factory.mktemp("opcd") / "run", model=str(tiny_folder),
         teacher=str(tiny_folder), tasks=("frozenlake:3", "maze:3"), steps=4, batch_size=8,
         max_new_tokens=8, save_every=2, eval_every=0,
     )  # fmt: skip
 
 
-def test_sft_resumes_to_the_bit(sft_config: sft.SFTConfig, tmp_path: Path) -> None:
-    done = sft.train(sft_config)
+def test_sft_resumes_to_the_bit(sft_config: SFTConfig, tmp_path: Path) -> None:
+    done = train_sft(sft_config)
     interrupted(done, 3, tmp_path / "again")
-    again = sft.train(replace(sft_config, out=tmp_path / "again"))
+    again = train_sft(replace(sft_config, out=tmp_path / "again"))
     assert same(done, again)
 
 
-def test_opcd_resumes_to_the_bit(opcd_config: opcd.OPCDConfig, tmp_path: Path) -> None:
-    done = opcd.train(opcd_config)
+def test_opcd_resumes_to_the_bit(opcd_config: OPCDConfig, tmp_path: Path) -> None:
+    done = train_opcd(opcd_config)
     interrupted(done, 2, tmp_path / "again")
-    again = opcd.train(replace(opcd_config, out=tmp_path / "again"))
+    again = train_opcd(replace(opcd_config, out=tmp_path / "again"))
     assert same(done, again)
     assert not same(done, Path(opcd_config.model))
 
@@ -82,11 +84,11 @@ def test_opcd_resumes_to_the_bit(opcd_config: opcd.OPCDConfig, tmp_path: Path) -
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher with an opinion: a few steps of symbolic planning make it far from uniform."""
-    config = base.BaseConfig(
+    config = BaseConfig(
         out=tmp_path_factory.mktemp("taught") / "base", tasks=LAKE, size="S", steps=40,
         batch_size=16, eval_every=0,
     )  # fmt: skip
-    return base.train(config)
+    return train_base(config)
 
 
 def test_base_training_lowers_the_loss_and_keeps_the_view(taught: Path) -> None:
@@ -97,25 +99,25 @@ def test_base_training_lowers_the_loss_and_keeps_the_view(taught: Path) -> None:
 
 @pytest.mark.parametrize("loss", ["reverse_kl", "sampled"])
 def test_opcd_moves_the_student_towards_the_teacher(
-    opcd_config: opcd.OPCDConfig, taught: Path, tmp_path: Path, loss: str
+    opcd_config: OPCDConfig, taught: Path, tmp_path: Path, loss: str
 ) -> None:
     config = replace(
         opcd_config, out=tmp_path / "run", teacher=str(taught), loss=loss, tasks=LAKE,
         steps=30, batch_size=16, learning_rate=3e-3, warmup=0.0, save_every=100,
     )  # fmt: skip
-    divergence = history(opcd.train(config), "reverse_kl")
+    divergence = history(train_opcd(config), "reverse_kl")
     assert divergence[-1] < 0.7 * divergence[0]
 
 
 def test_a_finished_run_is_left_alone_and_other_settings_are_refused(
-    sft_config: sft.SFTConfig, capsys: pytest.CaptureFixture[str]
+    sft_config: SFTConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sft.train(sft_config)
+    train_sft(sft_config)
     capsys.readouterr()
-    sft.train(sft_config)
+    train_sft(sft_config)
     assert "is done" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"--learning-rate 0\.001, now 1\.0; choose another --out"):
-        sft.train(replace(sft_config, learning_rate=1.0))
+        train_sft(replace(sft_config, learning_rate=1.0))
 
 
 def rewritten(folder: Path, **settings: Any) -> None:
@@ -127,28 +129,28 @@ def rewritten(folder: Path, **settings: Any) -> None:
 
 
 def test_a_run_of_an_older_version_had_what_is_now_the_default(
-    sft_config: sft.SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sft_config: SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = tmp_path / "old"
-    shutil.copytree(sft.train(sft_config), old)
+    shutil.copytree(train_sft(sft_config), old)
     config = replace(sft_config, out=old)
     rewritten(old, perturb=None, gone="a setting of old")
     capsys.readouterr()
-    sft.train(config)
+    train_sft(config)
     assert "is done" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"--perturb \[\], now \['blur'\]"):
-        sft.train(replace(config, perturb=("blur",)))
+        train_sft(replace(config, perturb=("blur",)))
     rewritten(old, model=None)  # which had no default that could have been meant
     with pytest.raises(ValueError, match=r"--model '', now '.*tiny"):
-        sft.train(config)
+        train_sft(config)
 
 
 def test_a_run_is_the_same_wherever_its_folder_is_moved(
-    sft_config: sft.SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sft_config: SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(sft.train(sft_config), tmp_path / "moved")
+    shutil.copytree(train_sft(sft_config), tmp_path / "moved")
     capsys.readouterr()
-    sft.train(replace(sft_config, out=tmp_path / "moved"))
+    train_sft(replace(sft_config, out=tmp_path / "moved"))
     assert "is done" in capsys.readouterr().err
 
 
@@ -169,34 +171,34 @@ HOSTILE = {
 
 @pytest.mark.parametrize("content", HOSTILE, ids=lambda content: content[:40])
 def test_a_run_json_that_is_none_is_refused_by_name_with_the_way_out(
-    sft_config: sft.SFTConfig, tmp_path: Path, content: str
+    sft_config: SFTConfig, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=rf"run\.json .*{HOSTILE[content]}.*remove it") as raised:
-        sft.train(replace(sft_config, out=tmp_path))
+        train_sft(replace(sft_config, out=tmp_path))
     assert is_user_error(raised.value) and len(one_line(raised.value)) < 500
 
 
 def test_a_run_json_that_no_run_can_have_written_is_not_read(
-    sft_config: sft.SFTConfig, tmp_path: Path
+    sft_config: SFTConfig, tmp_path: Path
 ) -> None:
     with (tmp_path / "run.json").open("wb") as file:
         file.truncate(2**40)  # a hole: nothing on the disk, and too much for the memory
     with pytest.raises(ValueError, match=r"run\.json .* bytes.*remove it"):
-        sft.train(replace(sft_config, out=tmp_path))
+        train_sft(replace(sft_config, out=tmp_path))
 
 
 def test_a_missing_or_corrupt_checkpoint_is_named(
-    sft_config: sft.SFTConfig, tiny_folder: Path, tmp_path: Path
+    sft_config: SFTConfig, tiny_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*nowhere"):
-        sft.train(replace(sft_config, model=str(tmp_path / "nowhere"), out=tmp_path / "a"))
+        train_sft(replace(sft_config, model=str(tmp_path / "nowhere"), out=tmp_path / "a"))
     broken = tmp_path / "broken"
     shutil.copytree(tiny_folder, broken)
     weights_file = broken / "model.safetensors"
     weights_file.write_bytes(weights_file.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="broken"):
-        sft.train(replace(sft_config, model=str(broken), out=tmp_path / "b"))
+        train_sft(replace(sft_config, model=str(broken), out=tmp_path / "b"))
 
 
 def test_live_boards_are_a_function_of_seed_and_index_and_of_the_split() -> None:
@@ -225,7 +227,7 @@ def test_learning_rates_part_the_vision_tower_from_the_rest(tiny_folder: Path) -
     assert len(language["params"]) + len(vision["params"]) == len(list(model.parameters()))
 
 
-def test_the_teacher_is_told_the_plan_only_if_asked(opcd_config: opcd.OPCDConfig) -> None:
+def test_the_teacher_is_told_the_plan_only_if_asked(opcd_config: OPCDConfig) -> None:
     board = LiveBoards([TaskLevel("frozenlake", 3)], TINY_VIEW, "train", 0, 1, 1)[0]
     without = text_prompt(board.layout, "plan", "brief").text
     student = board.prompt("image", "plan", TINY_VIEW).text

@@ -14,21 +14,21 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from training import sft
 from training.loop.checkpoints import MANIFEST, TrainingStopped, find_corruption, last_checkpoint
+from training.sft import SFTConfig, SFTTrainer, train_sft
 
 
 @pytest.fixture(scope="module")
-def config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> sft.SFTConfig:
-    return sft.SFTConfig(
+def config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SFTConfig:
+    return SFTConfig(
         out=tmp_path_factory.mktemp("faults") / "run", model=str(tiny_folder), steps=3,
         batch_size=2, save_every=1, eval_every=0,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def done(config: sft.SFTConfig) -> Path:
-    return sft.train(config)
+def done(config: SFTConfig) -> Path:
+    return train_sft(config)
 
 
 def stopped(done: Path, copy: Path) -> Path:
@@ -77,19 +77,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
 
 
 def test_a_run_goes_on_from_the_last_whole_checkpoint_to_the_same_weights(
-    config: sft.SFTConfig, done: Path, tmp_path: Path
+    config: SFTConfig, done: Path, tmp_path: Path
 ) -> None:
     checkpoints = stopped(done, tmp_path)
     flip_a_bit(checkpoints / "checkpoint-3")
-    sft.train(replace(config, out=tmp_path))
+    train_sft(replace(config, out=tmp_path))
     assert find_corruption(checkpoints / "checkpoint-3") == ""
     one, two = (load_file(folder / "model.safetensors") for folder in (done, tmp_path))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_a_folder_that_another_run_uses_is_refused(config: sft.SFTConfig, tmp_path: Path) -> None:
+def test_a_folder_that_another_run_uses_is_refused(config: SFTConfig, tmp_path: Path) -> None:
     with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="in use by another"):
-        sft.train(replace(config, out=tmp_path))
+        train_sft(replace(config, out=tmp_path))
     assert [file.name for file in tmp_path.glob("*.json")] == []
 
 
@@ -106,20 +106,20 @@ def room_for(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [100_000, 3_000_000])  # the weights do not fit, or the optimizer
 def test_without_room_the_run_stops_in_one_line_and_goes_on_where_there_is_some(
-    config: sft.SFTConfig, done: Path, tmp_path: Path, size: int
+    config: SFTConfig, done: Path, tmp_path: Path, size: int
 ) -> None:
     checkpoints = stopped(done, tmp_path)
     shutil.rmtree(checkpoints / "checkpoint-3")
     again = replace(config, out=tmp_path)
     with room_for(size), pytest.raises(TrainingStopped, match=r"checkpoint-2 is intact; make room"):
-        sft.train(again)
+        train_sft(again)
     assert [folder.name for folder in checkpoints.iterdir()] == ["checkpoint-2"]
     assert not json.loads((tmp_path / "run.json").read_text())["done"]
-    sft.train(again)
+    train_sft(again)
     assert json.loads((tmp_path / "run.json").read_text())["done"]
 
 
-class Poisoned(sft.SFTTrainer):
+class Poisoned(SFTTrainer):
     """Its loss is not a number at some steps."""
 
     at: Callable[[int], bool] = staticmethod(lambda step: step == 1)
@@ -130,21 +130,21 @@ class Poisoned(sft.SFTTrainer):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_before_it_touches_the_weights(
-    config: sft.SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sft, "SFTTrainer", Poisoned)
+    monkeypatch.setattr("training.sft.SFTTrainer", Poisoned)
     with pytest.raises(TrainingStopped, match=r"step 2 is nan; .*checkpoint-1 is kept.*on-nan"):
-        sft.train(replace(config, out=tmp_path))
+        train_sft(replace(config, out=tmp_path))
     assert last_checkpoint(tmp_path / "checkpoints") == tmp_path / "checkpoints/checkpoint-1"
-    sft.train(replace(config, out=tmp_path, on_nan="skip"))
+    train_sft(replace(config, out=tmp_path, on_nan="skip"))
     history = json.loads((tmp_path / "run.json").read_text())["history"]
     assert sum(entry.get("skipped_steps", 0) for entry in history) == 1
 
 
 def test_a_run_that_skips_every_step_gives_up(
-    config: sft.SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sft, "SFTTrainer", Poisoned)
+    monkeypatch.setattr("training.sft.SFTTrainer", Poisoned)
     monkeypatch.setattr(Poisoned, "at", staticmethod(lambda step: step > 0))
     with pytest.raises(TrainingStopped, match="20 steps in a row"):
-        sft.train(replace(config, out=tmp_path, on_nan="skip", steps=30, save_every=100))
+        train_sft(replace(config, out=tmp_path, on_nan="skip", steps=30, save_every=100))

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from agents.vlm.encoding import Completed
-from training.opcd.divergences import cross_entropy
 
 CHUNK = 2**24
 """Logits at a time: 64 MiB in fp32. Smaller vocabularies fit whole batches into one chunk."""
@@ -49,6 +49,11 @@ def completion_loss(
 def completion_hidden(model: Any, completed: Completed) -> Tensor:
     """What the output layer is given at each completion token: [token, hidden]."""
     return _forward(model, output_layer(model), completed, lambda hidden: hidden)
+
+
+def cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
+    """Negative log-likelihood of each token, from logits [token, vocab]."""
+    return F.cross_entropy(logits.float(), ids, reduction="none")
 
 
 def completion_nll(model: Any, completed: Completed, total: Tensor | float) -> Tensor:

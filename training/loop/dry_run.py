@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents.vlm.encoding import Completed
 from training.loop.arguments import micro_batches, processes
 from training.loop.memory_estimate import GIB, Sizes, estimate
-
-if TYPE_CHECKING:
-    from training.loop.trainer import CompletionTrainer
+from training.loop.trainer import CompletionTrainer
 
 
 def dry_run(trainer: CompletionTrainer) -> None:

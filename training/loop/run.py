@@ -8,21 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from accelerate.utils import broadcast_object_list
 from transformers import PrinterCallback, ProgressCallback
 
 from evaluation.run_folder import check_same, claimed, provenance
+from training.config import TrainingConfig
 from training.loop.checkpoints import last_checkpoint, writing
 from training.loop.dry_run import dry_run
 from training.loop.progress import ProgressBar
 from training.loop.trackers import draw_curves
+from training.loop.trainer import CompletionTrainer
 from vsp_envs.utils.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from training.config import TrainingConfig
-    from training.loop.trainer import CompletionTrainer
 
 CHANGEABLE = (
     "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from agents.backends.vllm import check_whole
 from agents.vlm.checkpoint import DTYPES
-from training import validate as checks
 from training.config import TrainingConfig
 from training.model.sharding import PLACEMENTS
 from training.opcd.divergences import divergence_named
 from training.opcd.objective import Objective
 from training.opcd.rollout_config import ROLLOUTS, RolloutConfig
 from training.opcd.teachers import TEACHERS
-from training.validate import FROM_0, FROM_1, SHARE
+from training.validate import FROM_0, FROM_1, SHARE, check_config
 from vsp_envs.utils.choices import pick_name
 
 
@@ -106,12 +105,12 @@ RANGES = {
 }
 
 
-def check(config: OPCDConfig) -> None:
+def check_opcd(config: OPCDConfig) -> None:
     """Raise ValueError for settings that make no sense, before anything is loaded."""
     checkpoints = {"--model": config.model}
     if config.distill_weight and config.teacher_kind == "frozen":
         checkpoints["--teacher"] = config.teacher
-    checks.check(config, checkpoints, RANGES)
+    check_config(config, checkpoints, RANGES)
     objective_of(config, ())
     if config.save_every % config.resumes_every():
         raise ValueError(

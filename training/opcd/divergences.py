@@ -31,11 +31,6 @@ def of_tokens(log_probs: Tensor, ids: Tensor) -> Tensor:
     return log_probs.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
 
 
-def cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
-    """Negative log-likelihood of each token, from logits [token, vocab]."""
-    return F.cross_entropy(logits.float(), ids, reduction="none")
-
-
 def entropy(student: Tensor) -> Tensor:
     """Entropy of each distribution."""
     return -(student.exp() * student).sum(-1)

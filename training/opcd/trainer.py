@@ -40,7 +40,7 @@ from training.opcd.advantages import (
     share,
     share_without_advantage,
 )
-from training.opcd.config import OPCDConfig, check, objective_of
+from training.opcd.config import OPCDConfig, check_opcd, objective_of
 from training.opcd.diagnostics import StreakMonitor, means
 from training.opcd.objective import Tokens, teacher_outputs
 from training.opcd.rollout_config import make_sampler
@@ -247,13 +247,13 @@ class OPCDTrainer(CompletionTrainer):
             self.unrewarded.see(step, not unequal)
 
 
-def train(config: OPCDConfig) -> Path:
+def train_opcd(config: OPCDConfig) -> Path:
     """Run the stage; returns the folder of the final checkpoint."""
-    check(config)
-    return run(config, OPCDTrainer.__name__, lambda: begin(config))
+    check_opcd(config)
+    return run(config, OPCDTrainer.__name__, lambda: make_opcd_trainer(config))
 
 
-def begin(config: OPCDConfig) -> OPCDTrainer:
+def make_opcd_trainer(config: OPCDConfig) -> OPCDTrainer:
     """Student, teacher and boards, ready to train."""
     student = load_student(config, config.model)
     teacher = None

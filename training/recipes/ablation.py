@@ -1,4 +1,4 @@
-"""What each part of the method is worth, on tiny models and a CPU: `python -m training.recipes.ablation`.
+"""An ablation on tiny models and a CPU: `python -m training.recipes.ablation`.
 
 Per kind of board and seed: a base model that plans on text, perception SFT from it, and then OPCD
 and what could stand in its place. All of them play the same held-out boards from the image alone.

@@ -24,10 +24,11 @@ from evaluation.report.page import write_report
 from evaluation.report.plots import Chart, history_points
 from evaluation.report.tables import Row, Table, markdown, print_table
 from evaluation.run_folder import read_run
-from training import base, sft
+from training.base import train_base
 from training.loop.run import history_of
-from training.opcd import trainer as opcd
+from training.opcd.trainer import train_opcd
 from training.recipes.demo_settings import RECIPES, Recipe
+from training.sft import train_sft
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_text
@@ -66,11 +67,11 @@ def train(config: DemoConfig) -> None:
     place = {stage: config.out / stage for stage in Recipe._fields}
     base_model, sft_model = str(place["base"]), str(place["sft"])
     print("— base: plans on text", flush=True)
-    base.train(replace(recipe.base, out=place["base"], seed=seed))
+    train_base(replace(recipe.base, out=place["base"], seed=seed))
     print("— perception SFT: learns to see", flush=True)
-    sft.train(replace(recipe.sft, out=place["sft"], seed=seed, model=base_model))
+    train_sft(replace(recipe.sft, out=place["sft"], seed=seed, model=base_model))
     print("— OPCD: learns to plan from what it sees", flush=True)
-    opcd.train(
+    train_opcd(
         replace(recipe.opcd, out=place["opcd"], seed=seed, model=sft_model, teacher=base_model)
     )
 

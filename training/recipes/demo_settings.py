@@ -1,4 +1,4 @@
-"""What `training.recipes.demo` trains: the settings of the three stages, by what they are trained on."""
+"""The settings of the three stages that `training.recipes.demo` trains, by their boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small Qwen3-VL from nothing for all tasks and levels, in pieces: `python -m training.recipes.nano`.
+"""A small Qwen3-VL from nothing for all tasks: `python -m training.recipes.nano`.
 
 Base on text → perception SFT → OPCD; beside it OPCD + reward and direct-plan SFT; each played on
 held-out boards and on public sets. `--minutes 9` stops in time at a checkpoint with exit status 3;

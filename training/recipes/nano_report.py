@@ -1,7 +1,7 @@
-"""What a run of `training.recipes.nano` comes to: its page, and a model with its card to give away.
+"""The page of a run of `training.recipes.nano`, and the export of a model with its card.
 
-`python -m training.recipes.nano_report --run runs/nano --out models/vsp-nano` writes the model as sharded
-safetensors in bf16 with a card that is written from the run's results.
+`python -m training.recipes.nano_report --run runs/nano --out models/vsp-nano` writes the model as
+sharded safetensors in bf16. The card is written from the results of the run.
 """
 
 from __future__ import annotations

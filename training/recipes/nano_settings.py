@@ -1,4 +1,4 @@
-"""What `training.recipes.nano` trains and plays, in order: one table of settings, and a rehearsal's."""
+"""The settings of what `training.recipes.nano` trains and plays, in order; a rehearsal too."""
 
 from __future__ import annotations
 

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training import base, sft
-from training.base import BaseConfig
+from training.base import BaseConfig, train_base
 from training.config import TrainingConfig
-from training.opcd import trainer as opcd
 from training.opcd.config import OPCDConfig
-from training.sft import SFTConfig
+from training.opcd.trainer import train_opcd
+from training.sft import SFTConfig, train_sft
 
 STAGES: dict[type, Callable[[Any], Path]] = {
-    BaseConfig: base.train,
-    SFTConfig: sft.train,
-    OPCDConfig: opcd.train,
+    BaseConfig: train_base,
+    SFTConfig: train_sft,
+    OPCDConfig: train_opcd,
 }
 
 

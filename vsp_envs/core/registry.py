@@ -1,7 +1,7 @@
 """The tasks that there are, by name: empty until `vsp_envs.tasks` fills it, on import.
 
-So a board can ask for its task without importing it. `vsp_envs.core.task.get_task` is the same look-up
-with the type known.
+So a board can ask for its task without importing it. `vsp_envs.core.task.get_task` is the same
+look-up with the type known.
 """
 
 from __future__ import annotations

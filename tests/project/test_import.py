@@ -1,4 +1,4 @@
-"""What an import costs and brings in."""
+"""What an import costs and brings in, and that no modules import each other in a circle."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import grimp
 import gymnasium as gym
 import pytest
 from gymnasium.envs.registration import EnvSpec
@@ -42,6 +44,17 @@ def test_importing_vsp_envs_takes_less_than_a_second() -> None:
 def test_importing_vsp_envs_imports_nothing_heavy() -> None:
     heavy = {"torch", "transformers", "accelerate", "peft", "pygame", "matplotlib", "tyro"}
     assert not heavy & set(fresh_import()[1])
+
+
+@pytest.mark.parametrize("package", ["vsp_envs", "agents", "evaluation", "training", "benchmarks"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    # Imports in functions and under TYPE_CHECKING count too: a reader follows them all the same.
+    graph = grimp.build_graph(package, cache_dir=None)
+    imports = {each: graph.find_modules_directly_imported_by(each) for each in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" is imported by ".join(error.args[1]))
 
 
 def test_agents_is_our_package_and_not_the_sdk_of_that_name() -> None:

@@ -1,4 +1,5 @@
-"""The pages of docs/ are true: links lead to files, options to fields, prompts are those asked."""
+"""The pages are true: links lead to files, names to modules, options to fields; prompts are those
+asked."""
 
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ from agents.prompts import planning_target, text_prompt, visual_prompt
 from vsp_envs import load_layout
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = ["agents", "evaluation", "training", "vsp_envs", "examples", "benchmarks"]
 SOURCE = "".join(
     file.read_text() for folder in CODE for file in sorted((ROOT / folder).rglob("*.py"))
@@ -37,6 +38,24 @@ def test_commands_have_the_options_that_they_are_shown_with(page: Path) -> None:
     commands = re.findall(COMMAND, page.read_text().replace("\\\n", " "))
     shown = {option for command in commands for option in re.findall(r"--([a-z][\w-]*)", command)}
     assert not shown - OPTIONS
+
+
+@every_page
+def test_modules_and_files_that_are_named_are_in_the_tree(page: Path) -> None:
+    text = page.read_text()
+    names = re.findall(rf"\b(?:{'|'.join(CODE)})(?:\.(?!md\b)[a-z_]\w*)+", text)
+    paths = re.findall(r"\b((?:" + "|".join([*CODE, "tests"]) + r")/[\w/]+\.\w+)", text)
+    assert not [name for name in names if not is_there(name)]
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or a name that its module (or package) holds."""
+    path, held = ROOT / name.replace(".", "/"), name.rpartition(".")[2]
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    homes = [path.parent.with_suffix(".py"), path.parent / "__init__.py"]
+    return any(re.search(rf"\b{held}\b", home.read_text()) for home in homes if home.exists())
 
 
 def test_the_prompts_of_the_page_on_the_method_are_those_that_models_are_given() -> None:

@@ -1,6 +1,5 @@
 """What the README says to type does what it says: every snippet and every command, cut short."""
 
-import os
 import re
 import runpy
 import shlex
@@ -121,8 +120,21 @@ def test_the_files_that_the_page_links_to_are_there() -> None:
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
-def test_the_tree_names_files_that_are_there() -> None:
+def test_the_tree_names_folders_and_files_that_are_there() -> None:
     tree = next(code for language, code in BLOCKS if not language and "task.py" in code)
-    names = re.findall(r"[\w/]+\.py\b", tree)
-    present = {path.name for path in ROOT.rglob("*.py") if os.sep + "." not in str(path)}
-    assert not sorted(set(names) - present)
+    above: list[str] = []
+    for indent, name in re.findall(r"^( *)([\w.]+/?)", tree, re.MULTILINE):
+        above = [*above[: len(indent) // 2], name]
+        assert (ROOT / "".join(above)).exists(), name
+
+
+def test_the_page_is_short_and_its_first_screen_has_the_picture_the_commands_and_the_table() -> (
+    None
+):
+    lines = README.splitlines()
+    assert len(lines) <= 200
+    first = "\n".join(lines[:35])
+    order = [
+        first.index(each) for each in ("![", "make demo ", "make test ", "| base |", "| oracle")
+    ]
+    assert order == sorted(order)

@@ -76,7 +76,7 @@ def text_prompt(
     return Prompt(_user([{"type": "text", "text": text}]))
 
 
-def acting_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
+def first_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
     """What opens a game of several turns: the task, and to ask for the next `chunk` actions.
 
     `seen` boards are in the picture beside it; the others are given as text, as they were at the
@@ -92,7 +92,7 @@ def acting_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
     return f"{rules}{task.state_text(layout)}\n{ask}"
 
 
-def acting_turn(layout: Layout, view: View, chunk: int, seen: bool) -> str:
+def next_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
     """What a later turn says: to go on."""
     if _brief(view.style):
         return _ask_next(layout.task, view.style, chunk)

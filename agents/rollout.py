@@ -23,12 +23,13 @@ from vsp_envs.scoring.episode import Episode, score_episode
 from vsp_envs.utils.choices import pick_name
 
 INPUTS = ("image", "text")
-Game = Generator[Request, Reply, Episode]
+Turns = Generator[Request, Reply, Episode]
+"""An episode in play: yields requests, is sent replies, returns the episode."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A board to be played, and how it is shown."""
+    """A board to play, and how it is shown."""
 
     layout: Layout
     input: str = "image"
@@ -36,15 +37,15 @@ class Case:
     goal: str = "plan"
     """`plan` or `perceive`."""
     name: str = ""
-    """The file of a public test set that it is from."""
+    """The file of a public test set that the board is from."""
     picture: str = ""
     """A PNG file to show in place of our own drawing."""
     art: str = ""
-    """Whose drawing `picture` is; see `agents.prompts.LEGENDS`."""
+    """The public set that drew `picture`; see `agents.prompts.LEGENDS`."""
 
 
 MOST_PIXELS = 4096
-"""Longest side of a picture from a file."""
+"""Longest side of a picture from a file, in pixels."""
 
 
 @lru_cache(maxsize=64)
@@ -56,10 +57,9 @@ def live_envs(
     count: int,
     exclude: frozenset[str] = frozenset(),
 ) -> PlanningVectorEnv:
-    """`count` environments in one that show boards as `view` wants them. Shared: reset them before
-    use.
+    """A vector environment of `count` boards, shown as `view` asks. Cached: reset it before use.
 
-    `exclude` are the canonical hashes of layouts that are never drawn.
+    `exclude` holds canonical hashes of layouts that are never sampled.
     """
     return PlanningVectorEnv(
         count, task, infos=False, level=level, image_size=view.pixels(level), theme=view.theme,
@@ -68,17 +68,17 @@ def live_envs(
 
 
 def prompt_of(case: Case, view: View) -> Prompt:
-    """The prompt of a case, in the wording and drawing of `view`."""
+    """The prompt of a case, in the style and theme of `view`."""
     if pick_name("input", case.input, INPUTS) == "text":
         return text_prompt(case.layout, case.goal, view.style)
     layout = case.layout
-    drawing = LazyImage(layout, view.pixels(layout.level), view.theme)
-    shown = read_picture(case.picture) if case.picture else drawing
+    rendered = LazyImage(layout, view.pixels(layout.level), view.theme)
+    shown = read_picture(case.picture) if case.picture else rendered
     return visual_prompt(layout.task, shown, case.goal, view, case.art)
 
 
 def read_picture(path: str) -> np.ndarray:
-    """A picture file as uint8[height, width, 3]. Raises ValueError that names one that is none."""
+    """A picture file as uint8[height, width, 3]. Raises ValueError that names the file."""
     try:
         with Image.open(path) as picture:
             if max(picture.size) > MOST_PIXELS:
@@ -93,16 +93,16 @@ def play(
     cases: Sequence[Case],
     rules: str = "env",
     batch_size: int = 64,
-    acting: TurnPolicy | None = None,
+    turn_policy: TurnPolicy | None = None,
 ) -> Iterator[Episode]:
-    """Have the agent act on every board and score it; episodes come in the order of the cases."""
+    """Let the agent act on every board and score it. Episodes come in the order of the cases."""
     waiting: dict[int, Episode] = {}
-    place = 0
-    for number, finished in play_unordered(agent, cases, rules, batch_size, acting):
+    following = 0
+    for number, finished in play_unordered(agent, cases, rules, batch_size, turn_policy):
         waiting[number] = finished
-        while place in waiting:
-            yield waiting.pop(place)
-            place += 1
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
 
 def play_unordered(
@@ -110,98 +110,101 @@ def play_unordered(
     cases: Sequence[Case],
     rules: str = "env",
     batch_size: int = 64,
-    acting: TurnPolicy | None = None,
+    turn_policy: TurnPolicy | None = None,
 ) -> Iterator[tuple[int, Episode]]:
-    """Like `play`, each episode with the number of its case and as soon as it is finished."""
-    how = (acting or TurnPolicy()).check()
-    games = (
-        (number, start(case, agent.view, how, rules))
+    """Like `play`, but each episode comes once it is finished, with the number of its case."""
+    policy = (turn_policy or TurnPolicy()).check()
+    waiting = (
+        (number, start_turns(case, agent.view, policy, rules))
         for number, case in enumerate(_solved_ahead(cases))
     )
     threads = getattr(agent, "concurrency", 0)
     try:
         yield from (
-            _in_threads(agent, games, threads) if threads else _in_batches(agent, games, batch_size)
+            _in_threads(agent, waiting, threads)
+            if threads
+            else _in_batches(agent, waiting, batch_size)
         )
     finally:
         getattr(agent, "close", lambda: None)()
 
 
 def _solved_ahead(cases: Sequence[Case]) -> Iterator[Case]:
-    """The cases; boards that are solved many at a time take a fraction of the time."""
+    """The cases. Boards solved many at a time take a fraction of the time."""
     for first in range(0, len(cases), 256):
         some = cases[first : first + 256]
         solve_layouts([case.layout for case in some])
         yield from some
 
 
-def start(case: Case, view: View, acting: TurnPolicy, rules: str) -> Game:
-    """The game of a case: yields requests, is sent replies, returns the episode."""
-    if case.goal == "plan" and not acting.one_reply:
+def start_turns(case: Case, view: View, turn_policy: TurnPolicy, rules: str) -> Turns:
+    """The turns of a case, one or several."""
+    if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
-            raise ValueError("a picture from a file shows the start alone; use --act plan")
-        return play_turns(case.layout, case.input, view, acting, rules, case.name)
+            raise ValueError("a picture from a file shows only the start; use --act plan")
+        return play_turns(case.layout, case.input, view, turn_policy, rules, case.name)
     return _one_reply(case, view, rules)
 
 
-def _one_reply(case: Case, view: View, rules: str) -> Game:
+def _one_reply(case: Case, view: View, rules: str) -> Turns:
     prompt = prompt_of(case, view)
     reply = yield Request(prompt, case.layout)
-    return episode(case, prompt, reply, view, rules)
+    return score_case(case, prompt, reply, view, rules)
 
 
 def _in_batches(
-    agent: Agent, games: Iterator[tuple[int, Game]], batch_size: int
+    agent: Agent, waiting: Iterator[tuple[int, Turns]], batch_size: int
 ) -> Iterator[tuple[int, Episode]]:
-    """A batch of games side by side; a game that ends makes room for the next."""
-    table: list[tuple[int, Game, Request]] = []
+    """A batch of episodes side by side; one that ends makes room for the next."""
+    running: list[tuple[int, Turns, Request]] = []
     while True:
-        table += [
-            (number, each, next(each)) for number, each in islice(games, batch_size - len(table))
+        running += [
+            (number, turns, next(turns))
+            for number, turns in islice(waiting, batch_size - len(running))
         ]
-        if not table:
+        if not running:
             return
-        replies = agent.reply([request for _, _, request in table])
+        replies = agent.reply([request for _, _, request in running])
         going = []
-        for (number, each, _), reply in zip(table, replies, strict=True):
+        for (number, turns, _), reply in zip(running, replies, strict=True):
             try:
-                going.append((number, each, each.send(reply)))
+                going.append((number, turns, turns.send(reply)))
             except StopIteration as end:
                 yield number, end.value
-        table = going
+        running = going
 
 
 def _in_threads(
-    agent: Agent, games: Iterator[tuple[int, Game]], threads: int
+    agent: Agent, waiting: Iterator[tuple[int, Turns]], threads: int
 ) -> Iterator[tuple[int, Episode]]:
-    """A request to a thread, so that none waits for another; the games are played in this one."""
+    """One thread per request, so that none waits for another. Boards are played in this thread."""
     pool, answered = ThreadPoolExecutor(threads), SimpleQueue[Future[list[Reply]]]()
-    under_way: dict[Future[list[Reply]], tuple[int, Game]] = {}
+    pending: dict[Future[list[Reply]], tuple[int, Turns]] = {}
 
-    def ask(number: int, played: Game, request: Request) -> None:
+    def ask(number: int, turns: Turns, request: Request) -> None:
         future = pool.submit(agent.reply, [request])
-        under_way[future] = number, played
+        pending[future] = number, turns
         future.add_done_callback(answered.put)
 
     try:
         while True:
-            for number, each in islice(games, 2 * threads - len(under_way)):
-                ask(number, each, next(each))
-            if not under_way:
+            for number, turns in islice(waiting, 2 * threads - len(pending)):
+                ask(number, turns, next(turns))
+            if not pending:
                 return
             future = answered.get()
-            number, each = under_way.pop(future)
+            number, turns = pending.pop(future)
             [reply] = future.result()
             try:
-                ask(number, each, each.send(reply))
+                ask(number, turns, turns.send(reply))
             except StopIteration as end:
                 yield number, end.value
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def episode(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) -> Episode:
-    """Score a reply and keep all that is needed to look at it again."""
+def score_case(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) -> Episode:
+    """The episode of a case with one reply."""
     return score_episode(
         case.layout,
         reply.text,

@@ -37,7 +37,7 @@ def collect(
     settings: Mapping[str, Any],
     out: Path | None = None,
     progress: bool = False,
-    acting: TurnPolicy | None = None,
+    turn_policy: TurnPolicy | None = None,
     ask_errors: bool = False,
 ) -> list[Record]:
     """One record per case, in order; what a run in `out` already holds is not played again.
@@ -57,7 +57,7 @@ def collect(
         goal = cases[0].goal if cases else "plan"
         batch_size = getattr(agent, "batch_size", 64)  # so that the bar moves with each model call
         with watching(agent.name, goal, len(cases), list(held.values()), progress) as show:
-            for number, episode in play_unordered(agent, left, rules, batch_size, acting):
+            for number, episode in play_unordered(agent, left, rules, batch_size, turn_policy):
                 held[_key(left[number])] = record = episode.record()
                 if out:
                     append_record(out / "replies.jsonl", record)

@@ -58,7 +58,7 @@ class GapConfig(EvalConfig):
     state: str = "stated"
     """Where to read what the agent saw: `stated` at the head of its planning answer, or `asked`,
     which puts the perception questions to it as well."""
-    acting: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
+    turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
 def evaluate(agent: Agent, options: GapConfig) -> dict[str, Any]:
@@ -71,7 +71,8 @@ def evaluate(agent: Agent, options: GapConfig) -> dict[str, Any]:
     for input in ("image", "text"):
         planning.evaluate(
             agent, input=input, rules=options.rules, seed=options.seed, out=options.out / input,
-            progress=not options.quiet, acting=options.acting, given=_shown(boards, input=input),
+            progress=not options.quiet, turn_policy=options.turn_policy,
+            given=_shown(boards, input=input),
             ask_errors=options.ask_errors,
         )  # fmt: skip
     if asked:
@@ -193,7 +194,7 @@ LEAD = (
 
 def run(options: GapConfig) -> None:
     """The command."""
-    options.acting.check()  # before a model is loaded
+    options.turn_policy.check()  # before a model is loaded
     agent = make_agent(options)
     results = evaluate(agent, options)
     write_json(options.out / "gap.json", results)

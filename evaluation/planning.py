@@ -36,7 +36,7 @@ class PlanningConfig(EvalConfig):
     rules: str = "env"
     """What an illegal action costs and what success needs: `env`, `mgsd-train`, `mgsd-eval` or
     `visualplanning`."""
-    acting: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
+    turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def evaluate(
     seed: int = 0,
     out: Path | None = None,
     progress: bool = False,
-    acting: TurnPolicy | None = None,
+    turn_policy: TurnPolicy | None = None,
     given: CaseSet | None = None,
     ask_errors: bool = False,
 ) -> dict[str, Any]:
@@ -59,15 +59,15 @@ def evaluate(
     ValueError for what cannot be played, or if `out` holds a run of other settings.
     """
     rule_set(rules)
-    acting = (acting or TurnPolicy()).check()
+    turn_policy = (turn_policy or TurnPolicy()).check()
     if given is None:
         cases = draw_cases(kinds, split, episodes, input, "plan", seed)
     else:
         cases = given.cases
     asked = boards_asked(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
-    asked["acting"] = asdict(acting)
+    asked["acting"] = asdict(turn_policy)
     settings = settings_of(agent, cases, goal="plan", **asked)
-    records = collect(agent, cases, rules, settings, out, progress, acting, ask_errors)
+    records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors)
     results = results_of(records)
     if out:
         store(out, results, records)
@@ -98,7 +98,7 @@ def results_of(records: Sequence[Record]) -> dict[str, Any]:
 def run(options: PlanningConfig) -> None:
     """The command."""
     rule_set(options.rules)
-    options.acting.check()  # before a model is loaded
+    options.turn_policy.check()  # before a model is loaded
     kinds, agent = select_task_levels(options.tasks, options.levels), make_agent(options)
     results = evaluate(
         agent,
@@ -110,7 +110,7 @@ def run(options: PlanningConfig) -> None:
         options.seed,
         options.out,
         progress=not options.quiet,
-        acting=options.acting,
+        turn_policy=options.turn_policy,
         given=given_cases(options, agent, "plan"),
         ask_errors=options.ask_errors,
     )

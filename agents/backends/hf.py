@@ -14,7 +14,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from agents.agent import Prompt, Reply, Request
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, end_token_ids, load_checkpoint, vision_token_ids
-from agents.vlm.encoding import Batch, encode_prompts, until_end
+from agents.vlm.encoding import ModelInputs, encode_prompts, until_end
 
 
 class SeededDraws(LogitsProcessor):
@@ -40,7 +40,7 @@ class SeededDraws(LogitsProcessor):
 @torch.no_grad()
 def sample(
     model: Any,
-    prompts: Batch,
+    prompts: ModelInputs,
     sampling: Sampling,
     pad_id: int,
     seeds: Sequence[int] | None = None,

@@ -13,7 +13,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from agents.agent import Prompt
 from agents.vlm.processor import ImageTextProcessor
 
-Batch = dict[str, torch.Tensor]
+ModelInputs = dict[str, torch.Tensor]
 
 
 def encode_prompts(
@@ -21,13 +21,12 @@ def encode_prompts(
     prompts: Sequence[Prompt],
     prefills: Sequence[str] | None = None,
     packed: bool = False,
-) -> Batch:
+) -> ModelInputs:
     """Left-padded inputs that end in the generation prefix, and in an answer's opening if given.
 
     `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
     `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
-    `packed` leaves our processor's pictures as bytes; `agents.vlm.image_patches.unpack` does the
-    rest.
+    With `packed`, our processor leaves pictures as bytes for `agents.vlm.image_patches.unpack`.
     """
     texts = chat_texts(processor, prompts)
     if prefills is not None:
@@ -105,7 +104,7 @@ def resized(processor: Any, prompt: Prompt) -> Prompt:
 class Completed(NamedTuple):
     """Prompts with completions appended: [left padding, prompt, completion, right padding]."""
 
-    inputs: Batch
+    inputs: ModelInputs
     """What `forward` takes; [batch, prompt + completion]."""
     ids: torch.Tensor
     """The completions alone, int64[batch, completion], padded on the right."""
@@ -113,7 +112,7 @@ class Completed(NamedTuple):
     """Which of `ids` count, bool[batch, completion]: all up to the first end token, and it."""
 
 
-def complete(prompts: Batch, completions: Sequence[Sequence[int]], pad_id: int) -> Completed:
+def complete(prompts: ModelInputs, completions: Sequence[Sequence[int]], pad_id: int) -> Completed:
     """Append token ids to left-padded prompts. The ids are never decoded and read again."""
     longest = max(1, *(len(each) for each in completions))
     ids = torch.full((len(completions), longest), pad_id)

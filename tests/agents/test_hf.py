@@ -81,8 +81,8 @@ def test_what_cannot_be_loaded_is_named(tiny_folder: Path, tmp_path: Path) -> No
 
 def test_it_acts_in_closed_loop_on_several_images(tiny_folder: Path) -> None:
     agent = HFAgent.load(str(tiny_folder), dtype="float32", sampling=SHORT)
-    acting = TurnPolicy(act="chunk:2", malformed="skip", history=2, max_turns=3)
-    episodes = list(play(agent, CASES, acting=acting))
+    turn_policy = TurnPolicy(act="chunk:2", malformed="skip", history=2, max_turns=3)
+    episodes = list(play(agent, CASES, turn_policy=turn_policy))
     assert all(1 <= len(episode.turns) <= 3 and not episode.error for episode in episodes)
 
 

@@ -32,8 +32,8 @@ def answers(*plans):
     return [f"<answer>{plan}</answer>" for plan in plans]
 
 
-def acted(agent, layout=POND, rules="env", input="image", **acting):
-    [episode] = play(agent, [Case(layout, input)], rules, acting=TurnPolicy(**acting))
+def acted(agent, layout=POND, rules="env", input="image", **turn_policy):
+    [episode] = play(agent, [Case(layout, input)], rules, turn_policy=TurnPolicy(**turn_policy))
     return episode
 
 
@@ -45,7 +45,9 @@ def said(agent):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_oracle_is_optimal_in_every_way_to_act(task, act):
     layouts = draw_distinct(LayoutSpec(task, get_task(task).paper_levels[-1]), 10, seed=0)
-    episodes = list(play(Oracle(), [Case(each) for each in layouts], acting=TurnPolicy(act=act)))
+    episodes = list(
+        play(Oracle(), [Case(each) for each in layouts], turn_policy=TurnPolicy(act=act))
+    )
     assert all(each.optimal for each in episodes)
     assert [each.layout_id for each in episodes] == [each.layout_id for each in layouts]
     if act == "step":
@@ -178,6 +180,8 @@ def test_a_setting_that_cannot_be_is_named(setting, said):
 
 def test_the_way_to_act_is_recorded_and_part_of_what_a_run_is(tmp_path):
     lakes = [TaskLevel("frozenlake", 4)]
-    planning.evaluate(Blind(), lakes, episodes=5, out=tmp_path, acting=TurnPolicy(act="chunk:2"))
+    planning.evaluate(
+        Blind(), lakes, episodes=5, out=tmp_path, turn_policy=TurnPolicy(act="chunk:2")
+    )
     with pytest.raises(ValueError, match="other settings: acting"):
         planning.evaluate(Blind(), lakes, episodes=5, out=tmp_path)

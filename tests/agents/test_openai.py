@@ -343,6 +343,8 @@ def test_it_acts_in_closed_loop_with_a_fresh_image_after_every_action():
         raise AssertionError("a picture of no board on its shortest way")
 
     with serving(first_step) as endpoint:
-        episodes = list(play(agent(endpoint.url), CASES, acting=TurnPolicy(act="step", history=2)))
+        episodes = list(
+            play(agent(endpoint.url), CASES, turn_policy=TurnPolicy(act="step", history=2))
+        )
     assert all(each.optimal and len(each.turns) == each.steps for each in episodes)
     assert max(len(shown_images(body)) for body in endpoint.bodies) == 3

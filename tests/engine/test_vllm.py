@@ -78,8 +78,8 @@ def test_an_image_takes_as_many_tokens_as_the_processor_says(hf, engine):
 
 
 def test_the_engine_acts_step_by_step_with_several_images_in_a_prompt(engine):
-    acting = TurnPolicy(act="step", malformed="skip", history=2, max_turns=3)
-    episodes = list(play(engine, CASES[:2], acting=acting))
+    turn_policy = TurnPolicy(act="step", malformed="skip", history=2, max_turns=3)
+    episodes = list(play(engine, CASES[:2], turn_policy=turn_policy))
     assert all(len(episode.turns) == 3 and not episode.error for episode in episodes)
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from agents.agent import View
 from agents.prompts import (
-    acting_turn,
-    acting_words,
+    first_turn_words,
+    next_turn_words,
     perception_target,
     planning_target,
     position_words,
@@ -98,8 +98,8 @@ def prompts(task: str) -> str:
     for layout, style, chunk, seen in product(
         layouts(task, 6), ("full", "brief"), (0, 1, 3), (True, False)
     ):
-        parts.append(acting_words(layout, View(style), chunk, seen))
-        parts.append(acting_turn(layout, View(style), chunk, seen))
+        parts.append(first_turn_words(layout, View(style), chunk, seen))
+        parts.append(next_turn_words(layout, View(style), chunk, seen))
         plan = shortest_plan(layout) or []
         states = simulate(layout, plan).states
         for played, state in enumerate(states[:-1]):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from agents.agent import Prompt
 from agents.backends.hf import sample
 from agents.sampling import Sampling
-from agents.vlm.encoding import Batch
+from agents.vlm.encoding import ModelInputs
 from training.loop.checkpoints import TrainingStopped
 from training.model.sharding import unsharded
 
@@ -40,7 +40,7 @@ class Sampler(Protocol):
     def sample(
         self,
         prompts: Sequence[Prompt],
-        inputs: Batch,
+        inputs: ModelInputs,
         sampling: Sampling,
         seeds: Sequence[int] | None = None,
     ) -> SampledCompletions:
@@ -65,7 +65,7 @@ class HFSampler:
     def sample(
         self,
         prompts: Sequence[Prompt],
-        inputs: Batch,
+        inputs: ModelInputs,
         sampling: Sampling,
         seeds: Sequence[int] | None = None,
     ) -> SampledCompletions:

@@ -25,7 +25,7 @@ import torch
 from agents.agent import Prompt
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, end_token_ids, vision_token_ids
-from agents.vlm.encoding import Batch, Completed, complete, encode_prompts
+from agents.vlm.encoding import Completed, ModelInputs, complete, encode_prompts
 from training.data.layout_stream import Board, LiveBoards, live_boards
 from training.loop.chunked_loss import completion_loss
 from training.loop.run import run
@@ -160,7 +160,7 @@ class OPCDTrainer(CompletionTrainer):
         return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
 
     def _rollout(
-        self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: Batch, micro: int
+        self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: ModelInputs, micro: int
     ) -> SampledCompletions:
         """The student's answers, drawn from its weights as they are now."""
         config = self.opcd
@@ -195,7 +195,7 @@ class OPCDTrainer(CompletionTrainer):
     def _pad_id(self) -> int:
         return self.processor.tokenizer.pad_token_id
 
-    def _encode(self, prompts: Sequence[Prompt]) -> Batch:
+    def _encode(self, prompts: Sequence[Prompt]) -> ModelInputs:
         return self._prepare_inputs(encode_prompts(self.processor, prompts, packed=True))
 
     def _seed(self, micro: int) -> int:

@@ -20,7 +20,7 @@ from torch import distributed
 from agents.agent import Prompt
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import CheckpointError
-from agents.vlm.encoding import Batch, resized
+from agents.vlm.encoding import ModelInputs, resized
 from training.loop.checkpoints import TrainingStopped
 from training.opcd.sampler import RolloutError, SampledCompletions
 from training.opcd.weight_sync import policy_weights, save_adapter
@@ -50,7 +50,7 @@ class VLLMSampler:
     def sample(
         self,
         prompts: Sequence[Prompt],
-        inputs: Batch,
+        inputs: ModelInputs,
         sampling: Sampling,
         seeds: Sequence[int] | None = None,
     ) -> SampledCompletions:

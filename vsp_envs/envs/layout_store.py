@@ -1,4 +1,4 @@
-"""Boards in play as one set of arrays, a row to a board: what the vector environment reads."""
+"""Boards as one set of arrays, one board per row: what the vector environment reads."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ from vsp_envs.core.layout import Int, Layout, LayoutBatch, Outcome, layout_ids
 from vsp_envs.core.solver import SolvedBatch
 from vsp_envs.core.task import Task
 
-OUTCOME, REASON, STATE = 0b11, 2, 8
-"""Mask and shifts of the parts of a move: outcome, reason, and how many states it goes on by."""
-
+# A move is what one action does in one state, in 32 bits:
+#
+#     bit  31 …………………………………… 8   7 ……………… 2   1 …… 0
+#          next state − state     reason     Outcome
+#          (signed)
+#
+# The low eight bits are its code: what the rewards and infos depend on.
 MOVE = np.dtype(np.int32)
+OUTCOME = 0b11
+"""Mask of the outcome."""
+REASON, STATE = 2, 8
+"""Shifts of the reason and of the change of state."""
 
 
 class LayoutStore:
     """Tables, distances and symbolic observations of boards of mixed levels, padded to one size.
 
-    Rows are given out by `add` and taken back by `free`; the arrays grow when all are in use.
+    `add` fills free rows and `free` frees them; the arrays grow when no row is free.
     """
 
     def __init__(self, task: Task, max_level: int) -> None:
         self.task, self.max_level = task, max_level
         self.states, self.phases = task.phases * max_level**2, len(task.agent_codes)
         moves, legal = (f"V{len(task.actions) * size}" for size in (MOVE.itemsize, 1))
-        fact = [("moves", moves), ("distance", np.int64), ("legal", legal)]
-        self.state_table: NDArray[Any] = np.empty(0, np.dtype(fact, align=True))
-        """What holds in each state, [row * states + state], together: memory is slow to reach."""
+        parts = [("moves", moves), ("distance", np.int64), ("legal", legal)]
+        self.state_table: NDArray[Any] = np.empty(0, np.dtype(parts, align=True))
+        """[row * states + state]: what a step reads of a state, side by side in memory."""
         self.grid = np.empty((0, max_level, max_level), np.uint8)
         self.landmarks = np.empty((0, len(task.landmarks)), np.int64)
         self.level = np.empty(0, np.int64)
-        self.start = np.empty(0, np.int64)  # index into `facts`
+        self.start = np.empty(0, np.int64)  # index into `state_table`
         self.shift = np.empty(0, np.int64)
-        """From an index into `facts` to one into a table over (level, state)."""
+        """What turns an index into `state_table` into one into a table over (level, state)."""
         self.length = np.empty(0, np.int64)  # of a shortest plan
         self.layout_id = np.empty(0, object)
         self.symbolic = {
@@ -46,29 +54,29 @@ class LayoutStore:
             for name, space in task.symbolic_space(max_level).items()
             if name != "agent"
         }
-        """All parts but `agent`, [row * phases + phase], for the phases in which play goes on."""
+        """All parts but `agent`, [row * phases + phase], for the phases that are not final."""
         self._free: list[int] = []
 
-    def add(self, drawn: SampledLayouts) -> list[int]:
-        """Keep boards; their rows, in order."""
-        solved, boards = drawn.boards, drawn.boards.boards
+    def add(self, sampled: SampledLayouts) -> list[int]:
+        """Store boards; returns their rows, in order."""
+        solved, boards = sampled.boards, sampled.boards.boards
         if len(boards) > len(self._free):
             self._grow(len(boards))
-        rows = [self._free.pop() for _ in range(len(boards))]
-        place, level = np.array(rows, np.int64), boards.level
-        self._add_states(place, solved)
-        self.grid[place, :level, :level] = boards.grid
-        self.landmarks[place], self.level[place] = boards.cells, level
-        self.start[place] = place * self.states + boards.cells[:, 0]
-        self.shift[place] = (level - place) * self.states
-        self.length[place] = solved.plan_lengths()
-        self.layout_id[place] = layout_ids(boards)
+        taken = [self._free.pop() for _ in range(len(boards))]
+        rows, level = np.array(taken, np.int64), boards.level
+        self._add_states(rows, solved)
+        self.grid[rows, :level, :level] = boards.grid
+        self.landmarks[rows], self.level[rows] = boards.cells, level
+        self.start[rows] = rows * self.states + boards.cells[:, 0]
+        self.shift[rows] = (level - rows) * self.states
+        self.length[rows] = solved.plan_lengths()
+        self.layout_id[rows] = layout_ids(boards)
         for phase in range(self.phases):
             state = boards.cells[:, 0] + phase * level**2
             parts = self.task.symbolic(boards, state, self.max_level)
             for name, kept in self.symbolic.items():
-                kept[place * self.phases + phase] = parts[name]
-        return rows
+                kept[rows * self.phases + phase] = parts[name]
+        return taken
 
     def _add_states(self, rows: Int, solved: SolvedBatch) -> None:
         next_state, outcome, reason = solved.tables
@@ -82,11 +90,11 @@ class LayoutStore:
 
     @property
     def moves(self) -> NDArray[np.int32]:
-        """The moves in `facts` in one row with the rest of it."""
+        """`state_table` as one row of MOVEs; the other parts stand between them."""
         return self.state_table.view(MOVE)
 
     def free(self, rows: Iterable[int]) -> None:
-        """Give rows back."""
+        """Make rows available to `add` again."""
         self._free += rows
 
     def boards(self, level: int, rows: Int) -> LayoutBatch:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX, STATE_TO_IDX
+from minigrid.core.grid import Grid
+from minigrid.core.world_object import WorldObj
 
 from vsp_envs.core.layout import Layout, LayoutBatch, UInt8
 from vsp_envs.core.task import Task
@@ -10,10 +13,6 @@ from vsp_envs.core.task import Task
 
 def encode(task: Task, layout: Layout, state: int) -> UInt8:
     """uint8[width, height, 3] as `minigrid.core.grid.Grid.encode` gives it, the agent included."""
-    from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX, STATE_TO_IDX
-    from minigrid.core.grid import Grid
-    from minigrid.core.world_object import WorldObj
-
     kinds = _kinds(task, layout, state)
     grid = Grid(kinds.shape[1], kinds.shape[0])
     for (row, col), kind in np.ndenumerate(kinds):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 from numbers import Integral
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +122,7 @@ def _painter(task: str, theme: str) -> Painter:
     else:
         known = [*themes, *(f"{each}:FOLDER" for each in folders)]
         painter = themes[pick_name(f"{task} theme", theme, known)]
-    return painter
+    return resolve_name(painter) if isinstance(painter, str) else painter
 
 
 class Span(NamedTuple):

@@ -73,7 +73,7 @@ class FlatSymbolic(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs)
     def __init__(self, env: Env, one_hot: bool = False) -> None:
         RecordConstructorArgs.__init__(self, one_hot=one_hot)
         super().__init__(env)
-        space = planning_env(env).settings.observation_space()
+        space = planning_env(env).config.observation_space()
         if isinstance(space, spaces.Dict) and "symbolic" in space.spaces:
             space = space["symbolic"]
         if not isinstance(space, spaces.Dict):

@@ -104,7 +104,7 @@ class LiveBoards(Dataset[Board]):
             seeds = [self._seed(index) for index in places]
             envs = live_envs(kind.task, kind.level, self.view, self.split, len(seeds), self.exclude)
             images, _ = envs.reset(seed=seeds)
-            themes = [ThemeSampler(envs.settings, seed).next() for seed in seeds]
+            themes = [ThemeSampler(envs.config, seed).next() for seed in seeds]
             images = [self._perturbed(*each) for each in zip(images, seeds, strict=True)]
             drawn = zip(envs.layouts, images, themes, places, strict=True)
             boards += [

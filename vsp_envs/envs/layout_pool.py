@@ -24,13 +24,13 @@ class LayoutPool:
 
     def __init__(
         self,
-        settings: EnvConfig,
+        config: EnvConfig,
         store: LayoutStore,
         size: int,
         rng: np.random.Generator,
         rounds: int | None = None,
     ) -> None:
-        self._settings, self._store, self._size, self._rng = settings, store, size, rng
+        self._config, self._store, self._size, self._rng = config, store, size, rng
         self._rounds, self._left = rounds, rounds
         self._rows = self._draw()
         self._dealt = len(self._rows)
@@ -63,11 +63,11 @@ class LayoutPool:
         self._dealt = 0
 
     def _draw(self) -> Int:
-        low, high = self._settings.levels
+        low, high = self._config.levels
         bounds = np.linspace(0, self._size, high - low + 2).astype(int)
         rows: list[int] = []
         for level, share in enumerate(np.diff(bounds).tolist(), start=low):
-            rows += _fill(replace(self._settings.spec, level=level), self._store, share, self._rng)
+            rows += _fill(replace(self._config.spec, level=level), self._store, share, self._rng)
         return np.array(rows)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from vsp_envs.core.generator import SampledLayouts
 from vsp_envs.core.grid import positions
@@ -34,8 +36,58 @@ class QueuedLayout(NamedTuple):
     layout_id: str
 
 
+@dataclass(slots=True)
+class _Episode:
+    """All that one episode holds; the tables as plain lists, which are fast to read one by one."""
+
+    queued: QueuedLayout
+    layout: Layout
+    theme: str
+    next_state: list[list[int]]  # [state][action]
+    outcomes: list[list[int]]  # [state][action]
+    distance: list[int]  # [state]
+    legal: NDArray[np.int8]  # [state, action]
+    agent_cells: list[Int]  # [state], (row, col)
+    state: int
+    """Index into the tables."""
+    steps: int = 0
+    outcome: int = 0
+    """Of the last action."""
+    illegal_reason: str = ""
+    over: bool = False
+    phase: int = -1
+    """Of the state that `arrays` and `numbers` were read in."""
+    arrays: list[tuple[str, NDArray[Any]]] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """With `arrays`, the symbolic observation but for `agent`: it stays while the phase stays."""
+
+    @classmethod
+    def begin(cls, queued: QueuedLayout, theme: str) -> _Episode:
+        """An episode before its first action."""
+        solved, row = queued.boards, queued.row
+        layout, tables = solved.boards.layout(row), solved.tables
+        return cls(
+            queued,
+            layout,
+            theme,
+            next_state=tables.next_state[row].tolist(),
+            outcomes=tables.outcome[row].tolist(),
+            distance=solved.distance[row].tolist(),
+            legal=(tables.outcome[row] != Outcome.ILLEGAL).view(np.int8),
+            agent_cells=_agent_cells(layout.level, get_task(layout.task).phases),
+            state=layout.cells[0],
+        )
+
+    def show_phase(self, symbolic: dict[str, Any]) -> None:
+        """Keep what the symbolic observation holds as long as the phase stays."""
+        self.phase = self.state // self.layout.level**2
+        parts = [(name, part) for name, part in symbolic.items() if name != "agent"]
+        self.arrays = [(name, part) for name, part in parts if part.ndim]
+        self.numbers = {name: int(part) for name, part in parts if not part.ndim}
+
+
 class PlanningEnv(gym.Env[Any, Any]):
-    """One board, one agent, no chance: a task of the suite, step by step.
+    """One board and one agent, deterministic: a task of the suite, step by step.
 
     Observation: `Dict(image=uint8[S, S, 3], symbolic=Dict(…))`; see `Task.symbolic` for the
     symbolic part. Reward: 1 on success, else 0. Ends on success, failure and, with
@@ -49,23 +101,34 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     def __init__(self, task: str, **arguments: Any) -> None:
         """Make the environment; the keyword arguments are the fields of `EnvConfig`."""
-        self.settings = make_config(task, arguments)
-        self.task = self.settings.rules
-        self.levels, self.max_level = self.settings.levels, self.settings.padding
-        self.render_mode = self.settings.render_mode
-        self._observation, self._actions = self.settings.observation, len(self.task.actions)
+        self.config = make_config(task, arguments)
+        self.task = self.config.task_definition
+        self.levels, self.max_level = self.config.levels, self.config.padding
+        self.render_mode = self.config.render_mode
+        self._observation, self._actions = self.config.observation, len(self.task.actions)
         self._nothing_legal = np.zeros(self._actions, np.int8)
-        self.action_space = self.settings.action_space()
-        self.observation_space = self.settings.observation_space()
-        self.layout: Layout
-        """The board being played, before the first move."""
-        self.state: int
-        """Where play stands: an index into the transition tables."""
-        self.theme: str
-        """The drawing of this episode."""
+        self.action_space = self.config.action_space()
+        self.observation_space = self.config.observation_space()
+        self._episode: _Episode
         self._queue: LayoutQueue[QueuedLayout] | None = None
-        self._picture: BoardRenderer | None = None
+        self._themes: ThemeSampler
+        self._renderer: BoardRenderer | None = None
         self._window: Window | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The board being played, before the first move."""
+        return self._episode.layout
+
+    @property
+    def state(self) -> int:
+        """The current state: an index into the transition tables."""
+        return self._episode.state
+
+    @property
+    def theme(self) -> str:
+        """The theme of this episode."""
+        return self._episode.theme
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -79,76 +142,59 @@ class PlanningEnv(gym.Env[Any, Any]):
         super().reset(seed=seed)
         if seed is not None or self._queue is None:
             self._queue = LayoutQueue(self.np_random)
-            self._themes = ThemeSampler(self.settings, self.np_random_seed)
-        self._queued = self._next_queued(options, self._queue)
-        self._start()
-        self._show_phase(self._queued.symbolic)
+            self._themes = ThemeSampler(self.config, self.np_random_seed)
+        queued = self._next_queued(options, self._queue)
+        self._episode = _Episode.begin(queued, self._themes.next())
+        self._episode.show_phase(queued.symbolic)
         return self._observe(), self._info()
 
     def _next_queued(
         self, options: dict[str, Any] | None, queue: LayoutQueue[QueuedLayout]
     ) -> QueuedLayout:
-        asked = self.settings.asked_layout(options, lambda: self.np_random)
-        if asked is None:
-            return next_layouts([queue], self.levels, self.settings.spec, self._queued_layouts)[0]
-        return self._queued_layouts(SampledLayouts(solve_batch(LayoutBatch.stack([asked])), [0]))[0]
+        layout = self.config.requested_layout(options, lambda: self.np_random)
+        if layout is None:
+            return next_layouts([queue], self.levels, self.config.spec, self._queued_layouts)[0]
+        solved = solve_batch(LayoutBatch.stack([layout]))
+        return self._queued_layouts(SampledLayouts(solved, [0]))[0]
 
-    def _queued_layouts(self, drawn: SampledLayouts) -> list[QueuedLayout]:
-        boards = drawn.boards.boards
+    def _queued_layouts(self, sampled: SampledLayouts) -> list[QueuedLayout]:
+        boards = sampled.boards.boards
         symbolic = self.task.symbolic(boards, boards.cells[:, 0], self.max_level)
         return [
             QueuedLayout(
-                drawn.boards, row, {name: part[row] for name, part in symbolic.items()}, each
+                sampled.boards, row, {name: part[row] for name, part in symbolic.items()}, each
             )
             for row, each in enumerate(layout_ids(boards))
         ]
 
-    def _start(self) -> None:
-        boards, row = self._queued.boards, self._queued.row
-        self.layout = boards.boards.layout(row)
-        self._next_state = boards.tables.next_state[row].tolist()
-        self._outcomes = boards.tables.outcome[row].tolist()
-        self._distance = boards.distance[row].tolist()
-        self._legal = (boards.tables.outcome[row] != Outcome.ILLEGAL).view(np.int8)
-        self._cells = self.layout.level**2
-        self._places = _places(self.layout.level, self.task.phases)
-        self._length = self._distance[self.layout.cells[0]]
-        self.theme = self._themes.next()
-        self.state, self._steps = self.layout.cells[0], 0
-        self._outcome, self._reason, self._over = 0, "", False
-
-    def _show_phase(self, symbolic: dict[str, Any]) -> None:
-        """Keep what the symbolic observation holds as long as the phase stays: all but `agent`."""
-        self._phase = self.state // self._cells
-        parts = [(name, part) for name, part in symbolic.items() if name != "agent"]
-        self._arrays = [(name, part) for name, part in parts if part.ndim]
-        self._numbers = {name: int(part) for name, part in parts if not part.ndim}
-
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Play one action. After the end of an episode nothing moves any more."""
-        if self._over:
+        """Play one action. After the end of an episode the state no longer changes."""
+        episode = self._episode
+        if episode.over:
             gym.logger.warn("step() after the end of the episode; call reset() first")
             return self._observe(), 0.0, True, False, self._info()
-        self._play(int(action))
-        reward = 1.0 if self._outcome == _SUCCESS else 0.0
-        return self._observe(), reward, self._over, False, self._info()
+        self._play(episode, int(action))
+        reward = 1.0 if episode.outcome == _SUCCESS else 0.0
+        return self._observe(), reward, episode.over, False, self._info()
 
-    def _play(self, action: int) -> None:
+    def _play(self, episode: _Episode, action: int) -> None:
         if not 0 <= action < self._actions:
             raise ValueError(f"action {action} is not one of 0 to {self._actions - 1}")
-        self._steps += 1
-        self._outcome, self._reason = self._outcomes[self.state][action], ""
-        if self._outcome == _ILLEGAL:
-            reason = self._queued.boards.tables.reason[self._queued.row, self.state, action]
-            self._reason = self.task.reasons[reason]
-            self._over = self.settings.illegal == "fail"
+        episode.steps += 1
+        before, queued = episode.state, episode.queued
+        outcome = episode.outcome = episode.outcomes[before][action]
+        episode.illegal_reason = ""
+        if outcome == _ILLEGAL:
+            reason = queued.boards.tables.reason[queued.row, before, action]
+            episode.illegal_reason = self.task.reasons[reason]
+            episode.over = self.config.illegal == "fail"
             return
-        self._over = self._outcome != _RUNNING
-        self.state = self._next_state[self.state][action]
-        if self.state // self._cells != self._phase:
-            board, state = self._queued.boards.boards[[self._queued.row]], np.array([self.state])
-            symbolic = self.task.symbolic(board, state, self.max_level)
-            self._show_phase({name: part[0] for name, part in symbolic.items()})
+        episode.over = outcome != _RUNNING
+        state = episode.state = episode.next_state[before][action]
+        if state // episode.layout.level**2 != episode.phase:
+            boards = queued.boards.boards[[queued.row]]
+            symbolic = self.task.symbolic(boards, np.array([state]), self.max_level)
+            episode.show_phase({name: part[0] for name, part in symbolic.items()})
 
     def _observe(self) -> Any:
         if self.render_mode == "human":
@@ -162,36 +208,42 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     def symbolic(self) -> dict[str, Any]:
         """The symbolic observation, whatever `observation` says; fresh arrays."""
-        symbolic: dict[str, Any] = {"agent": self._places[self.state].copy()}
-        for name, array in self._arrays:
+        episode = self._episode
+        symbolic: dict[str, Any] = {"agent": episode.agent_cells[episode.state].copy()}
+        for name, array in episode.arrays:
             symbolic[name] = array.copy()
-        symbolic.update(self._numbers)
+        symbolic.update(episode.numbers)
         return symbolic
 
     def _image(self) -> UInt8:
-        picture = self._picture
-        if picture is None or not picture.can_become(self.layout, self.theme):
-            side = self.settings.image_size
+        renderer, episode = self._renderer, self._episode
+        layout, theme, state = episode.layout, episode.theme, episode.state
+        if renderer is None or not renderer.can_become(layout, theme):
+            side = self.config.image_size
             image = np.empty((side, side, 3), np.uint8)
-            picture = self._picture = BoardRenderer(image, self.layout, self.theme, self.state)
-        elif picture.layout is not self.layout:
-            picture.change(self.layout, self.state)
-        picture.show(self.state)
-        return picture.image.copy()
+            renderer = self._renderer = BoardRenderer(image, layout, theme, state)
+        elif renderer.layout is not layout:
+            renderer.change(layout, state)
+        renderer.show(state)
+        return renderer.image.copy()
 
     def _info(self) -> dict[str, Any]:
-        outcome, distance = self._outcome, self._distance[self.state]
-        if self._over and outcome != _ILLEGAL:
-            distance = 0 if outcome == _SUCCESS else UNREACHABLE
+        episode = self._episode
+        outcome, state, distance = episode.outcome, episode.state, episode.distance
+        to_goal, legal = distance[state], episode.legal[state]
+        if episode.over:
+            legal = self._nothing_legal
+            if outcome != _ILLEGAL:
+                to_goal = 0 if outcome == _SUCCESS else UNREACHABLE
         return {
             "is_success": outcome == _SUCCESS,
             "outcome": NAMES[outcome],
-            "illegal_reason": self._reason,
-            "action_mask": (self._nothing_legal if self._over else self._legal[self.state]).copy(),
-            "steps": self._steps,
-            "optimal_length": self._length,
-            "distance_to_goal": distance,
-            "layout_id": self._queued.layout_id,
+            "illegal_reason": episode.illegal_reason,
+            "action_mask": legal.copy(),
+            "steps": episode.steps,
+            "optimal_length": distance[episode.layout.cells[0]],
+            "distance_to_goal": to_goal,
+            "layout_id": episode.queued.layout_id,
         }
 
     def optimal_plan(self) -> list[Action]:
@@ -217,11 +269,11 @@ class PlanningEnv(gym.Env[Any, Any]):
 
 
 def board_text(layout: Layout, state: int) -> str:
-    """What render mode `ansi` returns: the board before the first move, and where the agent is."""
+    """What render mode `ansi` returns: the board before the first move, and the agent's cell."""
     return f"{get_task(layout.task).state_text(layout)}\nagent {state_cell(layout, state)}\n"
 
 
 @lru_cache
-def _places(level: int, phases: int) -> list[Int]:
+def _agent_cells(level: int, phases: int) -> list[Int]:
     """(row, col) of each state."""
     return list(positions(np.arange(phases * level**2), level))

@@ -54,20 +54,24 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         `infos=False` leaves the infos empty, but for `final_obs`: they take two fifths of a step.
         """
         own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
-        self.settings = settings = make_config(task, arguments, own)
+        self.config = config = make_config(task, arguments, own)
         if num_envs < 1:
             raise ValueError(f"num_envs is at least 1, got {num_envs}")
-        if settings.render_mode == "human":
+        if config.render_mode == "human":
             raise ValueError("render_mode 'human' shows one environment; use gym.make for it")
         if pool is not None and pool < 1:
             raise ValueError(f"pool is the number of layouts, at least 1, got {pool}")
         if pool_rounds is not None and (pool is None or pool_rounds < 1):
             raise ValueError(f"pool_rounds is at least 1 and needs a pool, got {pool_rounds}")
-        self.task, self.num_envs, self.render_mode = settings.rules, num_envs, settings.render_mode
+        self.task, self.num_envs, self.render_mode = (
+            config.task_definition,
+            num_envs,
+            config.render_mode,
+        )
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.single_action_space = settings.action_space()
-        self.single_observation_space = settings.observation_space()
+        self.single_action_space = config.action_space()
+        self.single_observation_space = config.observation_space()
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._limit = np.iinfo(np.int64).max if max_episode_steps is None else max_episode_steps
@@ -121,33 +125,33 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         return mask
 
     def _seed(self, envs: Int, seeds: list[int | None]) -> None:
-        first, settings = not self._queues, self.settings
+        first, config = not self._queues, self.config
         if first:
             made = [seeding.np_random(seed) for seed in seeds]
             self._queues = [LayoutQueue(rng) for rng, _ in made]
-            themes = [ThemeSampler(settings, seed) for _, seed in made]
-            store = LayoutStore(self.task, settings.padding)
-            self._state = VectorState(settings, store, themes, self._limit)
+            themes = [ThemeSampler(config, seed) for _, seed in made]
+            store = LayoutStore(self.task, config.padding)
+            self._state = VectorState(config, store, themes, self._limit)
         for i in () if first else envs.tolist():
             if seeds[i] is not None:
                 self._state.store.free(self._queues[i].unplayed())
                 rng, seed = seeding.np_random(seeds[i])
                 self._queues[i], self._state.themes[i] = (
                     LayoutQueue(rng),
-                    ThemeSampler(settings, seed),
+                    ThemeSampler(config, seed),
                 )
         if self._pool_size is not None:
             anew = len(envs) == self.num_envs and seeds[0] is not None
             if self._pool is None or anew:
-                store = self._state.store = LayoutStore(self.task, settings.padding)
+                store = self._state.store = LayoutStore(self.task, config.padding)
                 rng = self._queues[0].rng
-                self._pool = LayoutPool(settings, store, self._pool_size, rng, self._pool_rounds)
+                self._pool = LayoutPool(config, store, self._pool_size, rng, self._pool_rounds)
                 self._asked = set()
 
     def _asked_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
         rows = []
         for i in envs.tolist():
-            asked = self.settings.asked_layout(options, self._queues[i].generator)
+            asked = self.config.requested_layout(options, self._queues[i].generator)
             if asked is None:
                 return None
             rows += self._state.store.add(
@@ -167,10 +171,10 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             else:
                 self._asked.update(rows.tolist())
         else:
-            store, settings = self._state.store, self.settings
+            store, config = self._state.store, self.config
             if rows is None:
                 queues = [self._queues[i] for i in envs.tolist()]
-                rows = np.array(next_layouts(queues, settings.levels, settings.spec, store.add))
+                rows = np.array(next_layouts(queues, config.levels, config.spec, store.add))
             played = self._state.row[envs]
             store.free(played[played >= 0].tolist())
         self._state.start(envs, rows)

@@ -29,14 +29,14 @@ class VectorState:
     """`count` boards in play, a place in the arrays to each; their tables are rows of a store."""
 
     def __init__(
-        self, settings: EnvConfig, store: LayoutStore, themes: list[ThemeSampler], limit: int
+        self, config: EnvConfig, store: LayoutStore, themes: list[ThemeSampler], limit: int
     ) -> None:
-        count, side = len(themes), settings.image_size
-        self.settings, self.store, self.themes = settings, store, themes
-        self.task, self._count = settings.rules, count
-        self._limit, self._codes = np.array(limit), _codes(settings)
+        count, side = len(themes), config.image_size
+        self.config, self.store, self.themes = config, store, themes
+        self.task, self._count = config.task_definition, count
+        self._limit, self._codes = np.array(limit), _codes(config)
         self._width = np.array(store.state_table.itemsize // MOVE.itemsize)
-        self._cells = _cells(self.task.phases, settings.padding)
+        self._cells = _cells(self.task.phases, config.padding)
         self.row: Int = np.full(count, -1)
         self._here, self._steps, self._code = np.zeros((3, count), np.int64)
         self._shift = np.zeros(count, np.int64)  # from a place in `facts` to one in `_cells`
@@ -45,10 +45,10 @@ class VectorState:
         self._all = np.ones((len(_MASKS), count), bool)
         self.terminated, self.truncated = np.zeros(count, bool), np.zeros(count, bool)
         self._symbolic: dict[str, Any] = {}
-        shown = settings.observation != "symbolic" or settings.render_mode == "rgb_array"
+        shown = config.observation != "symbolic" or config.render_mode == "rgb_array"
         self._images = np.zeros((count if shown else 0, side, side, 3), np.uint8)
         self._pictures: list[BoardRenderer | None] = [None] * count
-        self._theme = [settings.theme] * count
+        self._theme = [config.theme] * count
         self._drawn = np.full(count, -1)  # what `_here` was when it was drawn; -1: another board
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class VectorState:
 
     def observe(self, copy: bool) -> Any:
         """The observations; without `copy` the same arrays at every call."""
-        wanted = self.settings.observation
+        wanted = self.config.observation
         if wanted != "symbolic":
             self._draw()
             images = self._images.copy() if copy else self._images
@@ -132,7 +132,7 @@ class VectorState:
         )
         distance, legal = facts["distance"], facts["legal"]
         over = where(self.terminated)
-        final = over if self.settings.illegal == "stay" else where(codes.final.take(code))
+        final = over if self.config.illegal == "stay" else where(codes.final.take(code))
         distance[final] = codes.distance.take(code.take(final))
         legal[over] = self._nothing_legal
         return {
@@ -184,15 +184,15 @@ class _Codes(NamedTuple):
     distance: Int  # where final
 
 
-def _codes(settings: EnvConfig) -> _Codes:
+def _codes(config: EnvConfig) -> _Codes:
     code = np.arange(1 << STATE)
     outcome = code & OUTCOME
     success, failure, illegal = (outcome == each for each in list(Outcome)[1:])
     words = np.full((len(code), 2), "", object)
     words[:, 0] = np.array(NAMES, object)[outcome]
-    for number, reason in enumerate(settings.rules.reasons):
+    for number, reason in enumerate(config.task_definition.reasons):
         words[illegal & (code >> REASON == number), 1] = reason
-    ends = success | failure | (illegal & (settings.illegal == "fail"))
+    ends = success | failure | (illegal & (config.illegal == "fail"))
     distance = np.where(success, 0, UNREACHABLE)
     return _Codes(words, success, success.astype(float), ends, success | failure, distance)
 

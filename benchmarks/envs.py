@@ -170,7 +170,7 @@ def generating(task: str, level: int, count: int = 1024) -> Work:
     rng, spec = np.random.default_rng(0), LayoutSpec(task, level)
 
     def work() -> int:
-        drawn = TASKS[task].generate(level, count, rng, spec.frozen_prob)
+        drawn = TASKS[task].generate(level, count, rng, **spec.build_arguments())
         return sum(len(each) for each in passing(drawn, spec))
 
     return work

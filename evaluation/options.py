@@ -16,6 +16,7 @@ from agents.rollout import INPUTS, Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
 from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.core.splits import check_split
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.public_sets import read_boards
 from vsp_envs.rendering.renderer import check_theme
@@ -167,7 +168,9 @@ def draw_cases(
     return [
         Case(layout, input, goal)
         for kind in kinds
-        for layout in draw_distinct(LayoutSpec(kind.task, kind.level, split), episodes, seed)
+        for layout in draw_distinct(
+            LayoutSpec(kind.task, kind.level, check_split(split)), episodes, seed
+        )
     ]
 
 

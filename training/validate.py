@@ -78,6 +78,6 @@ def check_boards(config: TrainingConfig) -> None:
     for kind in config.kinds():
         if config.theme not in ("", RANDOM_THEME):
             check_theme(kind.task, config.theme)
-        draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
+        draw_distinct(LayoutSpec(kind.task, kind.level, check_split(config.split)), 1, seed=0)
         if config.eval_every:
             validation_layouts(kind, config.eval_episodes)

@@ -91,7 +91,7 @@ def _observation(env: PlanningEnv) -> str:
 
 
 def _ends(task: Task) -> str:
-    names = {Outcome.SUCCESS: "success", Outcome.FAILURE: "failure"}
+    names = {Outcome.SUCCESS: "success", Outcome.FAILURE: f"failure (`{task.failure_reason}`)"}
     possible = _outcomes(task)
     ends = [name for outcome, name in names.items() if outcome in possible]
     return (
@@ -139,7 +139,7 @@ def _arguments(task: Task) -> str:
     rows = [
         f"| `{each.name}` | `{each.default!r}` | {documented[each.name]} |"
         for each in fields(EnvConfig)
-        if each.name != "task" and (each.name != "frozen_prob" or task.name == "frozenlake")
+        if each.name != "task" and (each.name != "frozen_prob" or each.name in task.build_arguments)
     ]
     return (
         "| argument | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
@@ -205,7 +205,7 @@ def sheet(task: Task, image_size: int = 256, gap: int = 6) -> UInt8:
 def _example(task: Task) -> Layout:
     spec = LayoutSpec(task.name, 5, min_plan=7)
     drawn = draw_distinct(spec, 20, seed=3)
-    # A hole to show, where the task has holes.
+    # A failure to show, where the task has one.
     return next((layout for layout in drawn if _failures(layout)), drawn[0])
 
 

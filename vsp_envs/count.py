@@ -34,9 +34,10 @@ def count(kind: TaskLevel) -> Count:
     task, spec = get_task(kind.task), LayoutSpec(kind.task, kind.level)
     size = task.size(kind.level)
     if size > LARGEST:
-        # Every cell ice or hole with equal chance: every lake is equally likely.
-        drawn = task.generate(kind.level, _SAMPLE, np.random.default_rng(0), 0.5)
-        total = size * sum(len(each) for each in passing(drawn, spec)) // _SAMPLE
+        # A cell of a lake is ice or hole with equal chance, so that every lake is equally likely.
+        arguments = dict.fromkeys(task.build_arguments, 0.5)
+        sample = task.generate(kind.level, _SAMPLE, np.random.default_rng(0), **arguments)
+        total = size * sum(len(each) for each in passing(sample, spec)) // _SAMPLE
         return Count(total, {name: round(total * share) for name, share in SPLITS.items()}, False)
     splits = Counter(
         split for each in passing(task.every(kind.level), spec) for split in splits_of(each)

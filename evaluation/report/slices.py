@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from evaluation.rates import Rate, Record, key_of, wilson
 from evaluation.report.compare import judged
 from evaluation.run_folder import Run
-from vsp_envs import load_layout
-from vsp_envs.tasks.frozenlake.rules import HOLE
+from vsp_envs import get_task, load_layout
 
 FEWEST = 5
 """Boards below which a slice is joined with its neighbour."""
@@ -20,21 +19,17 @@ def plan_length(record: Record) -> int:
 
 
 def obstacles(record: Record) -> int | None:
-    """Holes of a lake, dead ends of a maze; None for a task whose boards do not differ in it."""
-    layout = load_layout(record["task"], record["layout"], record["level"])
-    if record["task"] == "frozenlake":
-        return layout.grid.count(HOLE)
-    if record["task"] == "maze":
-        return sum(mask.bit_count() == 3 for mask in layout.grid)
-    return None
+    """What the task counts as obstacles; None for a task whose boards do not differ in it."""
+    counted = get_task(record["task"]).obstacles
+    if counted is None:
+        return None
+    return counted.count_on(load_layout(record["task"], record["layout"], record["level"]))
 
 
 SLICES: dict[str, Callable[[Record], int | None]] = {
     "length of the shortest plan": plan_length,
     "obstacles": obstacles,
 }
-TITLES = {"frozenlake": "holes", "maze": "dead ends"}
-"""What obstacles are, by task."""
 
 
 def rates_by(run: Run, task: str, slice_of: Callable[[Record], int | None]) -> dict[int, Rate]:
@@ -64,7 +59,8 @@ def sliced(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, dict[int, Rat
     found: dict[tuple[str, str], dict[str, dict[int, Rate]]] = {}
     for name, slice_of in SLICES.items():
         for task in dict.fromkeys(task for run in runs for task in run.results["tasks"]):
-            unit = TITLES.get(task, name) if name == "obstacles" else name
+            counted = get_task(task).obstacles
+            unit = counted.name if counted and slice_of is obstacles else name
             lines = {run.name: rates_by(run, task, slice_of) for run in runs}
             lines = {name: rates for name, rates in lines.items() if rates}
             if any(len(rates) > 1 for rates in lines.values()):

@@ -105,7 +105,7 @@ def test_distinct_layouts_are_distinct_and_the_first_ones_do_not_hang_on_their_n
 @every_task
 def test_distinct_layouts_can_exhaust_a_small_space_and_then_say_so(task: str) -> None:
     level = TASKS[task].min_level
-    spec = LayoutSpec(task, level, frozen_prob=0.5)
+    spec = LayoutSpec(task, level, **dict.fromkeys(TASKS[task].build_arguments, 0.5))
     # A 2×2 lake: 4 · 3 places for S and G; of the four ways to fill the rest, all can be solved
     # where S and G are neighbours (8 places), three where they are not (4).
     # A 2×2 maze: 4 spanning trees · 12 places. A room of side 3: 2 tables · 3 · 2 places.
@@ -137,6 +137,7 @@ def test_an_impossible_wish_ends_with_an_error_that_names_it(
         ({"task": "minibehaviour", "level": 2}, "3 to 32"),
         ({"task": "maze", "level": 3, "split": "dev"}, "unknown split 'dev'"),
         ({"task": "frozenlake", "level": 3, "frozen_prob": -0.1}, "frozen_prob is a probability"),
+        ({"task": "maze", "level": 3, "frozen_prob": 0.5}, "maze has no frozen_prob, got 0.5"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_refused_at_once(spec: dict[str, Any], words: str) -> None:

@@ -66,7 +66,9 @@ def test_the_contract_tests_pass_on_it(installed: dict[str, str], file: str) -> 
     )  # fmt: skip
 
 
-def test_the_door_opens_for_the_key_alone(installed: dict[str, str]) -> None:
+def test_the_door_opens_for_the_key_and_without_it_sets_off_the_alarm(
+    installed: dict[str, str],
+) -> None:
     code = """
 from vsp_envs import load_layout, parse_plan, shortest_plan, simulate
 board = load_layout("keydoor", {"map": ["AKWF", "FFDG", "FFWF", "FFWF"]})
@@ -76,7 +78,7 @@ for answer in ("DRR", "DL,PICK", "PICK,PICK", "PICK,D,R,R,R"):
 print(len(shortest_plan(board)))
 """
     assert run(installed, "-c", code).splitlines() == [
-        "DRR RUNNING locked_door",
+        "DRR FAILURE alarm",
         "DL,PICK RUNNING not_beside_key",
         "PICK,PICK RUNNING no_key_left",
         "PICK,D,R,R,R SUCCESS ",

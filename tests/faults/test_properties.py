@@ -23,6 +23,7 @@ from vsp_envs import (
     LayoutSpec,
     Outcome,
     draw_distinct,
+    get_task,
     load_layout,
     shortest_plan,
     simulate,
@@ -64,7 +65,7 @@ def test_the_solver_finds_what_the_referees_search_finds(long: bool, record_prop
     arbitrary()
     for task in KNOWS:
         for level in (3, 4, 5, 8, 16) if long else (3, 4, 5):
-            spec = LayoutSpec(task, level, frozen_prob=0.6)
+            spec = LayoutSpec(task, level, **dict.fromkeys(get_task(task).build_arguments, 0.6))
             for layout in draw_distinct(spec, 12 if level == 3 else 150 if long else 20, level):
                 seen[0] += 1
                 seen[1] += check_solution(layout)

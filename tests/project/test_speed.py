@@ -57,8 +57,9 @@ def test_the_plain_python_peer_draws_boards_with_plans_as_long(
 ) -> None:
     rng = random.Random(0)
     theirs = [make(5, rng) for _ in range(1500)]
-    drawn = TASKS[task].generate(5, 2000, np.random.default_rng(0), 0.8)
-    found = passing(drawn, LayoutSpec(task, 5))
+    spec = LayoutSpec(task, 5)
+    drawn = TASKS[task].generate(5, 2000, np.random.default_rng(0), **spec.build_arguments())
+    found = passing(drawn, spec)
     ours = np.concatenate([solve_batch(each).plan_lengths() for each in found])
     assert abs(np.mean(theirs) - ours.mean()) < 0.35
     assert min(theirs) == ours.min()

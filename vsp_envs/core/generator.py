@@ -4,48 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from vsp_envs.core.layout import Bool, Layout, LayoutBatch, NoLayoutError, canonical_ids
 from vsp_envs.core.solver import SolvedBatch, solve_batch
-from vsp_envs.core.splits import check_split, split_of_id
+from vsp_envs.core.splits import Split, check_split, split_of_id
 from vsp_envs.core.task import check_level, get_task
 from vsp_envs.utils.choices import pick_name
 
-DIFFICULTIES = ("easy", "medium", "hard")
+Difficulty = Literal["easy", "medium", "hard"]
+DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
+FROZEN_PROB = 0.8
 _NO_END = 1 << 30
 
 
 @dataclass(frozen=True)
 class LayoutSpec:
-    """Which layouts to draw. Raises ValueError where a value cannot be."""
+    """Which layouts are wanted. Raises ValueError for an invalid value."""
 
     task: str
     level: int
-    split: str | None = None
+    split: Split | None = None
     """`train`, `val`, `test`, or None for all."""
-    frozen_prob: float = 0.8
-    """Share of FrozenLake's cells that are ice."""
+    frozen_prob: float = FROZEN_PROB
+    """Share of FrozenLake's cells that are ice; other tasks have no such argument."""
     min_plan: int = 1
     """Fewest actions of a shortest plan."""
-    difficulty: str | None = None
+    difficulty: Difficulty | None = None
     """`easy`, `medium` or `hard` by the length of a shortest plan, None for all; see `Task`."""
     plan_length: int | None = None
     """Exact number of actions of a shortest plan."""
     exclude: frozenset[str] = frozenset()
-    """Canonical hashes that are not drawn, nor their rotations and reflections."""
+    """Canonical hashes of layouts that are left out, with their rotations and reflections."""
 
     def __post_init__(self) -> None:
         check_level(get_task(self.task), self.level)
         check_split(self.split)
         if not 0 <= self.frozen_prob <= 1:
             raise ValueError(f"frozen_prob is a probability, got {self.frozen_prob}")
+        if self.frozen_prob != FROZEN_PROB and not self.build_arguments():
+            raise ValueError(
+                f"{self.task} has no frozen_prob, got {self.frozen_prob}; leave it out"
+            )
         if self.plan_length is not None and self.plan_length < 1:
             raise ValueError(f"plan_length is at least 1, got {self.plan_length}")
         low, high = self.plan_lengths()
-        # A shortest plan is in no state twice.
+        # A shortest plan visits no state twice.
         if low > min(high, get_task(self.task).phases * self.level**2):
             raise NoLayoutError(f"there is no {self}; ask for less at once")
 
@@ -56,17 +62,19 @@ class LayoutSpec:
             low, high = max(low, self.plan_length), min(high, self.plan_length)
         return max(low, self.min_plan), high
 
-    def _wish(self) -> str:
+    def build_arguments(self) -> dict[str, float]:
+        """The keyword arguments of `Task.build`."""
+        return {name: getattr(self, name) for name in get_task(self.task).build_arguments}
+
+    def __str__(self) -> str:
+        arguments = get_task(self.task).build_arguments
         given = (
             f"{name}={value!r}"
-            for name in ("split", "min_plan", "difficulty", "plan_length", "frozen_prob")
+            for name in ("split", "min_plan", "difficulty", "plan_length", *arguments)
             if (value := getattr(self, name)) is not None
         )
         hashes = f", without {len(self.exclude)} hashes" if self.exclude else ""
-        return ", ".join(given) + hashes
-
-    def __str__(self) -> str:
-        return f"{self.task} layout of level {self.level} with {self._wish()}"
+        return f"{self.task} layout of level {self.level} with {', '.join(given)}{hashes}"
 
 
 def _bucket(task: str, level: int, difficulty: str | None) -> tuple[int, int]:
@@ -81,20 +89,21 @@ def _bucket(task: str, level: int, difficulty: str | None) -> tuple[int, int]:
 
 
 CANDIDATES = 20_000
-"""Candidates without a hit after which drawing gives up."""
-_BLOCK = (8, 4096)  # smallest and largest number of candidates drawn at once
-_CELLS = 1 << 18  # cells of the boards that are compiled at once: the tables take some 10 MB
+"""Candidates in a row without a match after which the search ends."""
+_BLOCK = (8, 4096)  # smallest and largest number of candidates made at once
+_CELLS = 1 << 18  # cells of the boards that are solved at once: their tables take some 10 MB
 
 
 def draw_layouts(spec: LayoutSpec, rng: np.random.Generator) -> Iterator[Layout]:
-    """Endless solvable layouts that meet `spec`, each drawn anew; they may repeat.
+    """An endless stream of solvable layouts that meet `spec`; they may repeat.
 
     Raises NoLayoutError when `CANDIDATES` in a row do not meet it.
     """
     task, block, missed = get_task(spec.task), _BLOCK[0], 0
+    arguments = spec.build_arguments()
     while missed < CANDIDATES:
         hits = 0
-        for boards in passing(task.generate(spec.level, block, rng, spec.frozen_prob), spec):
+        for boards in passing(task.generate(spec.level, block, rng, **arguments), spec):
             hits += len(boards)
             yield from map(boards.layout, range(len(boards)))
         missed = 0 if hits else missed + block
@@ -103,21 +112,21 @@ def draw_layouts(spec: LayoutSpec, rng: np.random.Generator) -> Iterator[Layout]
 
 
 class SampledLayouts(NamedTuple):
-    """Boards from several generators, compiled."""
+    """Boards from several random generators, solved."""
 
     boards: SolvedBatch
     owner: list[int]
-    """Whose each board is: the index of its generator."""
+    """Per board, the index of its random generator."""
 
 
 def sample_blocks(
     spec: LayoutSpec, rngs: Sequence[np.random.Generator], block: int = _BLOCK[0]
 ) -> Iterator[SampledLayouts]:
-    """From each generator the first block of candidates that holds boards which meet `spec`.
+    """For each generator, the boards that meet `spec` in its first block with any.
 
     With the default size of the first block, a generator's first board is the one that
-    `draw_layouts` would give. Raises NoLayoutError when `CANDIDATES` in a row, of all generators
-    together, do not meet `spec`.
+    `draw_layouts` would give. Raises NoLayoutError when `CANDIDATES` in a row, over all
+    generators, do not meet `spec`.
     """
     task, waiting, missed = get_task(spec.task), list(range(len(rngs))), 0
     while waiting:
@@ -126,9 +135,9 @@ def sample_blocks(
         hit: set[int] = set()
         width = max(1, _CELLS // (block * spec.level**2))
         for some in (waiting[i : i + width] for i in range(0, len(waiting), width)):
-            drawn = [task.draw(spec.level, block, rngs[i]) for i in some]
-            chance = tuple(np.concatenate(parts) for parts in zip(*drawn, strict=True))
-            boards = solve_batch(task.build(spec.level, chance, spec.frozen_prob))
+            sampled = [task.sample_numbers(spec.level, block, rngs[i]) for i in some]
+            numbers = tuple(np.concatenate(parts) for parts in zip(*sampled, strict=True))
+            boards = solve_batch(task.build(spec.level, numbers, **spec.build_arguments()))
             rows = np.flatnonzero(meets(boards, spec))
             owner = [some[row // block] for row in rows.tolist()]
             hit.update(owner)
@@ -146,7 +155,7 @@ def _none(spec: LayoutSpec, missed: int) -> str:
 
 
 def passing(boards: LayoutBatch, spec: LayoutSpec) -> Iterator[LayoutBatch]:
-    """The boards that are solvable and meet `spec`, some at a time."""
+    """The boards that are solvable and meet `spec`, in several batches."""
     width = max(1, _CELLS // spec.level**2)
     for first in range(0, len(boards), width):
         some = boards[first : first + width]
@@ -177,8 +186,8 @@ def draw_distinct(spec: LayoutSpec, count: int, seed: int) -> list[Layout]:
             return list(found)
         repeats = repeats + 1 if layout in found else 0
         found[layout] = None
-        # Were one of n + 1 equally likely layouts missing, 20 n draws would miss it by chance once
-        # in e^20 times.
+        # If one of n + 1 equally likely layouts were still missing, 20 n samples would all miss it
+        # with a probability of e^-20.
         if repeats > 20 * (10 + len(found)):
             break
     raise NoLayoutError(

@@ -1,7 +1,7 @@
-"""The tasks that there are, by name: empty until `vsp_envs.tasks` fills it, on import.
+"""The tasks by name: empty until `vsp_envs.tasks` is imported and fills it.
 
-So a board can ask for its task without importing it. `vsp_envs.core.task.get_task` is the same
-look-up with the type known.
+A layout looks up its task here without importing it. `vsp_envs.core.task.get_task` is the same
+look-up with a type.
 """
 
 from __future__ import annotations

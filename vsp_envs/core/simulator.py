@@ -80,7 +80,7 @@ def simulate(layout: Layout, plan: Sequence[Action], rules: str = "env") -> Trac
             break
         outcome = Outcome.RUNNING
     if outcome is Outcome.FAILURE:
-        reason = "hole"
+        reason = task.failure_reason
     return Trace(states, taken, outcome, illegal, reason)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, cast
 
 from vsp_envs.core.layout import Layout, LayoutBatch, canonical_ids
 from vsp_envs.utils.choices import pick_name
 
-SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
+Split = Literal["train", "val", "test"]
+SPLITS: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 """Share of all layout classes in each split."""
 
 
@@ -27,23 +29,23 @@ def read_hashes(path: str | Path) -> frozenset[str]:
     return hashes
 
 
-def splits_of(boards: LayoutBatch) -> list[str]:
+def splits_of(boards: LayoutBatch) -> list[Split]:
     """The split of each board."""
     return [split_of_id(each) for each in canonical_ids(boards)]
 
 
 @lru_cache(maxsize=65536)
-def split_of(layout: Layout) -> str:
+def split_of(layout: Layout) -> Split:
     """`train`, `val` or `test`: a function of the layout's canonical hash alone."""
     return splits_of(LayoutBatch.stack([layout]))[0]
 
 
-def check_split(split: str | None) -> str | None:
+def check_split(split: str | None) -> Split | None:
     """`split` if it is one; otherwise a ValueError. None means all layouts."""
-    return None if split is None else pick_name("split", split, SPLITS)
+    return None if split is None else cast(Split, pick_name("split", split, SPLITS))
 
 
-def split_of_id(canonical_id: str) -> str:
+def split_of_id(canonical_id: str) -> Split:
     """The split of all layouts with that canonical hash."""
     share = int(canonical_id, 16) / 16 ** len(canonical_id)
     for name, width in SPLITS.items():

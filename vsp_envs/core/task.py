@@ -29,6 +29,23 @@ class TransitionTables(NamedTuple):
     reason: UInt8  # [board, state, action], where ILLEGAL an index into `Task.reasons`
 
 
+class Waypoint(NamedTuple):
+    """One leg of any plan of a task."""
+
+    landmark: str
+    """Where the plan goes next."""
+    action: Action | None = None
+    """What the agent does beside the landmark; None: it walks onto it."""
+
+
+class Obstacles(NamedTuple):
+    """What makes one board of a task harder than another, for reports."""
+
+    name: str
+    """In the plural, for example `holes`."""
+    count_on: Callable[[Layout], int]
+
+
 class Question(NamedTuple):
     """A question about the board and its true answer in the words of the project.
 
@@ -70,7 +87,7 @@ class Task:
     transitions: Callable[[LayoutBatch], TransitionTables]
     """The rules, for many boards at once."""
     reasons: tuple[str, ...]
-    """Why the rules may refuse an action: one word or two, joined by underscores."""
+    """Why the rules may refuse an action: one word or more, joined by underscores."""
     symbolic: Callable[[LayoutBatch, Int, int], dict[str, NDArray[Any]]]
     """Boards, a state of each, max_level → their symbolic observations, as fresh arrays.
 
@@ -78,10 +95,12 @@ class Task:
     """
     symbolic_space: Callable[[int], dict[str, Any]]
     """max_level → the Gymnasium spaces of the symbolic observation."""
-    draw: Callable[[int, int, np.random.Generator], RandomNumbers]
+    waypoints: tuple[Waypoint, ...]
+    """The legs of a plan, in order: the blind agent walks them as if nothing stood in the way."""
+    sample_numbers: Callable[[int, int, np.random.Generator], RandomNumbers]
     """Level, count, generator → the random numbers of that many boards."""
-    build: Callable[[int, RandomNumbers, float], LayoutBatch]
-    """Level, random numbers, frozen_prob → candidate boards, not all of them solvable."""
+    build: Callable[..., LayoutBatch]
+    """Level, random numbers, `build_arguments` by name → candidates, not all of them solvable."""
     size: Callable[[int], int]
     """Level → number of boards, unsolvable ones included; rounded where above 2**53."""
     every: Callable[[int], LayoutBatch]
@@ -92,7 +111,8 @@ class Task:
     """What `appearance` adds to the code of the agent's cell, per phase in which play goes on;
     while such a phase stays, that is all that changes with the state."""
     themes: Mapping[str, Any]
-    """Name of the drawing → painter of one cell (see `drawing.py`)."""
+    """Name of the theme → painter of one cell (see `rendering/canvas.py`), or `module:name` of one
+    whose module is slow to import: it is imported when the theme is first used."""
     minigrid: Mapping[int, str]
     """Code in `pattern` → Minigrid's name of the object there; all others are empty."""
     rules_text: str
@@ -107,8 +127,14 @@ class Task:
     """The perception questions, those that state the board first."""
     notes: Mapping[str, str]
     """Heading of the card → Markdown: what the code cannot say of itself."""
+    failure_reason: str = ""
+    """Why an episode fails, written as in `reasons`; empty: no action leads to FAILURE."""
+    obstacles: Obstacles | None = None
+    """None: the boards of a level do not differ in this."""
+    build_arguments: tuple[str, ...] = ()
+    """Fields of `LayoutSpec` that `build` takes by name; see `LayoutSpec.build_arguments`."""
     folder_themes: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
-    """Kind of drawing → folder → painter: the theme is then called `kind:folder`."""
+    """Kind of theme → folder → painter: the theme is then called `kind:folder`."""
     difficulty: Callable[[int], tuple[int, int]] | None = None
     """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
     in_hand: str = ""
@@ -125,10 +151,10 @@ class Task:
         return f"VSP/{self.title}-v{self.version}"
 
     def generate(
-        self, level: int, count: int, rng: np.random.Generator, frozen_prob: float
+        self, level: int, count: int, rng: np.random.Generator, **arguments: float
     ) -> LayoutBatch:
-        """Candidate boards, not all of them solvable."""
-        return self.build(level, self.draw(level, count, rng), frozen_prob)
+        """Candidate boards, not all of them solvable; `arguments` are those of `build`."""
+        return self.build(level, self.sample_numbers(level, count, rng), **arguments)
 
     def theme_legend(self, theme: str) -> str:
         """What is what in the image, for a prompt."""

@@ -90,7 +90,8 @@ class Attempt:
             why = REFUSALS.get(trace.reason, f"Not possible: {trace.reason.replace('_', ' ')}.")
             return Verdict(f"{why} It counts as a step.", "warn")
         if outcome is Outcome.FAILURE:
-            return Verdict("Into the hole. U takes it back, R: again, N: next board.", "bad")
+            why = trace.reason.replace("_", " ").capitalize()
+            return Verdict(f"{why}: failed. U takes it back, R: again, N: next board.", "bad")
         if outcome is Outcome.SUCCESS and trace.steps > shortest:
             return Verdict(f"Solved in {trace.steps}; {shortest} is possible. N: next.", "good")
         if outcome is Outcome.SUCCESS:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vsp_envs.core.generator import LayoutSpec, draw_layouts
 from vsp_envs.core.layout import Layout, NoLayoutError
+from vsp_envs.core.splits import check_split
 from vsp_envs.core.task import MAX_LEVEL, get_task
 from vsp_envs.core.task_level import TaskLevel
 
@@ -64,7 +65,7 @@ class RandomBoards:
             kind = TaskLevel(layout.task, layout.level)
         if kind not in self._streams:
             rng = np.random.default_rng(self.seed)
-            self._streams[kind] = draw_layouts(LayoutSpec(*kind, self.split), rng)
+            self._streams[kind] = draw_layouts(LayoutSpec(*kind, check_split(self.split)), rng)
         stream = self._streams[kind]
         new = (each for each in islice(stream, REPEATS) if each.layout_id not in played)
         return next(chain(new, stream))  # a small space runs out of new boards

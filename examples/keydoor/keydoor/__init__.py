@@ -1,7 +1,7 @@
-"""KeyDoor: fetch the key, open the door in the wall, walk to the goal."""
+"""KeyDoor: fetch the key, open the door in the wall without alarm, walk to the goal."""
 
 from vsp_envs.core.layout import Action
-from vsp_envs.core.task import Task
+from vsp_envs.core.task import Task, Waypoint
 
 from . import generate, perceive, render, rules, words
 
@@ -20,7 +20,8 @@ TASK = Task(
     reasons=rules.REASONS,
     symbolic=rules.symbolic,
     symbolic_space=rules.symbolic_space,
-    draw=generate.draw,
+    waypoints=(Waypoint("key", Action.PICK), Waypoint("door"), Waypoint("goal")),
+    sample_numbers=generate.sample_numbers,
     build=generate.build,
     size=generate.size,
     every=generate.every,
@@ -34,5 +35,6 @@ TASK = Task(
     notation=words.NOTATION,
     questions=perceive.questions,
     notes=words.CARD,
+    failure_reason="alarm",
     in_hand="key",
 )

@@ -1,4 +1,4 @@
-"""Random rooms: a wall with a door parts agent and key from the goal."""
+"""Random rooms: a wall with a door separates agent and key from the goal."""
 
 from itertools import permutations, product
 
@@ -10,8 +10,10 @@ from vsp_envs.core.task import RandomNumbers
 from .rules import DOOR, FLOOR, GOAL, KEY, WALL
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
-    """Whether the wall lies across, its place, the door's, the agent's side, a number per cell."""
+def sample_numbers(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
+    """Whether the wall lies across, its line, the door's row in it, the agent's side, and a number
+    per cell.
+    """
     return (
         rng.integers(2, size=count),
         rng.integers(1, level - 1, size=count),
@@ -21,9 +23,9 @@ def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     )
 
 
-def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
+def build(level: int, numbers: RandomNumbers) -> LayoutBatch:
     """Every candidate can be solved: nothing stands in a room but the key."""
-    across, line, door, side, rank = chance
+    across, line, door, side, rank = numbers
     col = np.arange(level * level) % level
     left, right = col < line[:, None], col > line[:, None]
     near = np.where(side[:, None] == 0, left, right)
@@ -49,8 +51,8 @@ def furnish(
     grid = np.full((len(line), level, level), FLOOR, np.uint8)
     grid[board, :, line] = WALL
     cells = np.stack([start, key, door * level + line, goal], 1)
-    for code, place in ((KEY, 1), (DOOR, 2), (GOAL, 3)):
-        grid.reshape(len(line), -1)[board, cells[:, place]] = code
+    for landmark, code in enumerate((KEY, DOOR, GOAL), start=1):
+        grid.reshape(len(line), -1)[board, cells[:, landmark]] = code
     turned, (row, col) = across == 1, np.divmod(cells, level)
     grid[turned] = grid[turned].transpose(0, 2, 1)
     cells[turned] = (col * level + row)[turned]
@@ -58,7 +60,7 @@ def furnish(
 
 
 def size(level: int) -> int:
-    """Two directions, places of the door, and who stands where on both sides of each wall."""
+    """Directions of the wall × rows of the door × cells of agent, key and goal beside each wall."""
     both = 0
     for line in range(1, level - 1):
         left, right = level * line, level * (level - 1 - line)

@@ -17,6 +17,7 @@ _BRICK, _BRICK_DARK, _MORTAR = (158, 84, 66), (138, 70, 56), (206, 192, 176)
 _WOOD, _WOOD_DARK, _FRAME, _IRON = (150, 98, 52), (116, 72, 36), (84, 54, 32), (52, 54, 62)
 _GOLD, _GOLD_DARK = (244, 182, 34), (176, 118, 10)
 _BLUE, _BLUE_DARK, _SCREEN, _GLOW = (44, 110, 214), (24, 66, 146), (18, 30, 54), (130, 232, 255)
+_RED, _RED_LIGHT = (206, 38, 38), (255, 150, 130)
 _POLE, _FLAG, _FLAG_DARK = (92, 64, 51), (30, 158, 90), (20, 116, 66)
 
 
@@ -42,6 +43,8 @@ def classic(art: Canvas, code: int) -> None:
         _key(art)
     if thing == GOAL:
         _flag(art.within(0.12, 0, 1) if with_agent else art)
+    if with_agent and thing == DOOR:
+        _alarm(art)
     if with_agent:
         _robot(art.within(-0.13, 0.02, 1) if thing == GOAL else art)
     if code & CARRYING:
@@ -84,6 +87,11 @@ def _open_door(art: Canvas) -> None:
     art.polygon([(0.09, 0.09), (0.22, 0.15), (0.22, 0.85), (0.09, 0.91)], _WOOD)
     art.line([(0.22, 0.15), (0.22, 0.85)], 0.025, _WOOD_DARK)
     art.disc((0.175, 0.52), 0.032, _GOLD)
+
+
+def _alarm(art: Canvas) -> None:
+    art.disc((0.5, 0.5), 0.46, _RED)
+    art.disc((0.5, 0.5), 0.38, _RED_LIGHT)
 
 
 def _key(art: Canvas) -> None:

@@ -1,7 +1,8 @@
 """KeyDoor: the key is picked up from beside it, and opens the door by walking into it.
 
-MiniGrid's DoorKey without turning: the key blocks its cell until it is picked up, the door blocks
-its cell until somebody walks into it with the key, which then stays in the lock.
+MiniGrid's DoorKey without turning. The key blocks its cell until it is picked up. Walking into the
+door with the key opens it, and the key stays in the lock; without the key it sets off the alarm,
+which is a failure.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ LETTERS = {FLOOR: "F", WALL: "W", KEY: "K", DOOR: "D", GOAL: "G", AGENT: "A"}
 _CODES = {letter: code for code, letter in LETTERS.items()}
 LYING, CARRIED, USED = 0, 1, 2
 """Phases of a state: where the key is. USED: it is in the lock, and the door open."""
-REASONS = ("off_grid", "wall", "key", "locked_door", "not_beside_key", "no_key_left")
-_OFF_GRID, _WALL, _KEY, _LOCKED, _NOT_BESIDE_KEY, _NO_KEY_LEFT = range(len(REASONS))
+REASONS = ("off_grid", "wall", "key", "not_beside_key", "no_key_left")
+_OFF_GRID, _WALL, _KEY, _NOT_BESIDE_KEY, _NO_KEY_LEFT = range(len(REASONS))
 _REFUSED = np.zeros(8, np.uint8)
-_REFUSED[[WALL, KEY, DOOR]] = _WALL, _KEY, _LOCKED
+_REFUSED[[WALL, KEY]] = _WALL, _KEY
 
 
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
@@ -75,13 +76,15 @@ def transitions(boards: LayoutBatch) -> TransitionTables:
     next_state = np.arange(3 * cells).reshape(3, cells, 1).repeat(5, 2)[None].repeat(count, 0)
     outcome = np.full((count, 3, cells, 5), Outcome.ILLEGAL, np.uint8)
     reason = np.zeros_like(outcome)
-    for phase, solid in ((LYING, (WALL, KEY, DOOR)), (CARRIED, (WALL,)), (USED, (WALL,))):
+    for phase, solid in ((LYING, (WALL, KEY)), (CARRIED, (WALL,)), (USED, (WALL,))):
         free = inside & ~np.isin(ahead, solid)
         opened = free & (ahead == DOOR) & (phase == CARRIED)
         onward = np.where(free, target, own) + (phase + opened) * cells
         next_state[:, phase, :, :4] = onward
         outcome[:, phase, :, :4][free] = Outcome.RUNNING
         outcome[:, phase, :, :4][free & (ahead == GOAL)] = Outcome.SUCCESS
+        if phase == LYING:
+            outcome[:, phase, :, :4][free & (ahead == DOOR)] = Outcome.FAILURE
         reason[:, phase, :, :4] = np.where(inside, _REFUSED[ahead], _OFF_GRID)
     reach = beside(boards.level, boards.flat() == KEY)
     next_state[:, LYING, :, Action.PICK] += reach * cells
@@ -123,13 +126,13 @@ def symbolic(boards: LayoutBatch, state: Int, max_level: int) -> dict[str, Any]:
 
 def symbolic_space(max_level: int) -> dict[str, spaces.Space[Any]]:
     """The spaces of `symbolic`."""
-    place = spaces.Box(0, max_level - 1, (2,), np.int64)
+    on_board = spaces.Box(0, max_level - 1, (2,), np.int64)
     return {
         "level": spaces.Discrete(max_level + 1),
         "grid": spaces.Box(0, OPEN, (max_level, max_level), np.uint8),
-        "agent": place,
+        "agent": on_board,
         "key": spaces.Box(-1, max_level - 1, (2,), np.int64),
-        "door": place,
-        "goal": place,
+        "door": on_board,
+        "goal": on_board,
         "carrying": spaces.Discrete(2),
     }

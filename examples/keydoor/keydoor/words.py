@@ -5,9 +5,10 @@ from vsp_envs.core.layout import Layout
 from .rules import rows
 
 RULES = (
-    "A wall with a locked door parts a square room. The agent moves one cell left, down, right or "
-    "up; it cannot enter a wall, nor the key's cell while the key lies there. Beside the key it "
-    "can pick it up; carrying it, it opens the door by walking into it. It has to reach the goal."
+    "A wall with a locked door divides a square room. The agent moves one cell left, down, right "
+    "or up; it cannot enter a wall, nor the key's cell while the key lies there. Beside the key it "
+    "can pick it up. Walking into the door with the key opens it; without the key it sets off the "
+    "alarm, which ends the task. The agent has to reach the goal."
 )
 LEGEND = {
     "classic": "The blue robot is the agent, the golden key is the key, the brown door with a lock "
@@ -31,6 +32,8 @@ CARD = {
 four directions; picks up from the four neighbouring cells |
 | | a key is used on the door by an action of its own | walking into the door with the key opens \
 it, and the key stays in the lock |
+| | a locked door refuses the agent | walking into it without the key sets off the alarm, which is \
+a failure |
 | | the agent sees a few cells before it | the whole board is seen |
 | | agent and key left, the goal in the last corner | the wall lies either way, goal and agent on \
 either side |""",

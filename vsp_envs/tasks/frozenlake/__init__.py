@@ -1,7 +1,7 @@
 """FrozenLake: cross the ice to the goal."""
 
 from vsp_envs.core.layout import MOVES
-from vsp_envs.core.task import Task
+from vsp_envs.core.task import Obstacles, Task, Waypoint
 from vsp_envs.tasks.frozenlake import generate, perceive, render, rules, sprites, words
 
 TASK = Task(
@@ -19,7 +19,8 @@ TASK = Task(
     reasons=("off_grid",),
     symbolic=rules.symbolic,
     symbolic_space=rules.symbolic_space,
-    draw=generate.draw,
+    waypoints=(Waypoint("goal"),),
+    sample_numbers=generate.sample_numbers,
     build=generate.build,
     size=generate.size,
     every=generate.every,
@@ -34,4 +35,7 @@ TASK = Task(
     notation=words.NOTATION,
     questions=perceive.questions,
     notes=words.CARD,
+    failure_reason="hole",
+    obstacles=Obstacles("holes", rules.holes),
+    build_arguments=("frozen_prob",),
 )

@@ -9,7 +9,7 @@ from vsp_envs.core.task import RandomNumbers
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
+def sample_numbers(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """A number per cell, the start, and how many cells further on the goal lies."""
     cells = level * level
     return (
@@ -19,9 +19,9 @@ def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     )
 
 
-def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
+def build(level: int, numbers: RandomNumbers, frozen_prob: float) -> LayoutBatch:
     """Candidates, some without a way from start to goal."""
-    ice, start, onward = chance
+    ice, start, onward = numbers
     grid = np.where(ice < frozen_prob, FROZEN, HOLE).astype(np.uint8)
     goal = (start + onward) % (level * level)  # anywhere but the start
     board = np.arange(len(start))

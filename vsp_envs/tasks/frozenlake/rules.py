@@ -48,6 +48,11 @@ def rows(layout: Layout) -> list[str]:
     return [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
 
 
+def holes(layout: Layout) -> int:
+    """How many holes the lake has."""
+    return layout.grid.count(HOLE)
+
+
 def pattern(boards: LayoutBatch) -> UInt8:
     """The grid itself."""
     return boards.grid

@@ -1,7 +1,7 @@
 """Maze: walk through a perfect maze to the goal."""
 
 from vsp_envs.core.layout import MOVES
-from vsp_envs.core.task import Task
+from vsp_envs.core.task import Obstacles, Task, Waypoint
 from vsp_envs.tasks.maze import generate, perceive, render, rules, words
 
 TASK = Task(
@@ -19,7 +19,8 @@ TASK = Task(
     reasons=("wall",),
     symbolic=rules.symbolic,
     symbolic_space=rules.symbolic_space,
-    draw=generate.draw,
+    waypoints=(Waypoint("goal"),),
+    sample_numbers=generate.sample_numbers,
     build=generate.build,
     size=generate.size,
     every=generate.every,
@@ -33,5 +34,6 @@ TASK = Task(
     notation=words.NOTATION,
     questions=perceive.questions,
     notes=words.CARD,
+    obstacles=Obstacles("dead ends", rules.dead_ends),
     difficulty=generate.difficulty,
 )

@@ -14,7 +14,7 @@ _WALLS = np.array([WEST, SOUTH, EAST, NORTH], np.uint8)  # in the order of the a
 _BEHIND = np.array([EAST, NORTH, WEST, SOUTH], np.uint8)  # the same wall from the other side
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
+def sample_numbers(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """The cell where carving begins, four numbers per step of it, the start and the goal's lead."""
     cells = level * level
     first = rng.integers(cells, size=count)
@@ -24,9 +24,9 @@ def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     return first, np.moveaxis(steps, 1, 0), start, onward
 
 
-def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
+def build(level: int, numbers: RandomNumbers) -> LayoutBatch:
     """Spanning trees with start and goal anywhere; all of them solvable."""
-    first, steps, start, onward = chance
+    first, steps, start, onward = numbers
     walls = _carve(level, first, np.moveaxis(steps, 1, 0))
     goal = (start + onward) % (level * level)  # anywhere but the start
     return LayoutBatch("maze", level, walls.reshape(-1, level, level), np.stack([start, goal], 1))

@@ -62,6 +62,11 @@ def dump(layout: Layout) -> dict[str, Any]:
     }
 
 
+def dead_ends(layout: Layout) -> int:
+    """How many cells have three walls."""
+    return sum(mask.bit_count() == 3 for mask in layout.grid)
+
+
 def pattern(boards: LayoutBatch) -> UInt8:
     """A (2 level + 1)² map of cells and walls: 0 free, 1 wall, 2 start, 3 goal."""
     count, level = len(boards), boards.level

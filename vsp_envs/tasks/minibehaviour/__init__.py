@@ -1,7 +1,7 @@
 """MiniBehaviour: carry a printer to a table."""
 
 from vsp_envs.core.layout import Action
-from vsp_envs.core.task import Task
+from vsp_envs.core.task import Task, Waypoint
 from vsp_envs.tasks.minibehaviour import generate, perceive, render, rules, words
 
 TASK = Task(
@@ -19,7 +19,8 @@ TASK = Task(
     reasons=rules.REASONS,
     symbolic=rules.symbolic,
     symbolic_space=rules.symbolic_space,
-    draw=generate.draw,
+    waypoints=(Waypoint("printer", Action.PICK), Waypoint("table", Action.DROP)),
+    sample_numbers=generate.sample_numbers,
     build=generate.build,
     size=generate.size,
     every=generate.every,

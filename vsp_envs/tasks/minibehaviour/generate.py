@@ -9,7 +9,7 @@ from vsp_envs.core.task import RandomNumbers
 from vsp_envs.tasks.minibehaviour.rules import FLOOR, TABLE_COLS, TABLE_ROWS, furnish
 
 
-def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
+def sample_numbers(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     """Row and column of the table, and a number per cell."""
     return (
         rng.integers(level - TABLE_ROWS + 1, size=count),
@@ -18,9 +18,9 @@ def draw(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
     )
 
 
-def build(level: int, chance: RandomNumbers, frozen_prob: float) -> LayoutBatch:
+def build(level: int, numbers: RandomNumbers) -> LayoutBatch:
     """Every candidate can be solved: the free cells of a room hang together."""
-    row, col, rank = chance
+    row, col, rank = numbers
     table, anywhere = row * level + col, np.zeros(len(row), np.int64)
     bare = furnish(level, anywhere, table, table).flat() == FLOOR
     bare[np.arange(len(row)), table] = False

@@ -23,7 +23,8 @@ from vsp_envs.core.task import Question, Task, get_task
 from vsp_envs.envs.planning_env import PlanningEnv
 from vsp_envs.envs.vector_env import PlanningVectorEnv
 from vsp_envs.rendering.renderer import render
-from vsp_envs.scoring.answer_format import Parsed, ParseStatus, format_answer, parse_plan
+from vsp_envs.scoring.answer_format import Parsed, ParseStatus, format_answer
+from vsp_envs.scoring.answer_readers import parse_plan
 from vsp_envs.scoring.describe import describe
 from vsp_envs.scoring.score import Score, score_reply
 

@@ -44,7 +44,13 @@ def read(answer: str, task: str = "minibehaviour") -> list[Action] | ParseStatus
         # arrows
         ("→→↓↓", "R R D D"),
         ("← ↓ → ↑", "L D R U"),
-        ("RR→D", "R R R D"),
+        ("→PICK↓DROP", "R PICK D DROP"),
+        ("PICK → → DROP", "PICK R R DROP"),
+        # arrows between letters or words part them
+        ("D → R → R → D", "D R R D"),
+        ("Left→Up", "L U"),
+        ("RR→D", "R R D"),
+        ("PICK → D → DROP", "PICK D DROP"),
         # what is done with the printer
         ("L,PICK,D,DROP", "L PICK D DROP"),
         ("L PICK D DROP", "L PICK D DROP"),
@@ -84,6 +90,8 @@ def test_spellings_that_are_read(answer: str, actions: str) -> None:
         "RIGHTWARDS", "RRX", "X", "R,R,PLACE", "4 5", "0123", "R1D2", "RR;DD", "R|D", "R/D", "R.D.",
         "R,R,D,D.", "(0,0) (0,1)", "[R, D]", '"RD"', "**RD**", "none", "RR then DD", "NORTH", "PUT",
         "PICK__UP", "PUT  DOWN", "R_D", "<b>RD</b>", "R>D", "...", "…", "R\0D",
+        # arrows that could be moves and could part, or can be neither
+        "PICK → DROP", "→ PICK → DROP", "R ← D", "R ↑ D", "→ R → D", "R → D →", "R → → D",
     ],
 )  # fmt: skip
 def test_anything_that_is_no_action_makes_an_answer_malformed_and_is_never_dropped(

@@ -22,6 +22,12 @@ def outcomes() -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.fixture(scope="module")
+def writings() -> list[dict[str, Any]]:
+    lines = (GOLDEN / "parse_outcomes.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def boards(rows: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Any]]:
     for row in rows:
         yield row, load_layout(row["task"], row["layout"], row["level"])
@@ -39,6 +45,33 @@ def test_the_golden_replies_are_read_as_the_reference_reads_them(
     for row in outcomes:
         parsed = parse_plan(row["response"], row["task"])
         assert [action_name(action) for action in parsed.plan] == row["plan"], row
+
+
+def test_the_mgsd_reader_reads_every_writing_as_the_reference_does(
+    outcomes: list[dict[str, Any]], writings: list[dict[str, Any]]
+) -> None:
+    assert len(writings) == 102 and len({row["writing"] for row in writings}) == 34
+    for row, layout in boards(writings):
+        score = score_reply(layout, row["reply"], "mgsd-eval", reader="mgsd")
+        assert [action.name.lower() for action in score.parsed.plan] == row["actions"], row
+        assert (score.success, score.optimal) == (row["success"], row["optimal_success"]), row
+    for row in outcomes:
+        parsed = parse_plan(row["response"], row["task"], reader="mgsd")
+        assert [action_name(action) for action in parsed.plan] == row["plan"], row
+
+
+def test_the_tolerant_reader_fails_no_right_plan_of_these_writings_but_prose(
+    writings: list[dict[str, Any]],
+) -> None:
+    solved: dict[str, set[str]] = {"strict": set(), "tolerant": set(), "mgsd": set()}
+    for row, layout in boards(writings):
+        for reader, names in solved.items():
+            if score_reply(layout, row["reply"], "mgsd-eval", reader).success:
+                names.add(f"{row['writing']} {row['task']}")
+    lost = {name.split()[0] for name in solved["mgsd"] - solved["tolerant"]}
+    assert lost == {"sentence", "untagged_prose"}
+    assert len(solved["strict"]) == 37 and len(solved["mgsd"]) == 73
+    assert len(solved["tolerant"]) == 80
 
 
 def test_mgsd_eval_scores_as_the_reference_evaluates(outcomes: list[dict[str, Any]]) -> None:

@@ -14,7 +14,8 @@ from vsp_envs.core.task import Task, get_task
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play.attempt import Attempt, Tally, Verdict, tally
 from vsp_envs.play.boards import Supply
-from vsp_envs.scoring.answer_format import Parsed, ParseStatus, format_plan, parse_plan
+from vsp_envs.scoring.answer_format import Parsed, ParseStatus, format_plan
+from vsp_envs.scoring.answer_readers import parse_plan
 from vsp_envs.scoring.describe import symbolic_state
 from vsp_envs.scoring.episode import Episode, append_episode
 

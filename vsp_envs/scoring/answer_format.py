@@ -1,4 +1,7 @@
-"""The answer format: the sentence that asks for it, its writer and its only parser."""
+"""The answer format: the sentence that asks for it, its writer and its strict reader.
+
+`answer_readers` has the readers by name.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Parsed(NamedTuple):
 
 
 _NAME = {Action.LEFT: "L", Action.DOWN: "D", Action.RIGHT: "R", Action.UP: "U"}
-_ACTION_OF = {
+ACTION_OF = {
     **{"L": Action.LEFT, "LEFT": Action.LEFT, "←": Action.LEFT},
     **{"D": Action.DOWN, "DOWN": Action.DOWN, "↓": Action.DOWN},
     **{"R": Action.RIGHT, "RIGHT": Action.RIGHT, "→": Action.RIGHT},
@@ -49,8 +52,11 @@ _SCAN = re.compile(
 # "pick up" with a space is one action only between commas; in "PICK UP UP DROP" it is two.
 _PICK_UP = re.compile(r"PICK +UP(?=\s*(?:,|\Z))")
 # ASCII alone: str.upper() turns look-alikes such as a dotless ı into real letters.
-_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
-_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+ARROWS = "←↓→↑"
+SHOWN = 200
+"""Characters of an answer that `Parsed` keeps."""
 OPEN, CLOSE = "<answer>", "</answer>"
 
 
@@ -104,7 +110,7 @@ class SplitReply(NamedTuple):
 
 def split_reply(reply: str) -> SplitReply:
     """The reply, parted at the block that `find_answer` reads."""
-    text = reply.translate(_LOWER)
+    text = reply.translate(LOWER)
     end = text.rfind(CLOSE)
     start = text.rfind(OPEN, 0, end) if end >= 0 else -1
     if start < 0:
@@ -113,34 +119,50 @@ def split_reply(reply: str) -> SplitReply:
     return SplitReply(reply[:start], reply[start:stop], reply[stop:])
 
 
-def read_actions(answer: str, task: str) -> Parsed:
-    """Read the text of an answer block, or untagged text, as a plan of the task."""
-    shown, text = answer[:200], answer.translate(_UPPER)
+def read_strict(answer: str, task: Task) -> Parsed:
+    """Read the text of an answer block: letters, words, arrows and `PICK_UP` in any case, with
+    commas, spaces, hyphens or nothing between. Anything else makes it malformed."""
+    shown, text = answer[:SHOWN], answer.translate(UPPER)
     if "," in text:
         text = _PICK_UP.sub("PICKUP", text)
-    plan: list[Action] = []
+    tokens: list[str] = []
     for match in _SCAN.finditer(text):
         if match["bad"]:
             return Parsed(ParseStatus.MALFORMED, [], shown)
         if match["action"]:
-            plan.append(_ACTION_OF[re.sub("[ _-]", "", match["action"])])
-    if not set(plan) <= set(get_task(task).actions):
+            tokens.append(re.sub("[ _-]", "", match["action"]))
+    return parsed_tokens(tokens, task, shown)
+
+
+def parsed_tokens(tokens: Sequence[str], task: Task, shown: str) -> Parsed:
+    """Spellings of actions in order, as a plan of the task. `shown` is the text they are from."""
+    plan = settle_arrows(tokens)
+    if plan is None or not set(plan) <= set(task.actions):
         return Parsed(ParseStatus.MALFORMED, [], shown)
     return Parsed(ParseStatus.OK if plan else ParseStatus.EMPTY, plan, shown)
 
 
-def parse_plan(reply: str | None, task: str, untagged: bool = False) -> Parsed:
-    """Read a model's reply. Never raises for any text, nor for None, as endpoints say nothing.
+def settle_arrows(tokens: Sequence[str]) -> list[Action] | None:
+    """The actions that spellings stand for: arrows between letters or words part them, arrows
+    alone are moves. None for what could be either, or neither.
 
-    The last complete `<answer>` block counts. Letters, words, arrows, `PICK_UP` and `put-down`
-    are read in any case, parted by commas, spaces, hyphens or nothing; anything else makes the
-    answer malformed. With `untagged`, a reply without a block is read as a whole.
+    Arrows part actions where each is a `→` between two of them: `D → R`. They are moves where no
+    other move is written, as in `→ → PICK ↓ DROP`; `PICK → DROP` could be both.
     """
-    reply = reply or ""
-    answer = find_answer(reply)
-    if answer is None:
-        return read_actions(reply, task) if untagged else Parsed(ParseStatus.MISSING, [], "")
-    return read_actions(answer, task)
+    words = [token for token in tokens if token not in ARROWS]
+    if not words or len(words) == len(tokens):
+        return [ACTION_OF[token] for token in tokens]
+    between = all(
+        token not in ARROWS or (token == "→" and at > 0 and tokens[at - 1] not in ARROWS)
+        for at, token in enumerate(tokens)
+    )
+    parts = between and tokens[-1] not in ARROWS
+    # `→ PICK → DROP` could be a list whose bullets are arrows.
+    bullets = list(tokens[::2]) == ["→"] * len(words) and list(tokens[1::2]) == words
+    moves = all(ACTION_OF[word] > Action.UP for word in words)
+    if parts == moves or (moves and bullets):
+        return None
+    return [ACTION_OF[token] for token in (words if parts else tokens)]
 
 
 def cells_text(cells: Iterable[Cell]) -> str:

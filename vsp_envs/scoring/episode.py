@@ -13,7 +13,8 @@ from typing import Any
 from vsp_envs.core.layout import Layout, Outcome
 from vsp_envs.core.layout_io import load_layout
 from vsp_envs.core.task import get_task
-from vsp_envs.scoring.answer_format import Parsed, ParseStatus, parse_plan
+from vsp_envs.scoring.answer_format import Parsed, ParseStatus
+from vsp_envs.scoring.answer_readers import parse_plan
 from vsp_envs.scoring.score import Score, score_parsed
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import naming

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from vsp_envs.core.layout import Layout, Outcome
 from vsp_envs.core.simulator import Trace, rule_set, simulate
 from vsp_envs.core.solver import solve_layout
-from vsp_envs.scoring.answer_format import Parsed, ParseStatus, parse_plan
+from vsp_envs.scoring.answer_format import Parsed, ParseStatus
+from vsp_envs.scoring.answer_readers import parse_plan
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,16 @@ class Score:
         return self.parsed.status
 
 
-def score_reply(layout: Layout, reply: str | None, rules: str = "env") -> Score:
+def score_reply(
+    layout: Layout, reply: str | None, rules: str = "env", reader: str = "strict"
+) -> Score:
     """Read the reply's answer and play it. A reply without a readable answer plays no action.
 
-    `rules` is `env`, `mgsd-train`, `mgsd-eval` or `visualplanning` (see `simulate.RULE_SETS`).
-    Never raises for any text, nor for None; raises ValueError for an unknown rule set.
+    `rules` is `env`, `mgsd-train`, `mgsd-eval` or `visualplanning` (see `simulator.RULE_SETS`);
+    `reader` is `strict`, `tolerant` or `mgsd` (see `answer_readers.READERS`). Never raises for any
+    text, nor for None; raises ValueError for an unknown rule set or reader.
     """
-    return score_parsed(layout, parse_plan(reply, layout.task), rules)
+    return score_parsed(layout, parse_plan(reply, layout.task, reader=reader), rules)
 
 
 def score_parsed(layout: Layout, parsed: Parsed, rules: str = "env") -> Score:

@@ -1,0 +1,257 @@
+"""Readers of answers by name: `strict`, `tolerant`, and `mgsd`, which reads as the reference does.
+
+All take the last complete answer block. They differ in what a block may hold, and in whether a
+reply without a block is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from vsp_envs.core.layout import Action
+from vsp_envs.core.task import Task, get_task
+from vsp_envs.scoring.answer_format import (
+    CLOSE,
+    LOWER,
+    OPEN,
+    SHOWN,
+    UPPER,
+    Parsed,
+    ParseStatus,
+    action_name,
+    find_answer,
+    parsed_tokens,
+    read_strict,
+)
+from vsp_envs.utils.choices import pick_name
+
+
+def parse_plan(
+    reply: str | None, task: str, untagged: bool = False, reader: str = "strict"
+) -> Parsed:
+    """Read a model's reply. Never raises for any text, nor for None, as endpoints say nothing.
+
+    `reader` is one of `READERS`. `strict` reads an answer block alone, unless `untagged` has it
+    read a reply without one as a whole; the others read such replies anyway. Raises ValueError for
+    an unknown task or reader.
+    """
+    reply, known = reply or "", get_task(task)
+    read = READERS[pick_name("reader", reader, READERS)]
+    if untagged and read is strict and find_answer(reply) is None:
+        return read_strict(reply, known)
+    return read(reply, known)
+
+
+def strict(reply: str, task: Task) -> Parsed:
+    """What the instruction asks for, see `read_strict`; without a block the answer is missing."""
+    answer = find_answer(reply)
+    return Parsed(ParseStatus.MISSING, [], "") if answer is None else read_strict(answer, task)
+
+
+# tolerant
+
+_SAME = {
+    **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full-width letters and signs
+    **{ord(mark): "," for mark in "、،"},
+    **{ord(mark): '"' for mark in "“”„«»"},
+    **{ord(mark): "'" for mark in "‘’"},
+    **{ord(mark): "-" for mark in "‐‑‒–—−"},
+    **{ord(mark): "*" for mark in "•·●▪◦"},
+    **{ord(like): arrow for like, arrow in zip("⇐⬅⟵⇓⬇⇒➡⟶⇑⬆", "←←←↓↓→→→↑↑", strict=True)},
+    **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f"), ""),
+    **{ord("。"): ".", 0x3000: " "},
+}
+"""Characters that are another's equal: one for each of a kind."""
+_TEX = re.compile(r"\\(?:BOXED|TEXT(?:BF|TT)?|MATH(?:RM|BF))(?![A-Z])|```[A-Z]{1,12}(?=\s)")
+_TEX_ARROW = re.compile(r"\\(TO|RIGHTARROW|LEFTARROW|UPARROW|DOWNARROW)(?![A-Z])")
+_ARROW_OF = {"T": "→", "R": "→", "L": "←", "U": "↑", "D": "↓"}
+_LABEL = re.compile(
+    r"\b(?:ANSWER|PLAN|ACTIONS?|MOVES|PATH|ROUTE)\b"
+    r"(?: IS(?![A-Z])|(?: IS)?[\"'*_`]{0,4} ?:)[\"'*_`:]{0,4}"
+)
+_HEAD = re.compile(rf"[\s*_`\"'{{#]*(?:(?:THE|MY|FINAL|ACTION) )*{_LABEL.pattern}")
+_END = r"[^\S\n]*(?:[],;|/.!\"'`*)}>→\n]|->|=>|THEN\b|AND\b|\Z)"
+_PICK_UP = re.compile(rf"PICK[ _-]+UP(?={_END})")
+_PARTS = re.compile(r"[,;|/.!\"'`*\[>→\n]|\b(?:THEN|AND)\b")
+_TWO_WORDS = re.compile(r"PICK\s+UP(?![A-Z])")
+_TOKEN = re.compile(
+    r"""
+    (?P<filler>(?<![A-Z])(?:THEN|AND|NEXT|FIRST|FINALLY|MOVE|GO)(?![A-Z]))
+    |(?P<number>(?<![\w.])(?:STEP\ ?\d{1,4}(?!\d)[.):]?|\(?\d{1,4}[.):])(?!\d))
+    |(?P<action>PICK[_-]?UP(?!ICK|UT|WARD)|PUT[ _-]?DOWN(?!WARD)|(?:LEFT|RIGHT|UP|DOWN)WARDS?
+        |LEFT|DOWN|RIGHT|UP(?!ICK|UT)|PICK|DROP|[LDRU←↓→↑])
+    |(?P<open>[\[({])
+    |(?P<part>[-=]{1,3}>|\.(?!\.)|[],;|/\n!"'`*$)}>])
+    |(?P<space>[\s_-])
+    |(?P<bad>.)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_NUMBERS = re.compile(r"\d[\d\s,;|/>\"'`*-]*")
+_THINK, _BOXED = "</think>", "\\boxed"
+
+
+def tolerant(reply: str, task: Task) -> Parsed:
+    """Whatever has one meaning: lists, numbering, punctuation, markdown, `\\boxed{}`, arrows, the
+    numbers of the actions. What has two meanings, or holds any other word, is malformed.
+
+    Without a block, what a last `\\boxed{}` holds is read, or what follows a last `Answer:` or
+    `The plan is`, or a reply that is a plan and nothing else.
+    """
+    answer = find_answer(reply)
+    if answer is not None:
+        return _read_tolerant(answer, task)
+    found = _read_tolerant(_untagged(reply), task)
+    if found.status is ParseStatus.OK:
+        return found
+    return Parsed(ParseStatus.MISSING, [], "")
+
+
+def _untagged(reply: str) -> str:
+    """What to read of a reply without a block."""
+    thought = reply.translate(LOWER).rfind(_THINK)
+    reply = reply[thought + len(_THINK) :] if thought >= 0 else reply
+    boxed = reply.rfind(_BOXED)
+    if boxed >= 0:
+        return reply[boxed : _closing(reply, boxed)]
+    labels = list(_LABEL.finditer(reply.translate(UPPER)))
+    return reply[labels[-1].end() :] if labels else reply
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the first brace after `start` is closed; the end of the text if nowhere."""
+    depth = 0
+    for brace in re.finditer("[{}]", text[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if depth <= 0:
+            return start + brace.end()
+    return len(text)
+
+
+def _read_tolerant(answer: str, task: Task) -> Parsed:
+    shown, text = answer[:SHOWN], answer.translate(_SAME).translate(UPPER)
+    text = _TEX_ARROW.sub(lambda found: _ARROW_OF[found[1][0]], _TEX.sub("", text))
+    head = _HEAD.match(text)
+    text = text[head.end() :] if head else text
+    tokens = _digits(text, task) or _words(text)
+    if tokens is None or (not tokens and answer.strip(" \t\r\n,-")):
+        return Parsed(ParseStatus.MALFORMED, [], shown)
+    return parsed_tokens(tokens, task, shown)
+
+
+def _digits(text: str, task: Task) -> list[str] | None:
+    """Spellings of a plan in the actions' numbers; None if it is none."""
+    edge = " \t\r\n\"'`*"
+    text = text.strip(edge).removesuffix(".").strip(edge)
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].strip(edge)
+    if not _NUMBERS.fullmatch(text):
+        return None
+    runs = re.findall(r"\d+", text)
+    if len(runs) > 1 and max(map(len, runs)) > 1:
+        return None
+    numbers = [int(digit) for run in runs for digit in run]
+    if max(numbers) >= len(task.actions):
+        return None
+    return [action_name(Action(number)) for number in numbers]
+
+
+def _words(text: str) -> list[str] | None:
+    """Spellings of actions as they come; None if there is anything else, or two meanings."""
+    if _PARTS.search(text):
+        text = _PICK_UP.sub("PICKUP", text)
+    if _TWO_WORDS.search(text) and re.search(r"PUT\s+DOWN", text):
+        return None  # who writes "put down" may mean one action by "pick up"
+    tokens: list[str] = []
+    numbers: dict[int, int] = {}
+    after_action = False
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup
+        if kind == "bad" or (kind == "open" and after_action):
+            return None  # "Right (R)" says one thing twice
+        if kind == "action":
+            tokens.append(re.sub(r"[\s_-]|WARDS?$", "", match[0]))
+        if kind == "number" and numbers.setdefault(len(tokens), _int(match[0])) != _int(match[0]):
+            return None
+        if kind != "space":
+            after_action = kind == "action"
+    return tokens if _counts_up(numbers, len(tokens)) else None
+
+
+def _int(text: str) -> int:
+    return int(re.sub(r"\D", "", text))
+
+
+def _counts_up(numbers: Mapping[int, int], actions: int) -> bool:
+    """Whether numbers, by how many actions are before each, number the items of a list."""
+    if not numbers:
+        return True
+    places, counted = list(numbers), list(numbers.values())
+    upward = counted == list(range(counted[0], counted[0] + len(counted)))
+    return upward and counted[0] in (0, 1) and places[0] == 0 and places[-1] < actions
+
+
+# mgsd
+
+_MGSD_GAPS = re.compile(r"[\s,;|/>\-]+")
+_MGSD_COMPACT = re.compile("[LRUD0123]+")
+_MGSD_TOKEN = re.compile(
+    r"\b(?:PICK-UP|PICKUP|PICK|GRAB|DROP|PLACE|(?:LEFT|RIGHT|UP|DOWN)(?:WARDS?)?|[LRUD0-5])\b"
+)
+_MGSD_ACTION = {
+    **{"LEFT": Action.LEFT, "L": Action.LEFT, "0": Action.LEFT},
+    **{"DOWN": Action.DOWN, "D": Action.DOWN, "1": Action.DOWN},
+    **{"RIGHT": Action.RIGHT, "R": Action.RIGHT, "2": Action.RIGHT},
+    **{"UP": Action.UP, "U": Action.UP, "3": Action.UP},
+    **dict.fromkeys(("PICK", "PICKUP", "PICK-UP", "GRAB", "4"), Action.PICK),
+    **dict.fromkeys(("DROP", "PLACE", "5"), Action.DROP),
+}
+
+
+def mgsd(reply: str, task: Task) -> Parsed:
+    """What MGSD's checkpoint evaluation reads (arXiv 2606.06076, commit 53b731a).
+
+    Every word, letter or digit that names an action counts, wherever it stands and whatever is
+    around it; all else is passed over. The text is the last block, or without one all of the
+    reply. On boards whose actions are moves alone, a text of nothing but letters and digits may run
+    together.
+    """
+    answer = _last_block(reply)
+    text = (reply if answer is None else answer).strip()
+    shown, upper = text[:SHOWN], text.translate(UPPER)
+    moves_only = Action.PICK not in task.actions
+    compact = _MGSD_GAPS.sub("", upper)
+    if moves_only and _MGSD_COMPACT.fullmatch(compact):
+        plan = [_MGSD_ACTION[letter] for letter in compact]
+    else:
+        named = (_MGSD_ACTION[token] for token in _mgsd_tokens(upper))
+        plan = [action for action in named if action in task.actions]
+    if plan:
+        return Parsed(ParseStatus.OK, plan, shown)
+    if answer is None:
+        return Parsed(ParseStatus.MISSING, [], "")
+    return Parsed(ParseStatus.MALFORMED if text else ParseStatus.EMPTY, [], shown)
+
+
+def _mgsd_tokens(text: str) -> list[str]:
+    return [re.sub("WARDS?$", "", token) for token in _MGSD_TOKEN.findall(text)]
+
+
+def _last_block(reply: str) -> str | None:
+    """The text from the first opening tag after the last block but one to the next closing tag.
+
+    `find_answer` has an opening tag inside a block start it anew; here it is part of the block.
+    """
+    text, last, end = reply.translate(LOWER), None, 0
+    while (start := text.find(OPEN, end)) >= 0 and (end := text.find(CLOSE, start)) >= 0:
+        last = reply[start + len(OPEN) : end]
+    return last
+
+
+READERS: Mapping[str, Callable[[str, Task], Parsed]] = {
+    "strict": strict,
+    "tolerant": tolerant,
+    "mgsd": mgsd,
+}
+"""Name → a reader of whole replies."""

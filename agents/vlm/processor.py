@@ -78,4 +78,9 @@ class ImageTextProcessor(Qwen3VLProcessor):
 
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         images = Qwen2VLImageProcessorPil.from_pretrained(path)
-        return cls(images, tokenizer, getattr(tokenizer, "chat_template", None))
+        settings, _ = cls.get_processor_dict(path)  # with what chat_template.json holds, as Qwen's
+        return cls(images, tokenizer, settings.get("chat_template") or tokenizer.chat_template)
+
+
+# Under this name it is saved: whoever loads the folder finds transformers' own class by it.
+ImageTextProcessor.__name__ = Qwen3VLProcessor.__name__

@@ -39,9 +39,10 @@ SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>",
 # Qwen's chat format, less system prompts and tools.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}"
     "{% for item in message.content %}{% if item.type == 'image' %}"
     "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ item.text }}{% endif %}{% endfor %}"
-    "<|im_end|>\n{% endfor %}"
+    "{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 

@@ -12,40 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import minigrid  # noqa: F401 - registers its ids
 import numpy as np
+from minigrid.wrappers import RGBImgObsWrapper
 from PIL import Image
 
-from benchmarks import plain
+from benchmarks import plain, plots
 from benchmarks.measure import Race, Work, run, save, table
+from benchmarks.workloads import generating, lake_8x8, vector, vector_steps
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
-from vsp_envs.core.generator import passing
 from vsp_envs.core.layout import UInt8
 from vsp_envs.core.solver import solve_layout
-from vsp_envs.envs.vector_env import PlanningVectorEnv
 from vsp_envs.rendering.png import png_bytes
 from vsp_envs.rendering.renderer import BoardRenderer
 
+try:
+    import envpool
+except ImportError:  # a peer, not a dependency
+    envpool = None
+
 SIDE = 256
 POOL = 4096
-
-
-def vector_steps(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 8) -> Work:
-    """Random steps of a vector environment, resets included."""
-    count, last = env.num_envs, int(env.single_action_space.n)  # type: ignore[attr-defined]
-    actions = np.random.default_rng(0).integers(last, size=(512, count))
-    turn = 0
-    env.reset(seed=0)
-
-    def work() -> int:
-        nonlocal turn
-        for _ in range(steps):
-            env.step(actions[turn % 512])
-            turn += 1
-        return steps * count
-
-    for _ in range(max(1, 2048 // (steps * count) + 20)):
-        work()  # past the first episodes, which all begin at once
-    return work
 
 
 def scalar_steps(env: gym.Env[Any, Any]) -> Work:
@@ -105,10 +92,8 @@ def symbolic_races() -> Iterator[Race]:
 
 
 def envpool_races() -> Iterator[Race]:
-    """Against envpool, where it is installed: it is no dependency."""
-    try:
-        import envpool
-    except ImportError:
+    """Against envpool, where it is installed."""
+    if envpool is None:
         return
     env = envpool.make("FrozenLake8x8-v1", env_type="gymnasium", num_envs=1024, num_threads=1)
     env.reset()
@@ -140,11 +125,11 @@ def image_races() -> Iterator[Race]:
 
 
 def copying(frames: np.ndarray) -> Work:
-    """Copy frames to a place of their own."""
-    place = np.zeros_like(frames)
+    """Copy frames into an array of their own."""
+    copied = np.zeros_like(frames)
 
     def work() -> int:
-        np.copyto(place, frames)
+        np.copyto(copied, frames)
         return len(frames)
 
     return work
@@ -163,17 +148,6 @@ def board_races() -> Iterator[Race]:
         ours, theirs = filing(task, level, png_bytes), filing(task, level, pillow_png)
         name = f"PNG along episodes, {SIDE} px, {task} {level}"
         yield Race(name, "Pillow's default encoder", "files", ours, theirs, 10)
-
-
-def generating(task: str, level: int, count: int = 1024) -> Work:
-    """Boards with the distances of all their states."""
-    rng, spec = np.random.default_rng(0), LayoutSpec(task, level)
-
-    def work() -> int:
-        drawn = TASKS[task].generate(level, count, rng, **spec.build_arguments())
-        return sum(len(each) for each in passing(drawn, spec))
-
-    return work
 
 
 def plainly(make: Callable[[int, random.Random], int], level: int) -> Work:
@@ -226,27 +200,13 @@ def along_the_plan(layout: Any) -> list[int]:
     return states
 
 
-def vector(task: str, level: int, count: int, **wishes: Any) -> PlanningVectorEnv:
-    """Our vector environment, symbolic unless asked otherwise."""
-    wishes = {"observation": "symbolic", "max_episode_steps": 100, **wishes}
-    return PlanningVectorEnv(count, task, level=level, **wishes)
-
-
 def scalar(task: str, level: int, **wishes: Any) -> gym.Env[Any, Any]:
     """Our scalar environment without pictures."""
     return gym.make(TASKS[task].id, level=level, observation="symbolic", **wishes)
 
 
-def lake_8x8(mode: str, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
-    """Gymnasium's FrozenLake."""
-    return gym.make_vec("FrozenLake-v1", count, vectorization_mode=mode, map_name="8x8")
-
-
 def minigrid_env() -> gym.Env[Any, Any]:
     """Minigrid's empty room of 8 × 8 cells as pictures of 256 px."""
-    import minigrid  # noqa: F401 - registers its ids
-    from minigrid.wrappers import RGBImgObsWrapper
-
     return RGBImgObsWrapper(gym.make("MiniGrid-Empty-8x8-v0"), tile_size=SIDE // 8)
 
 
@@ -268,9 +228,7 @@ def main() -> None:
     if options.json:
         save(rows, options.json)
     if options.plots:
-        from benchmarks.plots import draw
-
-        draw(options.plots)
+        plots.draw(options.plots)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from agents.backends.hf import HFAgent
 from agents.rollout import Case, play
 from agents.sampling import Sampling
 from benchmarks.measure import Row, table
-from benchmarks.training import endless, prepared
+from benchmarks.steppers import without_end_tokens
+from benchmarks.training import prepared
 from training.data.layout_stream import live_boards
 from training.model.tiny import SIZES, build_tiny
 from training.recipes.nano_settings import RECIPES
@@ -57,7 +58,7 @@ def latencies(boards: int) -> Iterator[str]:
     """A line for each size and length."""
     layouts = draw_distinct(LayoutSpec("frozenlake", 6), boards, seed=0)
     for size in (name for name in SIZES if name.startswith("nano")):
-        loaded = endless(build_tiny(size))
+        loaded = without_end_tokens(build_tiny(size))
         agent = HFAgent(loaded, Sampling(max_new_tokens=LINE))
         cases = [Case(layout) for layout in layouts]
         list(play(agent, cases[:1], batch_size=1))

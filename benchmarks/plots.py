@@ -6,14 +6,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from benchmarks.envs import generating, lake_8x8, vector, vector_steps
 from benchmarks.measure import Work, speed
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from benchmarks.workloads import generating, lake_8x8, vector, vector_steps
 
 LEVELS = (3, 4, 6, 8, 12, 16, 24, 32)
 COUNTS = (1, 4, 16, 64, 256, 1024, 4096)
@@ -23,7 +20,8 @@ COLOURS = {"frozenlake": "#2f7fc1", "maze": "#d1822b", "minibehaviour": "#4d9a5b
 def draw(folder: Path) -> None:
     """Measure, and write `envs_level.png` and `envs_count.png`."""
     folder.mkdir(parents=True, exist_ok=True)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure = Figure((9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for task, colour in COLOURS.items():
         levels = [level for level in LEVELS if task != "minibehaviour" or level != 4]
         steps = [vector_steps(vector(task, level, 256, pool=256), 2) for level in levels]
@@ -35,7 +33,8 @@ def draw(folder: Path) -> None:
     _label(right, "generate and solve", LEVELS, side, "µs per board")
     left.set(yscale="linear", ylim=(0, None))
     figure.savefig(folder / "envs_level.png", dpi=130)
-    figure, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+    figure = Figure((5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
     for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):
         steps = [vector_steps(vector(task, level, count, pool=4096)) for count in COUNTS]
         axes.plot(COUNTS, _costs(steps), "o-", color=COLOURS[task], label=f"{task} {level}")

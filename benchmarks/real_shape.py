@@ -23,8 +23,7 @@ from agents.vlm.checkpoint import Loaded
 from agents.vlm.encoding import encode_prompts
 from agents.vlm.patch_embedding import embed_by_product
 from benchmarks.measure import Row
-from benchmarks.stepping import Stepper
-from benchmarks.training import Scale, opcd_stepper, sft_stepper, share
+from benchmarks.steppers import Scale, Stepper, opcd_stepper, sft_stepper, share
 from training.data.layout_stream import live_boards
 from training.model.shapes import shape_config
 from training.model.tiny import build_tiny

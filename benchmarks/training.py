@@ -14,74 +14,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from agents.agent import View
 from agents.prompts import perception_target
-from agents.vlm.checkpoint import Loaded, end_token_ids
-from benchmarks import peers
+from agents.vlm.checkpoint import Loaded
+from benchmarks import peers, real_shape
 from benchmarks.loss_memory import memory_row
 from benchmarks.measure import Race, Row, run, save, table
-from benchmarks.stepping import REST, Stepper
+from benchmarks.steppers import (
+    REST,
+    STEPS,
+    TASKS,
+    Scale,
+    Stepper,
+    opcd_stepper,
+    sft_stepper,
+    share,
+)
 from training.data.layout_stream import LiveBoards, live_boards
 from training.model.tiny import build_tiny
-from training.opcd.config import OPCDConfig
-from training.opcd.teachers import Teacher
-from training.opcd.trainer import OPCDTrainer
-from training.sft import Collate, SFTConfig, SFTTrainer
+from training.sft import Collate
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 
-
-class Scale(NamedTuple):
-    """How much is done."""
-
-    size: str = "M"
-    batch: int = 64
-    new_tokens: int = 48
-    seconds: float = 120
-    samples: int = 512
-    loss_tokens: int = 32 * 256
-
-
 QUICK = Scale("S", 8, 8, 0, 32, 256)
-TASKS = ("frozenlake:4",)
-STEPS = 1_000_000  # more than are ever taken
-
-
-def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
-    """Our perception SFT."""
-    config = SFTConfig(out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS)
-    collate = Collate(loaded.processor, loaded.view, "image")
-    boards = live_boards(config, loaded.view, ("perceive",))
-    return watched(SFTTrainer(config, loaded, boards, data_collator=collate))
-
-
-def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Stepper:
-    """Our OPCD with the reverse KL."""
-    config = OPCDConfig(
-        out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS,
-        max_new_tokens=scale.new_tokens, learning_rate=1e-4,
-    )  # fmt: skip
-    student = endless(student)
-    trainer = OPCDTrainer(config, student, Teacher(teacher), live_boards(config, student.view))
-    stepper = watched(trainer)
-    stepper.watch.claim(student.model, "generate", "generation")
-    # The backbone and the head, however the loss calls them.
-    stepper.watch.claim(teacher.model, "forward", "teacher")
-    stepper.watch.claim(teacher.lm_head, "forward", "teacher")
-    return stepper
-
-
-def watched(trainer: Any) -> Stepper:
-    """A stepper whose stopwatch knows the update: forward, backward, clipping and optimizer."""
-    stepper = Stepper(trainer)
-    stepper.watch.claim(trainer, "training_step", "update")
-    stepper.watch.claim(trainer.accelerator, "clip_grad_norm_", "update")
-    trainer.create_optimizer()
-    stepper.watch.claim(trainer.optimizer, "step", "update")
-    return stepper
 
 
 def sft_rows(scale: Scale, out: Path) -> Iterator[Row]:
@@ -155,14 +113,6 @@ def whole(stepper: Stepper, work: str, peer: str) -> Row:
     return Row(f"{work}: a step", peer, steps / total, steps / alone, "step", alone / total, 0.95)
 
 
-def share(stepper: Stepper, work: str, phase: str) -> Row:
-    """A step against one of its phases alone: the ratio is the phase's share."""
-    total, alone = sum(stepper.watch.seconds.values()), stepper.watch.seconds[phase]
-    steps = stepper.steps
-    name = f"its {phase} alone"
-    return Row(f"{work}: a step", name, steps / total, steps / alone, "step", alone / total, None)
-
-
 def tokens_of_a_step(scale: Scale) -> int:
     """Tokens of prompts and answers in a mean batch."""
     loaded, first = build_tiny("S"), range(scale.samples)
@@ -170,17 +120,6 @@ def tokens_of_a_step(scale: Scale) -> int:
     boards = perceiving(kinds, loaded.view)
     counted = collate(boards.__getitems__(first))["inputs"]["attention_mask"].sum()
     return round(int(counted) / len(first) * scale.batch)
-
-
-def endless(loaded: Loaded) -> Loaded:
-    """The model, made never to sample an end token: all completions have their full length."""
-    plain, never = loaded.model.generate, end_token_ids(loaded.model)
-
-    def generate(**options: Any) -> Any:
-        return plain(**{**options, "suppress_tokens": [*options["suppress_tokens"], *never]})
-
-    loaded.model.generate = generate
-    return loaded
 
 
 def perceiving(kinds: Sequence[TaskLevel], view: View) -> LiveBoards:
@@ -236,8 +175,6 @@ def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
     if gpu:
         if not torch.cuda.is_available():
             raise SystemExit("--gpu needs a CUDA device, and there is none here")
-        from benchmarks import real_shape
-
         yield from real_shape.rows("qwen3-vl-4b", real_shape.REAL, out)
         return
     yield from sample_rows(scale)

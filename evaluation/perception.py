@@ -17,11 +17,8 @@ from evaluation.options import (
     given_cases,
     make_agent,
 )
-from evaluation.perceived import is_right, perceived
-from evaluation.perception_errors import where, where_json
-from evaluation.rates import INTERVAL, Record, tabulate
-from evaluation.reply_status import usage_of
 from evaluation.report.page import print_results, store
+from evaluation.results import perception_results
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.cli import main
 
@@ -52,7 +49,7 @@ def evaluate(
     asked = boards_asked(given, split, episodes) | {"input": input, "seed": seed}
     settings = settings_of(agent, cases, goal="perceive", **asked)
     records = collect(agent, cases, "env", settings, out, progress, ask_errors=ask_errors)
-    results = results_of(records)
+    results = perception_results(records)
     if out:
         store(out, results, records)
     return results
@@ -65,24 +62,6 @@ def check_describes(agent: Agent) -> None:
             f"the {agent.name} agent plans and describes nothing, so there is no perception to "
             "measure; ask a model, or the oracle"
         )
-
-
-def results_of(records: Sequence[Record]) -> dict[str, Any]:
-    """`exact`, every question of a board answered right; under `questions` each by itself, and
-    under `where` the cells and kinds of tiles that were misread (see
-    `evaluation.perception_errors`)."""
-    results = tabulate(records, [{"exact": is_right(record, "perceive")} for record in records])
-    questions = tabulate(records, [perceived(record) for record in records])
-    for task, found in results["tasks"].items():
-        single = questions["tasks"][task]
-        for level, rates in found["levels"].items():
-            rates["questions"] = single["levels"][level]
-            same = [each for each in records if (each["task"], str(each["level"])) == (task, level)]
-            rates["where"] = where_json(where(same))
-        found["questions"] = {name: rate for name, rate in single.items() if name != "levels"}
-        errors = sum(bool(record["error"]) for record in records if record["task"] == task)
-        found["replies"] = {"error": errors}
-    return {"goal": "perceive", "interval": INTERVAL, **results, "usage": usage_of(records)}
 
 
 def run(options: PerceptionConfig) -> None:

@@ -23,7 +23,7 @@ FREE = "free"
 """The kind of a cell of which nothing is said."""
 
 
-class Where(NamedTuple):
+class PerceptionErrors(NamedTuple):
     """Errors of one task and level."""
 
     boards: int
@@ -36,7 +36,7 @@ class Where(NamedTuple):
     """(true, said) → sides of cells, each `open` or `wall`; empty where a task has no walls."""
 
 
-def where(records: Sequence[Record]) -> Where:
+def perception_errors(records: Sequence[Record]) -> PerceptionErrors:
     """The errors of records of one task and level."""
     level = records[0]["level"]
     errors, boards = np.zeros((level, level), np.int64), 0
@@ -54,7 +54,7 @@ def where(records: Sequence[Record]) -> Where:
             if "[" in fact.true and fact.said is not None:
                 wrong |= compare_sides(fact, level, sides)
         errors += wrong
-    return Where(boards, errors, confusion, sides)
+    return PerceptionErrors(boards, errors, confusion, sides)
 
 
 def tiles(stated: Sequence[Fact], level: int, which: str) -> np.ndarray:
@@ -90,7 +90,7 @@ def compare_sides(fact: Fact, level: int, sides: Counter[tuple[str, str]]) -> np
     return wrong
 
 
-def where_json(found: Where) -> dict[str, Any]:
+def errors_json(found: PerceptionErrors) -> dict[str, Any]:
     """The errors as JSON data: `confusion[true][said]` counts cells."""
     return {
         "boards": found.boards,

@@ -20,10 +20,8 @@ from evaluation.options import (
     given_cases,
     make_agent,
 )
-from evaluation.perceived import state_exact
-from evaluation.rates import INTERVAL, Record, tabulate
-from evaluation.reply_status import count_replies, reply_rates, usage_of
 from evaluation.report.page import print_results, store
+from evaluation.results import planning_results
 from vsp_envs.core.simulator import rule_set
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.cli import main
@@ -68,31 +66,10 @@ def evaluate(
     asked["acting"] = asdict(turn_policy)
     settings = settings_of(agent, cases, goal="plan", **asked)
     records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors)
-    results = results_of(records)
+    results = planning_results(records)
     if out:
         store(out, results, records)
     return results
-
-
-def results_of(records: Sequence[Record]) -> dict[str, Any]:
-    """Success and optimal rates; `state_exact` too if any reply says what the board is."""
-    states = [state_exact(record) for record in records]
-    stated = any(state is not None for state in states)
-    marks = [
-        {"success": record["success"], "optimal": record["optimal"]}
-        | ({"state_exact": bool(state)} if stated else {})
-        for record, state in zip(records, states, strict=True)
-    ]
-    results = tabulate(records, marks)
-    for task, found in results["tasks"].items():
-        found["replies"] = count_replies([each for each in records if each["task"] == task])
-    return {
-        "goal": "plan",
-        "interval": INTERVAL,
-        **results,
-        "replies": reply_rates(records),
-        "usage": usage_of(records),
-    }
 
 
 def run(options: PlanningConfig) -> None:

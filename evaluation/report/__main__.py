@@ -12,6 +12,7 @@ import tyro
 
 from evaluation.report.compare import comparison
 from evaluation.report.page import breakdown, summary, write_report
+from evaluation.report.recording import read_recording
 from evaluation.report.tables import comma_separated, latex, markdown
 from evaluation.run_folder import Run, read_run
 from vsp_envs.utils.cli import main
@@ -37,10 +38,6 @@ def run(options: ReportConfig) -> None:
     """The command."""
     if not options.runs:
         raise ValueError("name at least one run folder, for example runs/oracle")
-    from evaluation.report.recording import (
-        read_recording,
-    )  # it is made of planning, which imports this
-
     runs = [read_recording(path) if path.is_file() else read_run(path) for path in options.runs]
     named = Counter(run.name for run in runs)
     runs = [

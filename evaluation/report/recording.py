@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.planning import results_of
+from evaluation.results import planning_results
 from evaluation.run_folder import Run, versions
 from vsp_envs.scoring.episode import first_attempts, read_episodes
 
@@ -34,4 +34,6 @@ def read_recording(path: Path) -> Run:
         "seconds": round(sum(each.seconds for each in firsts)),
     }
     name = " ".join(dict.fromkeys([*players, path.stem]))
-    return Run(name, {"settings": settings, "versions": versions()}, results_of(records), records)
+    return Run(
+        name, {"settings": settings, "versions": versions()}, planning_results(records), records
+    )

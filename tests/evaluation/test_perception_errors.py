@@ -7,7 +7,7 @@ from agents.agent import Reply, View
 from agents.rollout import Case, play
 from agents.scripted import Oracle
 from evaluation import perception
-from evaluation.perception_errors import where
+from evaluation.perception_errors import perception_errors
 from vsp_envs import TASKS
 from vsp_envs.core.task_level import TaskLevel
 
@@ -31,7 +31,7 @@ def misread(layout, *replies):
             return [Reply(text, error="" if text else "timeout") for text in replies]
 
     cases = [Case(layout, goal="perceive")] * len(replies)
-    return where([episode.record() for episode in play(Saying(), cases)])
+    return perception_errors([episode.record() for episode in play(Saying(), cases)])
 
 
 def test_the_oracle_misreads_nothing():

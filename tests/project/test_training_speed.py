@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import measure, peers, real_shape, training
-from benchmarks.stepping import REST, Stopwatch
+from benchmarks.steppers import REST, Stopwatch
 
 SMALL = training.Scale("S", batch=2, new_tokens=3, seconds=0, samples=4, loss_tokens=2)
 
@@ -16,7 +16,7 @@ def test_a_stopwatch_counts_a_phase_within_another_for_itself_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("benchmarks.stepping.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("benchmarks.steppers.time.perf_counter", lambda: clock.now)
     watch, work = Stopwatch(), SimpleNamespace(inner=lambda: clock.work(20))
     work.outer = lambda: (clock.work(10), work.inner())
     watch.claim(work, "inner", "teacher")

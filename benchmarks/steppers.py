@@ -1,4 +1,4 @@
-"""A Trainer that is run step by step, so that two of them can take turns, with a stopwatch."""
+"""Trainers that run step by step, so that two of them can take turns, each with a stopwatch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,37 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from agents.vlm.checkpoint import Loaded, end_token_ids
+from benchmarks.measure import Row
+from training.data.layout_stream import live_boards
+from training.opcd.config import OPCDConfig
+from training.opcd.teachers import Teacher
+from training.opcd.trainer import OPCDTrainer
+from training.sft import Collate, SFTConfig, SFTTrainer
+
 REST = "data"
 """All time of a step that no phase claims: boards, prompts, scores, logs, Python."""
+
+
+TASKS = ("frozenlake:4",)
+STEPS = 1_000_000  # more than are ever taken
+
+
+class Scale(NamedTuple):
+    """How much is done."""
+
+    size: str = "M"
+    batch: int = 64
+    new_tokens: int = 48
+    seconds: float = 120
+    samples: int = 512
+    loss_tokens: int = 32 * 256
 
 
 class Stopwatch:
@@ -129,3 +153,56 @@ class _Gate(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._stepper.wait(control)
+
+
+def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
+    """Our perception SFT."""
+    config = SFTConfig(out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS)
+    collate = Collate(loaded.processor, loaded.view, "image")
+    boards = live_boards(config, loaded.view, ("perceive",))
+    return watched(SFTTrainer(config, loaded, boards, data_collator=collate))
+
+
+def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Stepper:
+    """Our OPCD with the reverse KL."""
+    config = OPCDConfig(
+        out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS,
+        max_new_tokens=scale.new_tokens, learning_rate=1e-4,
+    )  # fmt: skip
+    student = without_end_tokens(student)
+    trainer = OPCDTrainer(config, student, Teacher(teacher), live_boards(config, student.view))
+    stepper = watched(trainer)
+    stepper.watch.claim(student.model, "generate", "generation")
+    # The backbone and the head, however the loss calls them.
+    stepper.watch.claim(teacher.model, "forward", "teacher")
+    stepper.watch.claim(teacher.lm_head, "forward", "teacher")
+    return stepper
+
+
+def watched(trainer: Any) -> Stepper:
+    """A stepper whose stopwatch knows the update: forward, backward, clipping and optimizer."""
+    stepper = Stepper(trainer)
+    stepper.watch.claim(trainer, "training_step", "update")
+    stepper.watch.claim(trainer.accelerator, "clip_grad_norm_", "update")
+    trainer.create_optimizer()
+    stepper.watch.claim(trainer.optimizer, "step", "update")
+    return stepper
+
+
+def without_end_tokens(loaded: Loaded) -> Loaded:
+    """The model, made never to sample an end token: all completions have their full length."""
+    plain, end_tokens = loaded.model.generate, end_token_ids(loaded.model)
+
+    def generate(**options: Any) -> Any:
+        return plain(**{**options, "suppress_tokens": [*options["suppress_tokens"], *end_tokens]})
+
+    loaded.model.generate = generate
+    return loaded
+
+
+def share(stepper: Stepper, work: str, phase: str) -> Row:
+    """A step against one of its phases alone: the ratio is the phase's share."""
+    total, alone = sum(stepper.watch.seconds.values()), stepper.watch.seconds[phase]
+    steps = stepper.steps
+    name = f"its {phase} alone"
+    return Row(f"{work}: a step", name, steps / total, steps / alone, "step", alone / total, None)

@@ -1,0 +1,52 @@
+"""Records of a run → the content of its `results.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evaluation.perceived import is_right, perceived, state_exact
+from evaluation.perception_errors import errors_json, perception_errors
+from evaluation.rates import INTERVAL, Record, tabulate
+from evaluation.reply_status import count_replies, reply_rates, usage_of
+
+
+def planning_results(records: Sequence[Record]) -> dict[str, Any]:
+    """Success and optimal rates; `state_exact` too if any reply says what the board is."""
+    states = [state_exact(record) for record in records]
+    stated = any(state is not None for state in states)
+    marks = [
+        {"success": record["success"], "optimal": record["optimal"]}
+        | ({"state_exact": bool(state)} if stated else {})
+        for record, state in zip(records, states, strict=True)
+    ]
+    results = tabulate(records, marks)
+    for task, found in results["tasks"].items():
+        found["replies"] = count_replies([each for each in records if each["task"] == task])
+    return {
+        "goal": "plan",
+        "interval": INTERVAL,
+        **results,
+        "replies": reply_rates(records),
+        "usage": usage_of(records),
+    }
+
+
+def perception_results(records: Sequence[Record]) -> dict[str, Any]:
+    """`exact` is the share of boards of which every question was answered right.
+
+    `questions` holds the rate of each question. `where` holds the cells and the kinds of tiles that
+    were misread; see `evaluation.perception_errors`.
+    """
+    results = tabulate(records, [{"exact": is_right(record, "perceive")} for record in records])
+    by_question = tabulate(records, [perceived(record) for record in records])
+    for task, found in results["tasks"].items():
+        single = by_question["tasks"][task]
+        for level, rates in found["levels"].items():
+            rates["questions"] = single["levels"][level]
+            same = [each for each in records if (each["task"], str(each["level"])) == (task, level)]
+            rates["where"] = errors_json(perception_errors(same))
+        found["questions"] = {name: rate for name, rate in single.items() if name != "levels"}
+        errors = sum(bool(record["error"]) for record in records if record["task"] == task)
+        found["replies"] = {"error": errors}
+    return {"goal": "perceive", "interval": INTERVAL, **results, "usage": usage_of(records)}

@@ -1,6 +1,6 @@
 """A chat-completions endpoint that answers at once: `python -m benchmarks.endpoint` says its port.
 
-It reads no more of a request than its length, so that what is measured is the client.
+It reads only the length of a request, so that the client alone is measured.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """All requests of one connection."""
+    """Answer all requests of one connection."""
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")

@@ -51,9 +51,9 @@ def scalar_steps(env: gym.Env[Any, Any]) -> Work:
     return work
 
 
-def endless_steps(env: gym.Env[Any, Any], **wishes: Any) -> Work:
-    """Steps to the left and the right of the start, in turns, which no episode ends with."""
-    env.reset(seed=0, options=wishes or None)
+def endless_steps(env: gym.Env[Any, Any], **settings: Any) -> Work:
+    """Steps left and right in turns, which never end the episode."""
+    env.reset(seed=0, options=settings or None)
 
     def work() -> int:
         for action in (0, 2) * 250:
@@ -69,12 +69,12 @@ def symbolic_races() -> Iterator[Race]:
     peer = "Gymnasium SyncVectorEnv FrozenLake8x8"
     for count, pooled, fresh in ((16, 6, None), (128, 30, None), (1024, 150, 5)):
         theirs = vector_steps(lake_8x8("sync", count), max(1, 64 // count))
-        for what, floor, wishes in (
+        for what, floor, settings in (
             ("pool", pooled, {"pool": POOL}),
             ("pool, no infos", None, {"pool": POOL, "infos": False}),
             ("fresh layouts", fresh, {}),
         ):
-            ours = vector_steps(vector("frozenlake", 8, count, **wishes))
+            ours = vector_steps(vector("frozenlake", 8, count, **settings))
             yield Race(work.format(count, what), peer, "steps", ours, theirs, floor)
     for task in ("maze", "minibehaviour"):
         name = work.format(1024, f"{task} 6, pool")
@@ -110,7 +110,7 @@ def envpool_races() -> Iterator[Race]:
 
 
 def image_races() -> Iterator[Race]:
-    """Pictures of 256 px."""
+    """Steps with images, against a copy of the frames and against Minigrid."""
     name = f"image steps, {SIDE} px, 64 envs, {{}} {{}}, {{}}"
     for task, level in (("frozenlake", 8), ("maze", 6), ("minibehaviour", 6)):
         for copy, floor in ((False, 1.0), (True, 0.45)):
@@ -136,7 +136,7 @@ def copying(frames: np.ndarray) -> Work:
 
 
 def board_races() -> Iterator[Race]:
-    """Generation with solutions, and files."""
+    """Boards with their solutions, and PNG files."""
     literature: dict[str, Callable[[int, random.Random], int]] = {
         "frozenlake": plain.lake, "maze": plain.maze, "minibehaviour": plain.room
     }  # fmt: skip
@@ -163,8 +163,8 @@ def plainly(make: Callable[[int, random.Random], int], level: int) -> Work:
 
 
 def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
-    """Files of the states along shortest plans of changing boards."""
-    # More than the cache of packed rows holds: no row is found there from the pass before.
+    """PNG files of the states along shortest plans, board after board."""
+    # More boards than the cache of packed rows holds, so that a pass finds no row of the last one.
     layouts = draw_distinct(LayoutSpec(task, level), 2000, 0)
     episodes = [(layout, along_the_plan(layout)) for layout in layouts]
     picture = BoardRenderer(np.empty((SIDE, SIDE, 3), np.uint8), layouts[0], "classic", 0)
@@ -184,7 +184,7 @@ def filing(task: str, level: int, encode: Callable[..., bytes]) -> Work:
 
 
 def pillow_png(image: UInt8, level: int) -> bytes:
-    """The same picture through Pillow."""
+    """The same file by Pillow."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
@@ -192,17 +192,17 @@ def pillow_png(image: UInt8, level: int) -> bytes:
 
 def along_the_plan(layout: Any) -> list[int]:
     """The states of a shortest plan, the first and the last included."""
-    machine = solve_layout(layout)
-    states = [machine.start]
-    for _ in range(machine.distance[machine.start]):
-        action = machine.optimal[states[-1]].index(True)
-        states.append(machine.next_state[states[-1]][action])
+    solved = solve_layout(layout)
+    states = [solved.start]
+    for _ in range(solved.distance[solved.start]):
+        action = solved.optimal[states[-1]].index(True)
+        states.append(solved.next_state[states[-1]][action])
     return states
 
 
-def scalar(task: str, level: int, **wishes: Any) -> gym.Env[Any, Any]:
+def scalar(task: str, level: int, **settings: Any) -> gym.Env[Any, Any]:
     """Our scalar environment without pictures."""
-    return gym.make(TASKS[task].id, level=level, observation="symbolic", **wishes)
+    return gym.make(TASKS[task].id, level=level, observation="symbolic", **settings)
 
 
 def minigrid_env() -> gym.Env[Any, Any]:
@@ -211,7 +211,7 @@ def minigrid_env() -> gym.Env[Any, Any]:
 
 
 def main() -> None:
-    """Race, print the table, and keep what was asked for."""
+    """Run all races, print the table, and write the files that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few rounds, within 50 s")
     parser.add_argument("--json", type=Path, help="file for the rows")
@@ -220,7 +220,7 @@ def main() -> None:
     began, rows = time.perf_counter(), []
     for races in (symbolic_races, image_races, board_races):
         for race in races():
-            # Other programs slow the clock on the wall more than the processor's.
+            # Other programs disturb wall-clock time more than CPU time.
             race = replace(race, clock=time.process_time)
             rows.append(run(race, 0.3 if options.quick else 4))
     print(table(rows))

@@ -1,8 +1,8 @@
 """Speed of evaluation: `python -m benchmarks.evaluation [--quick] [--json FILE] [--model PATH]`.
 
-The client is measured against an endpoint that answers at once, on boards that come once each and
-on boards asked before; models on the tiny Qwen3-VL, with random weights unless a checkpoint is
-given. For vLLM run it in the environment that `make test-vllm` makes.
+The client is measured against an endpoint that answers at once: on fresh boards and on boards that
+were asked before. Models are measured on the tiny Qwen3-VL, with random weights unless `--model`
+names a checkpoint. To measure vLLM, run this in the environment that `make test-vllm` makes.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from benchmarks.measure import Race, Row, Work, run, save, table
 from evaluation.collect import collect, settings_of
 from training.model.tiny import build_tiny
 from vsp_envs import Layout, LayoutSpec, draw_distinct, render
+from vsp_envs.core.task_level import select_task_levels
 
 THREADS = 32
 PASS = 300
@@ -41,14 +42,14 @@ PASS = 300
 
 
 def boards(fresh: bool = True) -> Iterator[Layout]:
-    """Boards of all three tasks in turn, each once before any returns; or one pass again and again.
+    """Boards of all three tasks in turn.
 
-    The latter is what several samples, several models or a closed loop ask of the client.
+    `fresh` boards come once each before any comes again. The others repeat one pass, as several
+    samples, several models or a closed loop do.
     """
-    kinds = [("frozenlake", level) for level in (4, 5, 6, 7, 8)]
-    kinds += [("maze", level) for level in (4, 5, 6)] + [("minibehaviour", 5), ("minibehaviour", 6)]
-    drawn = [draw_distinct(LayoutSpec(*kind), 1000, seed=0) for kind in kinds]
-    mixed = (layout for together in zip(*drawn, strict=True) for layout in together)
+    task_levels = select_task_levels(["frozenlake:4-8", "maze:4-6", "minibehaviour:5-6"])
+    streams = [draw_distinct(LayoutSpec(*each), 1000, seed=0) for each in task_levels]
+    mixed = (layout for together in zip(*streams, strict=True) for layout in together)
     return cycle(mixed if fresh else list(islice(mixed, PASS)))
 
 
@@ -77,7 +78,7 @@ def our_client(url: str, fresh: bool) -> Work:
 
 
 def plain_client(url: str, fresh: bool) -> Work:
-    """What one writes first: a pool of threads, Pillow, and the openai SDK."""
+    """The usual first version: a pool of threads, Pillow, and the openai SDK."""
     layouts, view = boards(fresh), View()
     client = OpenAI(base_url=url, api_key="none")
 
@@ -110,9 +111,9 @@ def plain_client(url: str, fresh: bool) -> Work:
 
 
 def harness_cpu(url: str, seconds: float) -> Row:
-    """CPU of this process a case, all threads, in a run that is kept in a folder.
+    """Cases per CPU second of this process, all threads, in a run that is kept in a folder.
 
-    Everything counts: drawing, encoding, HTTP, solving, scoring and writing each episode.
+    Everything counts: rendering, encoding, HTTP, solving, scoring and writing each episode.
     """
     layouts, agent = boards(), OpenAIAgent("instant", Endpoint(base_urls=(url,)))
     cases, spent, began = 0, 0.0, time.perf_counter()
@@ -141,7 +142,7 @@ def replies(agent: object, count: int) -> Work:
 
 
 def model_races(path: str) -> Iterator[Race]:
-    """Batched against one by one; vLLM against transformers where vLLM is installed."""
+    """Batches against single requests; vLLM against transformers, where vLLM is installed."""
     sampling = Sampling(max_new_tokens=48)
 
     def hf(batch_size: int) -> HFAgent:
@@ -152,7 +153,7 @@ def model_races(path: str) -> Iterator[Race]:
     if importlib.util.find_spec("vllm") is None:
         print("vLLM is not installed here: not measured", file=sys.stderr)
         return
-    from agents.backends.vllm import VLLMAgent
+    from agents.backends.vllm import VLLMAgent  # vLLM may not be installed
 
     engine = VLLMAgent.load(
         path, sampling, 64, "float32", enforce_eager=True, max_model_len=1024, max_num_seqs=64
@@ -161,7 +162,7 @@ def model_races(path: str) -> Iterator[Race]:
 
 
 def checkpoint(path: str, folder: str) -> str:
-    """The checkpoint that is asked for, or a tiny one with random weights."""
+    """`path`, or a tiny checkpoint with random weights in `folder`."""
     if path:
         return path
     model, processor, _ = build_tiny("M")
@@ -171,7 +172,7 @@ def checkpoint(path: str, folder: str) -> str:
 
 
 def main() -> None:
-    """Race, print the table, and keep what was asked for."""
+    """Run all races, print the table, and write the files that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few rounds, within a minute")
     parser.add_argument("--json", type=Path, help="file for the rows")

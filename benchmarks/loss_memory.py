@@ -1,8 +1,7 @@
 """Peak memory of OPCD's loss at a real vocabulary, in a process of its own: it prints bytes.
 
-`python -m benchmarks.loss_memory TOKENS [VOCABULARY]`. Counted is what the process holds at most
-beyond the hidden states and the output layers of student and teacher that it begins with: logits,
-log-probabilities, figures and gradients.
+`python -m benchmarks.loss_memory TOKENS [VOCABULARY]`. The peak counts from where hidden states and
+output layers of student and teacher exist: logits, log-probabilities, metrics and gradients.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from training.opcd.objective import TeacherOutputs, Tokens
 
 VOCABULARY, HIDDEN = 151_936, 64
 LIMIT = 1.0
-"""GB that the loss may take above one chunk of logits."""
+"""Most GB that the loss may take above one chunk of logits."""
 
 
 def peak_bytes(tokens: int, vocabulary: int) -> int:
-    """Bytes at the peak of forward and backward, over what was there before."""
+    """Peak bytes of forward and backward, above what was held before them."""
     torch.manual_seed(0)
     student, teacher = torch.randn(2, tokens, HIDDEN)
     heads = torch.randn(2, vocabulary, HIDDEN) / HIDDEN**0.5
@@ -37,7 +36,7 @@ def peak_bytes(tokens: int, vocabulary: int) -> int:
     )  # fmt: skip
     before = _held()
     chunked_loss(hidden, weight, lambda logits, rows: score(logits, rows)[0]).backward()
-    # Linux counts it in KiB.
+    # Linux counts in KiB.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 
 
@@ -47,7 +46,7 @@ def _held() -> int:
 
 
 def memory_row(tokens: int) -> Row:
-    """The peak above one chunk of logits, beside what it may be."""
+    """The peak above one chunk of logits, beside its limit."""
     command = [sys.executable, "-m", "benchmarks.loss_memory", str(tokens)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     above = (int(said) - CHUNK * 4) / 1e9

@@ -1,4 +1,4 @@
-"""Two ways to do one work, timed in turns, so that a busy machine slows both."""
+"""Two ways to do the same work, timed in turns, so that a busy machine slows both."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Race:
     ours: Work
     theirs: Work
     floor: float | None = None
-    """The ratio that is to be reached."""
+    """The least ratio that is wanted."""
     clock: Callable[[], float] = time.perf_counter
-    """In seconds; `time.process_time` counts those of the processor, all threads together."""
+    """Seconds; `time.process_time` counts CPU seconds of all threads together."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came out: medians over the rounds."""
+    """The outcome of a race: medians over the rounds."""
 
     work: str
     peer: str
     ours: float
-    """Units per second; of GB as many as there are."""
+    """Units per second; for GB the amount."""
     theirs: float
     unit: str
     ratio: float
@@ -79,7 +79,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _with_unit(number: float, unit: str) -> str:
-    # Memory is had, everything else is done in a second.
+    # Memory is an amount; everything else is a rate.
     return f"{_short(number)} {unit}" if unit == "GB" else f"{_short(number)} {unit}/s"
 
 

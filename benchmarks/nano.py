@@ -1,11 +1,11 @@
 """What `training.recipes.nano` costs on a CPU: `python -m benchmarks.nano [--quick]`.
 
-*Samples that a core prepares.* A stage's own mixture: all levels at 256 px, a theme drawn for each
-board, pictures cut to patches, prompt and answer to tokens; with `VSP_BENCHMARKS` the public sets
-are excluded. CPU seconds of one process count, so that what else the machine does matters less.
+*Samples that one core prepares.* The mixture of a stage: all levels at 256 px, a theme for each
+board, patches of the image, tokens of prompt and answer. With `VSP_BENCHMARKS` the public sets are
+excluded. CPU seconds of one process count, so that other programs matter less.
 
-*Seconds that a board takes.* One board at a time on one thread, picture to answer, by untrained
-weights, which cost what trained ones do: the answer is as long as a reference answer's mean.
+*Seconds per board.* One board at a time on one thread, from image to answer. Untrained weights cost
+as much as trained ones; every answer has the mean length of a reference answer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def rows(samples: int) -> Iterator[Row]:
 
 
 LINE = 42
-"""Mean tokens of a planning answer over the boards of the full recipe; the longest had 109."""
+"""Mean tokens of a planning answer over the boards of the full recipe; the longest has 109."""
 
 
 def latencies(boards: int) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """TRL's trainers on our boards: the peers of `benchmarks.training`. A benchmark dependency only.
 
-`pip install --constraint constraints.txt --group bench` brings TRL. Its DistillationTrainer gives
-teacher and student the same inputs, so that a text-only teacher takes the small subclass here.
+`pip install --constraint constraints.txt --group bench` installs TRL; its imports stand inside
+functions because it may be missing. Its DistillationTrainer gives teacher and student the same
+inputs, so a text-only teacher needs the small subclass here.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def sft_peer(loaded: Loaded, boards: LiveBoards, batch: int, answer: Any, out: P
         completion = [{"role": "assistant", "content": answer(board.layout)}]
         return {**_prompt(board, loaded, "perceive"), "completion": completion}
 
-    loaded = as_it_comes(loaded)
-    # Packing is refused for images; the other settings are those that are fastest here.
+    loaded = with_convolution(loaded)
+    # TRL refuses packing with images; the other settings are the fastest here.
     args = SFTConfig(max_length=None, **_arguments(batch, out))
     return SFTTrainer(
         loaded.model, args, train_dataset=_stream(boards, batch, row),
@@ -44,22 +45,22 @@ def opcd_peer(
     """TRL's DistillationTrainer, doing OPCD: reverse KL to a teacher that reads the board."""
     from trl import DistillationConfig
 
-    student = as_it_comes(student)
+    student = with_convolution(student)
     student.processor.tokenizer.padding_side = "left"
 
     def row(board: Board) -> dict[str, Any]:
-        told = student.processor.apply_chat_template(
+        teacher_prompt = student.processor.apply_chat_template(
             text_prompt(board.layout, "plan", student.view.style).messages,
             add_generation_prompt=True,
         )
-        return {**_prompt(board, student, "plan"), "told": told}
+        return {**_prompt(board, student, "plan"), "teacher_prompt": teacher_prompt}
 
-    never = [*vision_token_ids(student.model.config), *end_token_ids(student.model)]
-    # End tokens are never sampled, so that all completions have their full length, as ours have.
+    suppressed_ids = [*vision_token_ids(student.model.config), *end_token_ids(student.model)]
+    # Without end tokens all completions have their full length, as ours have.
     args = DistillationConfig(
         beta=1.0, temperature=1.0, top_k=0, top_p=1.0, max_completion_length=new_tokens,
         shuffle_dataset=False,
-        generation_kwargs={"suppress_tokens": never},
+        generation_kwargs={"suppress_tokens": suppressed_ids},
         **_arguments(batch, out),
     )  # fmt: skip
     return text_teacher(student.processor.tokenizer)(
@@ -69,7 +70,7 @@ def opcd_peer(
 
 
 def text_teacher(tokenizer: Any) -> Any:
-    """The class of a DistillationTrainer whose teacher reads the column `told` of its rows."""
+    """The class of a DistillationTrainer whose teacher reads the column `teacher_prompt`."""
     from trl import DistillationTrainer
 
     class TextTeacher(DistillationTrainer):
@@ -77,28 +78,29 @@ def text_teacher(tokenizer: Any) -> Any:
 
         def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
             made = super()._generate_and_score_completions(inputs)
-            told = tokenizer([each["told"] for each in inputs], padding=True, return_tensors="pt")
-            told = told.to(made["prompt_ids"].device)
-            return {**made, "told_ids": told.input_ids, "told_mask": told.attention_mask}
+            prompts = [each["teacher_prompt"] for each in inputs]
+            read = tokenizer(prompts, padding=True, return_tensors="pt")
+            read = read.to(made["prompt_ids"].device)
+            return {**made, "teacher_ids": read.input_ids, "teacher_mask": read.attention_mask}
 
         def _compute_loss(self, student: Any, inputs: Any, items: Any) -> Any:
-            self._told = inputs
+            self._inputs = inputs
             return super()._compute_loss(student, inputs, items)
 
         def _get_last_hidden_state(
             self, model: Any, ids: Any, mask: Any, keep: int, **pictures: Any
         ) -> Any:
             if model is self.accelerator.unwrap_model(self.teacher_model):
-                told, pictures = self._told, {}
-                ids = torch.cat([told["told_ids"], told["completion_ids"]], 1)
-                mask = torch.cat([told["told_mask"], told["completion_mask"]], 1)
+                batch, pictures = self._inputs, {}
+                ids = torch.cat([batch["teacher_ids"], batch["completion_ids"]], 1)
+                mask = torch.cat([batch["teacher_mask"], batch["completion_mask"]], 1)
             return super()._get_last_hidden_state(model, ids, mask, keep, **pictures)
 
     return TextTeacher
 
 
-def as_it_comes(loaded: Loaded) -> Loaded:
-    """The model as transformers makes it: its patch embedding a convolution."""
+def with_convolution(loaded: Loaded) -> Loaded:
+    """The model with its patch embedding as a convolution, as transformers makes it."""
     loaded.model.model.visual.patch_embed.proj.__class__ = torch.nn.Conv3d
     return loaded
 

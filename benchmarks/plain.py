@@ -1,4 +1,4 @@
-"""Generators and breadth-first searches in plain Python, as the literature's data scripts have."""
+"""Generators and breadth-first search in plain Python, as published data scripts have them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 Cell = tuple[int, int]
 Enter = Callable[..., bool]
-"""Row, column, the cell one comes from → whether one may go there."""
+"""Row, column, previous cell → whether the cell may be entered."""
 
 
 def lake(level: int, rng: random.Random, frozen: float = 0.8) -> int:

@@ -1,9 +1,8 @@
 """One step of OPCD and of SFT at Qwen3-VL-4B's real shape, with random weights, phase by phase.
 
 `python -m benchmarks.training --gpu` runs it on a CUDA device. Weights, gradients and optimizer
-states are bf16 and layers are recomputed in the backward pass: 44 GB for student and teacher before
-any activation. Prompts are those of our tokenizer, whose ids are few; the output layer has all of
-Qwen's 151 936.
+states are bf16, and the backward pass recomputes the layers: student and teacher take 44 GB before
+any activation. The tokenizer is our small one; the output layer has all of Qwen's 151 936 entries.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _TOKENS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_
 
 
 def rows(shape: str, scale: Scale, out: Path, steps: int = 3) -> Iterator[Row]:
-    """OPCD's phases with their memory, its update beside the peak, and SFT likewise."""
+    """The phases of OPCD with their memory, its update beside the peak, and the same for SFT."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     peak, pair = matmul_peak(device), (random_model(shape, device), random_model(shape, device))
     work = f"OPCD at the shape of {shape}, {scale.batch} × {scale.new_tokens} tokens"
@@ -63,7 +62,7 @@ def rows(shape: str, scale: Scale, out: Path, steps: int = 3) -> Iterator[Row]:
 
 
 def random_model(shape: str, device: str) -> Loaded:
-    """A model of that shape with random weights, shown pictures of 256 px in full words."""
+    """A model of that shape with random weights, and a view of 256 px with full prompts."""
     config, tiny = shape_config(shape), build_tiny("S")
     for name in _TOKENS:
         setattr(config, name, getattr(tiny.model.config, name))
@@ -76,7 +75,7 @@ def random_model(shape: str, device: str) -> Loaded:
 
 
 def take(stepper: Stepper, steps: int) -> None:
-    """Some steps after one that fills caches."""
+    """Take some steps, after one that fills caches."""
     stepper.step()
     stepper.watch.seconds.clear()
     stepper.watch.peak.clear()
@@ -96,7 +95,7 @@ def memory(stepper: Stepper, work: str) -> Iterator[Row]:
 
 
 def utilisation(stepper: Stepper, work: str, flops: float, peak: float) -> Row:
-    """What the update computes per second beside what a large matrix product does."""
+    """Operations per second of the update beside those of a large matrix product."""
     speed = flops * stepper.steps / stepper.watch.seconds["update"]
     name, peer = f"{work}: update", "a matrix product of bf16 on this device"
     return Row(name, peer, speed / 1e12, peak / 1e12, "TFLOP", speed / peak, MFU)
@@ -111,9 +110,9 @@ def sequence_tokens(loaded: Loaded, stepper: Stepper, scale: Scale) -> float:
 
 
 def model_flops(model: Any, tokens: float, scale: Scale) -> float:
-    """Floating-point operations of forward and backward: six per weight and token that meets it.
+    """Floating-point operations of forward and backward: six per weight and token.
 
-    Neither attention's scores nor what is computed twice is counted.
+    Attention scores and recomputed layers are not counted.
     """
     parts, inner = {"layers": 0, "visual": 0}, model.base_model
     parts["layers"] = sum(each.numel() for each in inner.language_model.layers.parameters())

@@ -23,7 +23,7 @@ from training.opcd.trainer import OPCDTrainer
 from training.sft import Collate, SFTConfig, SFTTrainer
 
 REST = "data"
-"""All time of a step that no phase claims: boards, prompts, scores, logs, Python."""
+"""The phase of all time that no other phase claims: boards, prompts, scores, logs, Python."""
 
 
 TASKS = ("frozenlake:4",)
@@ -31,7 +31,7 @@ STEPS = 1_000_000  # more than are ever taken
 
 
 class Scale(NamedTuple):
-    """How much is done."""
+    """The size of what is measured."""
 
     size: str = "M"
     batch: int = 64
@@ -42,26 +42,26 @@ class Scale(NamedTuple):
 
 
 class Stopwatch:
-    """Seconds by phase. A phase within another stops the outer one; it runs only when started."""
+    """Seconds by phase, while it is started. An inner phase pauses the outer one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.peak: dict[str, int] = defaultdict(int)
-        """Most bytes allocated on a GPU in each phase."""
+        """Peak bytes on the GPU by phase."""
         self._phases, self._since, self._runs = [REST], 0.0, False
 
     def start(self) -> None:
-        """Count from now on."""
+        """Begin to count."""
         self._runs, self._since = True, _now()
 
     def stop(self) -> None:
-        """Count no further."""
+        """Stop counting."""
         self._note()
         self._runs = False
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count what happens inside for that phase."""
+        """Count the time inside for this phase."""
         self._note()
         self._phases.append(name)
         try:
@@ -120,7 +120,7 @@ class Stepper:
         self.steps += 1
 
     def close(self) -> None:
-        """End the training and let go of its memory."""
+        """End the training and free its memory."""
         self._stopping = True
         self._turn()
         del self.trainer
@@ -132,11 +132,11 @@ class Stepper:
             raise self._error
 
     def _train(self) -> None:
-        torch.set_num_threads(self._threads)  # a thread of its own would take its own number
+        torch.set_num_threads(self._threads)  # a new thread would begin with the default
         self._go.acquire()
         try:
             self.trainer.train()
-        except BaseException as error:  # raised again where somebody waits for it
+        except BaseException as error:  # raised again in the thread that waits
             self._error = error
         self._waits.release()
 
@@ -173,7 +173,7 @@ def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Step
     trainer = OPCDTrainer(config, student, Teacher(teacher), live_boards(config, student.view))
     stepper = watched(trainer)
     stepper.watch.claim(student.model, "generate", "generation")
-    # The backbone and the head, however the loss calls them.
+    # Backbone and head apart, because the loss may call either.
     stepper.watch.claim(teacher.model, "forward", "teacher")
     stepper.watch.claim(teacher.lm_head, "forward", "teacher")
     return stepper
@@ -190,7 +190,7 @@ def watched(trainer: Any) -> Stepper:
 
 
 def without_end_tokens(loaded: Loaded) -> Loaded:
-    """The model, made never to sample an end token: all completions have their full length."""
+    """The model, which now never samples an end token: all completions have their full length."""
     plain, end_tokens = loaded.model.generate, end_token_ids(loaded.model)
 
     def generate(**options: Any) -> Any:

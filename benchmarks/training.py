@@ -43,7 +43,7 @@ QUICK = Scale("S", 8, 8, 0, 32, 256)
 
 
 def sft_rows(scale: Scale, out: Path) -> Iterator[Row]:
-    """Tokens per second beside TRL's SFTTrainer, and what of a step the model has."""
+    """Tokens per second beside TRL's SFTTrainer, and the model's share of a step."""
     work, tokens = "SFT, frozenlake 4", tokens_of_a_step(scale)
     with ExitStack() as stack:
         ours = stack.enter_context(closing(sft_stepper(build_tiny(scale.size), scale, out)))
@@ -83,7 +83,7 @@ def opcd_rows(scale: Scale, out: Path) -> Iterator[Row]:
 def race(
     ours: Stepper, theirs: Stepper | None, work: str, peer: str, unit: str, units: int, scale: Scale
 ) -> Iterator[Row]:
-    """Step by step in turns; without the peer ours alone, and no row."""
+    """A row of both trainers, step by step in turns; without the peer ours runs alone."""
 
     def stepping(stepper: Stepper) -> Callable[[], int]:
         def one() -> int:
@@ -92,7 +92,7 @@ def race(
 
         return one
 
-    ours.step()  # the first one makes caches and optimizer states
+    ours.step()  # the first step makes caches and optimizer states
     ours.watch.seconds.clear()
     ours.steps = 0
     if theirs is None:
@@ -105,7 +105,7 @@ def race(
 
 
 def whole(stepper: Stepper, work: str, peer: str) -> Row:
-    """A step against itself without what is neither model nor optimizer: at least 95 %."""
+    """A step against its model and optimizer alone, which take at least 95 % of it."""
     seconds = stepper.watch.seconds
     total = sum(seconds.values())
     alone = total - seconds[REST]
@@ -116,30 +116,26 @@ def whole(stepper: Stepper, work: str, peer: str) -> Row:
 def tokens_of_a_step(scale: Scale) -> int:
     """Tokens of prompts and answers in a mean batch."""
     loaded, first = build_tiny("S"), range(scale.samples)
-    collate, kinds = Collate(loaded.processor, loaded.view, "image"), select_task_levels(TASKS)
-    boards = perceiving(kinds, loaded.view)
+    collate = Collate(loaded.processor, loaded.view, "image")
+    boards = perceiving(select_task_levels(TASKS), loaded.view)
     counted = collate(boards.__getitems__(first))["inputs"]["attention_mask"].sum()
     return round(int(counted) / len(first) * scale.batch)
 
 
-def perceiving(kinds: Sequence[TaskLevel], view: View) -> LiveBoards:
+def perceiving(task_levels: Sequence[TaskLevel], view: View) -> LiveBoards:
     """Boards to be described."""
-    return LiveBoards(kinds, view, "train", 0, STEPS, STEPS, goals=("perceive",))
+    return LiveBoards(task_levels, view, "train", 0, STEPS, STEPS, goals=("perceive",))
 
 
 def sample_rows(scale: Scale, per_cpu_second: float = 500) -> Iterator[Row]:
-    """Perception samples that one core prepares: boards, pictures, patches, tokens."""
+    """Perception samples that one core prepares: boards, images, patches, tokens."""
     processor = build_tiny("S").processor
     views = (("32 px a cell", View("brief", cell_pixels=32)), ("256 px", View("brief")))
     for pixels, view in views:
-        for kind in (
-            TaskLevel("frozenlake", 4),
-            TaskLevel("maze", 6),
-            TaskLevel("minibehaviour", 6),
-        ):
-            collate, boards = Collate(processor, view, "image"), perceiving([kind], view)
+        for each in select_task_levels(["frozenlake:4", "maze:6", "minibehaviour:6"]):
+            collate, boards = Collate(processor, view, "image"), perceiving([each], view)
             speed = prepared(boards, collate, scale.samples)
-            name = f"prepared samples per CPU second, {kind.task} {kind.level}, {pixels}"
+            name = f"prepared samples per CPU second, {each.task} {each.level}, {pixels}"
             ratio = speed / per_cpu_second
             yield Row(name, "2 ms a sample", speed, per_cpu_second, "sample", ratio, 1)
 
@@ -157,7 +153,7 @@ def prepared(
 
 
 def main() -> None:
-    """Race, print the table, and keep what was asked for."""
+    """Run all races, print the table, and write the files that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few small steps, within a minute")
     parser.add_argument("--json", type=Path, help="file for the rows")
@@ -171,7 +167,7 @@ def main() -> None:
 
 
 def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
-    """All that is measured, on the CPU or on the GPU."""
+    """All rows, of the CPU or of the GPU."""
     if gpu:
         if not torch.cuda.is_available():
             raise SystemExit("--gpu needs a CUDA device, and there is none here")

@@ -32,10 +32,10 @@ def vector_steps(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 8) -> Wo
     return work
 
 
-def vector(task: str, level: int, count: int, **wishes: Any) -> PlanningVectorEnv:
-    """Our vector environment, symbolic unless asked otherwise."""
-    wishes = {"observation": "symbolic", "max_episode_steps": 100, **wishes}
-    return PlanningVectorEnv(count, task, level=level, **wishes)
+def vector(task: str, level: int, count: int, **settings: Any) -> PlanningVectorEnv:
+    """Our vector environment, without images unless `observation` says otherwise."""
+    settings = {"observation": "symbolic", "max_episode_steps": 100, **settings}
+    return PlanningVectorEnv(count, task, level=level, **settings)
 
 
 def lake_8x8(mode: str, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
@@ -48,7 +48,7 @@ def generating(task: str, level: int, count: int = 1024) -> Work:
     rng, spec = np.random.default_rng(0), LayoutSpec(task, level)
 
     def work() -> int:
-        drawn = TASKS[task].generate(level, count, rng, **spec.build_arguments())
-        return sum(len(each) for each in passing(drawn, spec))
+        layouts = TASKS[task].generate(level, count, rng, **spec.build_arguments())
+        return sum(len(each) for each in passing(layouts, spec))
 
     return work

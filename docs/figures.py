@@ -1,6 +1,7 @@
 """Draws the pictures of the docs: `python docs/figures.py --run runs/demo`.
 
-Without a run only the animated one; the method's shows a real board and the models of a demo run.
+Without a run it draws only the animated picture. The picture of the method shows a real board and
+the models of a demo run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
@@ -31,7 +33,7 @@ SHADES = LinearSegmentedColormap.from_list("divergence", ["#f4f6f8", "#f2c14e", 
 
 
 @dataclass(frozen=True)
-class TokenMetrics:
+class FiguresConfig:
     """Draw the pictures of the docs."""
 
     run: Path | None = None
@@ -40,7 +42,7 @@ class TokenMetrics:
     """Which of the held-out boards that picture shows."""
 
 
-def draw(config: TokenMetrics) -> None:
+def draw(config: FiguresConfig) -> None:
     """Write the pictures into `docs/images`."""
     save_gif(IMAGES / "tasks.gif", tasks_frames())
     if config.run:
@@ -57,8 +59,8 @@ def tasks_frames(side: int = 240, gap: int = 16, head: int = 34) -> list[Image.I
     for step in range(length):
         page = Image.new("RGB", (gap + len(shown) * (side + gap), head + side + gap), "white")
         pen = ImageDraw.Draw(page)
-        for place, (title, pictures) in enumerate(shown.items()):
-            left = gap + place * (side + gap)
+        for column, (title, pictures) in enumerate(shown.items()):
+            left = gap + column * (side + gap)
             pen.text((left + side / 2, head / 2), title, "#2b3340", font, anchor="mm")
             page.paste(Image.fromarray(pictures[min(step, len(pictures) - 1)]), (left, head))
         frames.append(page)
@@ -81,16 +83,19 @@ class Token(NamedTuple):
 
 @torch.no_grad()
 def scored_answer(
-    student: Loaded, teacher: Loaded, layout: Layout, image: np.ndarray, opening: str = ""
+    student: Loaded, teacher: Loaded, layout: Layout, image: np.ndarray, prefill: str = ""
 ) -> list[Token]:
-    """The student's greedy answer to the image, scored by the teacher that is told the state.
+    """The student's greedy answer to the image, scored by the teacher that reads the state.
 
-    An `opening` is put in both mouths; the answer goes on from there.
+    Both are prefilled with `prefill`; the answer goes on from there.
     """
     tokenizer = student.processor.tokenizer
-    shown = visual_prompt(layout.task, image, "plan", student.view)
-    told = text_prompt(layout, "plan", teacher.view.style)
-    asked = [encode_prompts(student.processor, [each], [opening]) for each in (shown, told)]
+    student_prompt = visual_prompt(layout.task, image, "plan", student.view)
+    teacher_prompt = text_prompt(layout, "plan", teacher.view.style)
+    asked = [
+        encode_prompts(student.processor, [each], [prefill])
+        for each in (student_prompt, teacher_prompt)
+    ]
     answers = sample(student.model, asked[0], Sampling(max_new_tokens=80), tokenizer.pad_token_id)
     rows = []
     for loaded, prompt in zip((student, teacher), asked, strict=True):
@@ -104,7 +109,7 @@ def scored_answer(
 
 
 def method_figure(run: Path, board: int) -> Figure:
-    """One board, what the teacher is told, and the student's tokens before and after OPCD."""
+    """One board, what the teacher reads, and the student's tokens before and after OPCD."""
     models = {
         stage: load_checkpoint(str(run / stage), dtype="float32")
         for stage in ("base", "sft", "opcd")
@@ -117,26 +122,26 @@ def method_figure(run: Path, board: int) -> Figure:
     image = render(layout, view.pixels(level), view.theme)
     figure = Figure((9.6, 3.9), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(6, 2, width_ratios=[1, 3.1])
-    seen, told = figure.add_subplot(grid[:3, 0]), figure.add_subplot(grid[3:, 0])
+    seen, read = figure.add_subplot(grid[:3, 0]), figure.add_subplot(grid[3:, 0])
     seen.imshow(render(layout, 512, view.theme))
     seen.set_title("the student sees", fontsize=10)
-    told.text(
+    read.text(
         0.02, 0.95, teacher_words(layout, view.style), va="top", family="monospace", fontsize=9
     )
-    told.set_title("the teacher is told", fontsize=10)
+    read.set_title("the teacher reads", fontsize=10)
     before = scored_answer(models["sft"], models["base"], layout, image)
-    opening = "".join(token.text for token in before[:-1]) + f"\n{ROUTE}"
+    prefill = "".join(token.text for token in before[:-1]) + f"\n{ROUTE}"
     rows = {
         "before OPCD, the student's own answer": before,
-        "before OPCD, made to go on with a route": scored_answer(
-            models["sft"], models["base"], layout, image, opening
+        "before OPCD, prefilled up to the route": scored_answer(
+            models["sft"], models["base"], layout, image, prefill
         ),
         "after OPCD, the student's own answer": scored_answer(
             models["opcd"], models["base"], layout, image
         ),
     }
-    for place, (title, tokens) in enumerate(rows.items()):
-        axes = figure.add_subplot(grid[2 * place : 2 * place + 2, 1])
+    for row, (title, tokens) in enumerate(rows.items()):
+        axes = figure.add_subplot(grid[2 * row : 2 * row + 2, 1])
         draw_tokens(axes, tokens)
         axes.set_title(title, fontsize=10, loc="left")
     for axes in figure.axes:
@@ -158,14 +163,11 @@ LARGEST = 5.0
 
 
 def _scale() -> Any:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
     return ScalarMappable(Normalize(0, LARGEST), SHADES)
 
 
 def draw_tokens(axes: Axes, tokens: list[Token], columns: int = 76) -> None:
-    """The tokens in reading order, each on its shade; a line of the answer is not a line here."""
+    """The tokens in reading order, each on its shade. Lines are not those of the answer."""
     axes.set(xlim=(0, columns), ylim=(3.4, 0))
     row, left = 0.6, 0.0
     for token in tokens:
@@ -184,4 +186,4 @@ def draw_tokens(axes: Axes, tokens: list[Token], columns: int = 76) -> None:
 
 
 if __name__ == "__main__":
-    main(draw, TokenMetrics)
+    main(draw, FiguresConfig)

@@ -1,4 +1,4 @@
-"""Puts the cards of the environments, which live beside their code, onto the site."""
+"""Put the cards of the environments onto the site; they live beside the code."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CARDS = [
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add `cards/TASK/card.md` and its pictures; a README.md would become its section's index."""
+    """Add `cards/TASK/card.md` and its pictures; MkDocs would make a README.md an index page."""
     for card in CARDS:
         for file in [card, *card.parent.glob("*.gif"), *card.parent.glob("*.png")]:
-            place = f"cards/{card.parent.name}/{'card.md' if file == card else file.name}"
-            files.append(File.generated(config, place, abs_src_path=str(file)))
+            page = f"cards/{card.parent.name}/{'card.md' if file == card else file.name}"
+            files.append(File.generated(config, page, abs_src_path=str(file)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links that lead into the tree lead to where the site has the same."""
+    """Turn links into the tree into links to the same page of the site."""
     up = "../" * page.file.src_uri.count("/")
     link = re.compile(r"\]\((?:\.\./)+(?:vsp_envs/tasks|examples/keydoor)/(\w+)/")
     return link.sub(rf"]({up}cards/\1/", markdown).replace("/README.md", "/card.md")

@@ -1,4 +1,4 @@
-"""What oracle, random and blind score, the bounds of every result: `evaluation.baselines`.
+"""Scores of the scripted agents, the bounds of every result: `python -m evaluation.baselines`.
 
 They play the three tasks at the paper's levels and, where their folder is given, the public sets,
 each under the rules of its authors; the table is written as Markdown.
@@ -44,13 +44,13 @@ PUBLIC = (
 
 @dataclass(frozen=True, kw_only=True)
 class BaselinesConfig:
-    """Play the scripted agents and write the table of what they score."""
+    """Play the scripted agents and write the table of their scores."""
 
     out: Path = Path("docs/results/baselines.md")
     """The file."""
     benchmarks: str = field(default_factory=lambda: os.environ.get("VSP_BENCHMARKS", ""))
-    """Folder with the public sets in `vsp_frozenlake`, `visualplanning` and `diffthinker`; those
-    that are not there are left out."""
+    """Folder with the public sets in `vsp_frozenlake`, `visualplanning` and `diffthinker`; missing
+    sets are left out."""
     episodes: int = 200
     """Different boards per task and level, of the test split."""
     seed: int = 0
@@ -61,14 +61,14 @@ Column = dict[str, Rate]
 """Agent → rate."""
 
 
-def drawn_columns(options: BaselinesConfig) -> dict[str, Column]:
-    """Success on boards of our own by task, the mean over its levels, and the mean over tasks."""
+def sampled_columns(config: BaselinesConfig) -> dict[str, Column]:
+    """Success on sampled boards: per task the mean over levels, and the mean over tasks."""
     columns: dict[str, Column] = {}
-    kinds = select_task_levels(list(TASKS))
+    task_levels = select_task_levels(list(TASKS))
     for name in AGENTS:
         found = planning.evaluate(
-            SCRIPTED[name](options.seed), kinds, episodes=options.episodes, rules="mgsd-eval",
-            seed=options.seed,
+            SCRIPTED[name](config.seed), task_levels, episodes=config.episodes, rules="mgsd-eval",
+            seed=config.seed,
         )  # fmt: skip
         for task, rates in found["tasks"].items():
             columns.setdefault(task, {})[name] = as_rate(rates["success"])
@@ -76,22 +76,22 @@ def drawn_columns(options: BaselinesConfig) -> dict[str, Column]:
     return columns
 
 
-def public_columns(options: BaselinesConfig) -> dict[str, Column]:
-    """Success on each public set that is there, by task."""
+def public_columns(config: BaselinesConfig) -> dict[str, Column]:
+    """Success on each public set in the folder, by task."""
     columns: dict[str, Column] = {}
-    for public in public_sets(options):
-        root = Path(options.benchmarks, public.folder)
-        asked = PlanningConfig(out=Path(), benchmark=f"{public.name}:{root}", seed=options.seed)
+    for public in public_sets(config):
+        root = Path(config.benchmarks, public.folder)
+        asked = PlanningConfig(out=Path(), benchmark=f"{public.name}:{root}", seed=config.seed)
         for name in AGENTS:
             for task, rate in play_public(replace(asked, agent=name), public.rules).items():
                 columns.setdefault(f"{public.title} {task}", {})[name] = rate
     return columns
 
 
-def public_sets(options: BaselinesConfig) -> Iterator[PublicSet]:
-    """The public sets whose folders are there."""
+def public_sets(config: BaselinesConfig) -> Iterator[PublicSet]:
+    """The public sets whose folders exist."""
     for public in PUBLIC:
-        if options.benchmarks and Path(options.benchmarks, public.folder).is_dir():
+        if config.benchmarks and Path(config.benchmarks, public.folder).is_dir():
             yield public
 
 
@@ -112,8 +112,8 @@ def table_of(columns: dict[str, Column]) -> Table:
 TEXT = """# What the baselines score
 
 Success in per cent with 95 % intervals, mean over levels. **Oracle** plays a shortest plan,
-**blind** knows where things are and walks as if nothing were in the way, **random** draws as many
-actions as a shortest plan has. Our boards are those of the test split at the paper's levels
+**blind** knows start and goal and ignores obstacles, **random** samples as many actions as a
+shortest plan has. Our boards are those of the test split at the paper's levels
 (FrozenLake 3–8, Maze 3–6, MiniBehaviour 5–6), {episodes} a level, under the rules `mgsd-eval`: any
 illegal action fails. VSP and DiffThinker are played under the same rules, VisualPlanning under its
 own, by which only a shortest plan succeeds. n is what the files hold that were found.
@@ -130,22 +130,22 @@ In a maze, where walls are everywhere, the same walk is worth far less.
 """
 
 
-def run(options: BaselinesConfig) -> None:
+def run(config: BaselinesConfig) -> None:
     """The command."""
-    if options.benchmarks and not list(public_sets(options)):
+    if config.benchmarks and not list(public_sets(config)):
         names = [public.folder for public in PUBLIC]
         raise ValueError(
-            f"no {', '.join(names[:-1])} or {names[-1]} in {options.benchmarks}; check "
+            f"no {', '.join(names[:-1])} or {names[-1]} in {config.benchmarks}; check "
             "--benchmarks and VSP_BENCHMARKS, which name the folder of these folders"
         )
-    table = table_of(drawn_columns(options) | public_columns(options))
+    table = table_of(sampled_columns(config) | public_columns(config))
     command = "VSP_BENCHMARKS=SETS python -m evaluation.baselines"
-    if options.episodes != BaselinesConfig.episodes:
-        command += f" --episodes {options.episodes}"
-    text = TEXT.format(episodes=options.episodes, command=command, table=markdown(table))
-    write_text(options.out, text)
+    if config.episodes != BaselinesConfig.episodes:
+        command += f" --episodes {config.episodes}"
+    text = TEXT.format(episodes=config.episodes, command=command, table=markdown(table))
+    write_text(config.out, text)
     print_table(table)
-    print(f"written: {options.out}")
+    print(f"written: {config.out}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Play boards with an agent and keep every reply: what planning and perception runs share."""
+"""Play boards with an agent and keep every reply, for planning and perception runs alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play_unordered
-from evaluation.live_table import watching
+from evaluation.live_table import live_table
 from evaluation.rates import Key, Record, key_of
 from evaluation.run_folder import claimed, open_folder
 from vsp_envs.rendering.renderer import check_image_size
@@ -21,13 +21,20 @@ from vsp_envs.utils.files import write_text
 
 
 def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str, Any]:
-    """All that a run's replies depend on: two runs of equal settings are the same run.
+    """All that a run's replies depend on. Two runs with equal settings are the same run.
 
-    An agent may have a method `settings()` for what it depends on itself, such as its weights.
+    The optional method `settings()` of an agent adds what the agent itself depends on, such as its
+    weights.
     """
     own: Mapping[str, Any] = getattr(agent, "settings", dict)()
-    kinds = dict.fromkeys(f"{case.layout.task}:{case.layout.level}" for case in cases)
-    return {"agent": agent.name, "kinds": list(kinds), **others, "view": asdict(agent.view), **own}
+    task_levels = dict.fromkeys(f"{case.layout.task}:{case.layout.level}" for case in cases)
+    return {
+        "agent": agent.name,
+        "kinds": list(task_levels),
+        **others,
+        "view": asdict(agent.view),
+        **own,
+    }
 
 
 def collect(
@@ -40,13 +47,13 @@ def collect(
     turn_policy: TurnPolicy | None = None,
     ask_errors: bool = False,
 ) -> list[Record]:
-    """One record per case, in order; what a run in `out` already holds is not played again.
+    """One record per case, in order. Cases that a run in `out` already holds are not played again.
 
-    With `ask_errors` a reply that never came is asked for once more. Raises ValueError if another
-    run is at work in `out`, and for pictures that cannot be, before anything is written.
+    `ask_errors` asks once more for replies that never came. Raises ValueError for an invalid image
+    size, before anything is written, and if another run uses `out`.
     """
-    drawn = (case for case in cases if case.input == "image" and not case.picture)
-    for level in {case.layout.level for case in drawn}:
+    rendered = (case for case in cases if case.input == "image" and not case.picture)
+    for level in {case.layout.level for case in rendered}:
         check_image_size(agent.view.pixels(level))
     with claimed(out) if out else nullcontext():
         held = {key_of(record): record for record in (open_folder(out, settings) if out else [])}
@@ -55,8 +62,8 @@ def collect(
             _keep_only(out, list(held.values()))
         left = [case for case in cases if _key(case) not in held]
         goal = cases[0].goal if cases else "plan"
-        batch_size = getattr(agent, "batch_size", 64)  # so that the bar moves with each model call
-        with watching(agent.name, goal, len(cases), list(held.values()), progress) as show:
+        batch_size = getattr(agent, "batch_size", 64)  # the bar moves with each model call
+        with live_table(agent.name, goal, len(cases), list(held.values()), progress) as show:
             for number, episode in play_unordered(agent, left, rules, batch_size, turn_policy):
                 held[_key(left[number])] = record = episode.record()
                 if out:

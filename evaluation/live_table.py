@@ -1,4 +1,4 @@
-"""What a run shows while it runs: a bar, and the rates so far by task and level."""
+"""The live table of a run: a progress bar, and the rates so far by task and level."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from evaluation.report.tables import rate_text
 
 
 @contextmanager
-def watching(
+def live_table(
     name: str, goal: str, total: int, done: Sequence[Record], shown: bool
 ) -> Iterator[Callable[[Record], object]]:
-    """Yields what to call with each new record; nothing is written unless `shown`.
+    """Yield a function to call with each new record. Nothing is written unless `shown`.
 
-    `goal` is what the run asks for, `plan` or `perceive`.
+    `goal` is `plan` or `perceive`.
     """
     if not shown:
         yield lambda record: None
@@ -39,7 +39,7 @@ def watching(
         tally.add(record)
         bar.advance(task)
 
-    # Only as much as stays readable: the table is drawn anew four times a second, not per record.
+    # Four times a second, not per record, so that the table stays readable.
     with Live(
         get_renderable=lambda: Group(tally.table(), bar),
         console=Console(stderr=True),
@@ -50,7 +50,7 @@ def watching(
 
 
 class Tally:
-    """Episodes so far, counted by task and level: plans that succeed, or boards seen right."""
+    """Episodes so far by task and level: plans that succeed, or boards that were read right."""
 
     def __init__(self, goal: str) -> None:
         """`goal` is `plan` or `perceive`."""
@@ -59,13 +59,13 @@ class Tally:
 
     def add(self, record: Record) -> None:
         """Count an episode."""
-        kind, came = f"{record['task']} {record['level']}", not record["error"]
+        task_level, came = f"{record['task']} {record['level']}", not record["error"]
         unreadable = came and self.goal == "plan" and record["status"] != "ok"
-        counts = Counter(self._counts.get(kind, {}))
+        counts = Counter(self._counts.get(task_level, {}))
         counts.update(n=1, right=is_right(record, self.goal), no_reply=not came)
         counts["unreadable"] += unreadable
-        # Another thread draws the table: it sees all of an episode or nothing of it.
-        self._counts = {**self._counts, kind: counts}
+        # Another thread renders the table; it must see whole episodes only.
+        self._counts = {**self._counts, task_level: counts}
 
     def table(self) -> Table:
         """The counts, success with its interval."""
@@ -75,7 +75,7 @@ class Tally:
         table.add_column("task, level")
         for title in ("success" if self.goal == "plan" else "exact", *columns.values()):
             table.add_column(title, justify="right")
-        for kind, counts in self._counts.items():
+        for task_level, counts in self._counts.items():
             shown = rate_text(wilson(counts["right"], counts["n"]))
-            table.add_row(kind, shown, *(str(counts[name]) for name in columns))
+            table.add_row(task_level, shown, *(str(counts[name]) for name in columns))
         return table

@@ -1,17 +1,17 @@
 """The same boards by image and by text: what seeing costs. `python -m evaluation.modality_gap`.
 
-The gap is success by text − success by image on the same boards, with a paired interval. It is
-taken apart as MGSD (arXiv 2606.06076) argues: how often the image was read right, success where it
-was, success where it was not, and success given the true state, which is the run by text. If
-success given a state that was read right stays below success given the true state, what lacks is
-not sight but planning from what is seen.
+The gap is success by text − success by image on the same boards, with a paired interval. As in MGSD
+(arXiv 2606.06076) it has four parts: how often the image was read right, success where it was read
+right, success where it was misread, and success given the true state, which is the run by text. If
+success after a right reading stays below success given the true state, the model sees enough but
+does not plan from what it sees.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import tyro
 
@@ -22,10 +22,11 @@ from evaluation import perception, planning
 from evaluation.options import (
     CaseSet,
     EvalConfig,
-    boards_asked,
-    draw_cases,
+    RuleName,
+    boards_settings,
     given_cases,
     make_agent,
+    sample_cases,
 )
 from evaluation.paired import Gap, mean_gap, paired_gap
 from evaluation.perceived import facts_of, state_exact
@@ -39,6 +40,8 @@ from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_json
 
+StateSource = Literal["stated", "asked"]
+
 COLUMNS = {
     "image": "by image",
     "text": "by text",
@@ -51,61 +54,60 @@ COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class GapConfig(EvalConfig):
-    """Have an agent plan on the same boards by image and by text; `--input` plays no part."""
+    """Let an agent plan on the same boards by image and by text; `--input` is ignored."""
 
-    rules: str = "env"
-    """What an illegal action costs and what success needs; see `evaluation.planning`."""
-    state: str = "stated"
-    """Where to read what the agent saw: `stated` at the head of its planning answer, or `asked`,
-    which puts the perception questions to it as well."""
+    rules: RuleName = "env"
+    """Rule set: what an illegal action does and what success needs."""
+    state: StateSource = "stated"
+    """Where to read what the agent saw: `stated` at the beginning of its planning answer, or
+    `asked` by the perception questions in a run of its own."""
     turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
-def evaluate(agent: Agent, options: GapConfig) -> dict[str, Any]:
-    """The content of `gap.json`. The runs lie in `image`, `text` and, if asked, `perception`."""
-    rule_set(options.rules)
-    asked = pick_name("state", options.state, ("stated", "asked")) == "asked"
+def evaluate(agent: Agent, config: GapConfig) -> dict[str, Any]:
+    """The content of `gap.json`. The runs are in `image`, `text` and, if asked, `perception`."""
+    rule_set(config.rules)
+    asked = pick_name("state", config.state, get_args(StateSource)) == "asked"
     if asked:
         perception.check_describes(agent)
-    boards = given_cases(options, agent, "plan") or _drawn(options)
+    boards = given_cases(config, agent, "plan") or _sampled(config)
     for input in ("image", "text"):
         planning.evaluate(
-            agent, input=input, rules=options.rules, seed=options.seed, out=options.out / input,
-            progress=not options.quiet, turn_policy=options.turn_policy,
-            given=_shown(boards, input=input),
-            ask_errors=options.ask_errors,
+            agent, input=input, rules=config.rules, seed=config.seed, out=config.out / input,
+            progress=not config.quiet, turn_policy=config.turn_policy,
+            given=_shown(boards, input=input), ask_errors=config.ask_errors,
         )  # fmt: skip
     if asked:
         perception.evaluate(
-            agent, seed=options.seed, out=options.out / "perception", progress=not options.quiet,
-            given=_shown(boards, goal="perceive"), ask_errors=options.ask_errors,
+            agent, seed=config.seed, out=config.out / "perception", progress=not config.quiet,
+            given=_shown(boards, goal="perceive"), ask_errors=config.ask_errors,
         )  # fmt: skip
-    image, text = (read_run(options.out / input).records for input in ("image", "text"))
-    seen = read_run(options.out / "perception").records if asked else image
-    return results_of(image, text, seen)
+    image, text = (read_run(config.out / input).records for input in ("image", "text"))
+    seen = read_run(config.out / "perception").records if asked else image
+    return gap_results(image, text, seen)
 
 
-def _drawn(options: GapConfig) -> CaseSet:
-    kinds = select_task_levels(options.tasks, options.levels)
-    cases = draw_cases(kinds, options.split, options.episodes, "image", "plan", options.seed)
-    asked = boards_asked(None, options.split, options.episodes)
+def _sampled(config: GapConfig) -> CaseSet:
+    task_levels = select_task_levels(config.tasks, config.levels)
+    cases = sample_cases(task_levels, config.split, config.episodes, "image", "plan", config.seed)
+    asked = boards_settings(None, config.split, config.episodes)
     return CaseSet(", ".join(f"{name} {value}" for name, value in asked.items()), cases)
 
 
 def _shown(boards: CaseSet, **how: Any) -> CaseSet:
-    # The text run shows no picture, so a file's picture stays behind.
+    # The text run shows no image, so it drops those of the set.
     if how.get("input") == "text":
         how |= {"picture": "", "art": ""}
     cases: list[Case] = [replace(case, **how) for case in boards.cases]
     return CaseSet(boards.source, cases)
 
 
-def results_of(
+def gap_results(
     image: Sequence[Record], text: Sequence[Record], seen: Sequence[Record]
 ) -> dict[str, Any]:
     """Gap and parts by task and level, their means over levels, and the macro means over tasks.
 
-    The three hold the same boards, in any order; `seen` says what the agent saw.
+    All three hold the same boards, in any order; the replies of `seen` say what the agent saw.
     """
     groups: dict[str, dict[int, list[tuple[Record, Record, bool]]]] = {}
     for one, other, look in zip(
@@ -192,18 +194,18 @@ LEAD = (
 )
 
 
-def run(options: GapConfig) -> None:
+def run(config: GapConfig) -> None:
     """The command."""
-    options.turn_policy.check()  # before a model is loaded
-    agent = make_agent(options)
-    results = evaluate(agent, options)
-    write_json(options.out / "gap.json", results)
+    config.turn_policy.check()  # before a model is loaded
+    agent = make_agent(config)
+    results = evaluate(agent, config)
+    write_json(config.out / "gap.json", results)
     shown = table(results)
-    runs = [read_run(options.out / input) for input in ("image", "text")]
+    runs = [read_run(config.out / input) for input in ("image", "text")]
     title = f"Modality gap: {agent.name}"
-    write_report(options.out / "report.html", title, runs, shown, lead=LEAD)
+    write_report(config.out / "report.html", title, runs, shown, lead=LEAD)
     print_table(shown, title)
-    print(f"report: {options.out / 'report.html'}")
+    print(f"report: {config.out / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Two runs on the same boards, or on different ones: the difference of their rates.
+"""The difference of two runs' rates, on the same boards or on different ones.
 
-On the same boards a difference has Newcombe's interval for paired proportions (1998, method 10:
-Wilson limits of both, put together with the correlation of the answers) and the exact McNemar
-test: of the boards that only one of the two solved, could so many be the one's by chance? On
-different boards it has Newcombe's interval for independent proportions and the p of a chi-square
-test with Yates's correction.
+On the same boards: Newcombe's interval for paired proportions (1998, method 10, which combines the
+Wilson limits of both with the correlation of the answers), and the exact McNemar test on the boards
+that only one of the two solved. On different boards: Newcombe's interval for independent
+proportions, and a chi-square test with Yates's correction.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Gap(NamedTuple):
     low: float
     high: float
     p: float | None = None
-    """Two-sided probability of a difference so large by chance; None for means over levels."""
+    """Two-sided probability of so large a difference by chance; None for means over levels."""
     first_only: int = 0
     """Boards that only the first solved; 0 for independent runs."""
     second_only: int = 0
@@ -64,7 +63,7 @@ def mean_gap(gaps: Sequence[Gap]) -> Gap:
 
 
 def correlation(both: int, first_only: int, second_only: int, neither: int) -> float:
-    """Newcombe's phi, with his correction for continuity; 0 where a margin is empty."""
+    """Newcombe's phi with his continuity correction; 0 if a margin is empty."""
     margins = (
         (both + first_only) * (second_only + neither)
         * (both + second_only) * (first_only + neither)
@@ -78,14 +77,14 @@ def correlation(both: int, first_only: int, second_only: int, neither: int) -> f
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Exact two-sided McNemar test: boards that one alone solved, as tosses of a fair coin."""
+    """Exact two-sided McNemar test: boards that only one solved, as tosses of a fair coin."""
     tosses, fewer = first_only + second_only, min(first_only, second_only)
     tail = sum(math.comb(tosses, heads) for heads in range(fewer + 1))
     return min(1.0, 2 * tail / 2**tosses)
 
 
 def chi_square(first: Rate, second: Rate) -> float:
-    """Two-sided p of equal rates by chi-square with Yates's correction; 1 where there is none."""
+    """Two-sided p of equal rates by chi-square with Yates's correction; 1 if no rate varies."""
     successes = first.value * first.n + second.value * second.n
     pooled = successes / (first.n + second.n)
     spread = pooled * (1 - pooled) * (1 / first.n + 1 / second.n)

@@ -1,4 +1,4 @@
-"""What a reply says about the board, compared with the board: exact match per question."""
+"""What a reply says about the board, against the board itself: exact match per question."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def perceived(record: Record) -> Mapping[str, bool]:
 
 
 def is_right(record: Record, goal: str) -> bool:
-    """Whether an episode came out right: its plan succeeds (`plan`), or all is seen (`perceive`).
+    """Whether the plan succeeds (`plan`), or every question is answered right (`perceive`).
 
-    A reply that never came is wrong.
+    A reply that never came counts as wrong.
     """
     if goal == "plan":
         return bool(record["success"])
@@ -31,10 +31,9 @@ def is_right(record: Record, goal: str) -> bool:
 
 
 def state_exact(record: Record) -> bool | None:
-    """Whether the state of the board in a planning answer is right in every part.
+    """Whether a planning answer states the board right in every part; None if it states nothing.
 
-    None for a reply that says nothing of the board. After OPCD perception is measured here: such
-    a model plans whatever it is asked.
+    This measures perception after OPCD, when a model answers every prompt with a plan.
     """
     stated = [fact for fact in facts_of(record) if fact.states]
     if all(fact.said is None for fact in stated):

@@ -12,10 +12,10 @@ from evaluation.collect import collect, settings_of
 from evaluation.options import (
     CaseSet,
     EvalConfig,
-    boards_asked,
-    draw_cases,
+    boards_settings,
     given_cases,
     make_agent,
+    sample_cases,
 )
 from evaluation.report.page import print_results, store
 from evaluation.results import perception_results
@@ -30,7 +30,7 @@ class PerceptionConfig(EvalConfig):
 
 def evaluate(
     agent: Agent,
-    kinds: Sequence[TaskLevel] = (),
+    task_levels: Sequence[TaskLevel] = (),
     split: str | None = "test",
     episodes: int = 200,
     input: str = "image",
@@ -40,13 +40,13 @@ def evaluate(
     given: CaseSet | None = None,
     ask_errors: bool = False,
 ) -> dict[str, Any]:
-    """The content of `results.json`; otherwise as `evaluation.planning.evaluate`."""
+    """The content of `results.json`; the arguments are those of `evaluation.planning.evaluate`."""
     check_describes(agent)
     if given is None:
-        cases = draw_cases(kinds, split, episodes, input, "perceive", seed)
+        cases = sample_cases(task_levels, split, episodes, input, "perceive", seed)
     else:
         cases = given.cases
-    asked = boards_asked(given, split, episodes) | {"input": input, "seed": seed}
+    asked = boards_settings(given, split, episodes) | {"input": input, "seed": seed}
     settings = settings_of(agent, cases, goal="perceive", **asked)
     records = collect(agent, cases, "env", settings, out, progress, ask_errors=ask_errors)
     results = perception_results(records)
@@ -56,30 +56,30 @@ def evaluate(
 
 
 def check_describes(agent: Agent) -> None:
-    """Raise a ValueError for an agent that cannot say what it sees: all it scores is 0."""
+    """Raise ValueError for an agent that describes nothing: its score would always be 0."""
     if getattr(agent, "plans_only", False):
         raise ValueError(
             f"the {agent.name} agent plans and describes nothing, so there is no perception to "
-            "measure; ask a model, or the oracle"
+            "measure; choose a model or the oracle"
         )
 
 
-def run(options: PerceptionConfig) -> None:
+def run(config: PerceptionConfig) -> None:
     """The command."""
-    kinds, agent = select_task_levels(options.tasks, options.levels), make_agent(options)
+    task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
     results = evaluate(
         agent,
-        kinds,
-        options.split,
-        options.episodes,
-        options.input,
-        options.seed,
-        options.out,
-        progress=not options.quiet,
-        given=given_cases(options, agent, "perceive"),
-        ask_errors=options.ask_errors,
+        task_levels,
+        config.split,
+        config.episodes,
+        config.input,
+        config.seed,
+        config.out,
+        progress=not config.quiet,
+        given=given_cases(config, agent, "perceive"),
+        ask_errors=config.ask_errors,
     )
-    print_results(results, options.out)
+    print_results(results, config.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Where perception errs: which cells are misread, and what is taken for what.
+"""Perception errors by cell: which cells are misread, and what is taken for what.
 
-The answers that fix a board say of each cell what is in it, and in a maze which of its sides are
-open. Comparing them with the truth cell by cell gives a heat map over the board and a confusion
-table of the kinds of tiles.
+The answers that describe a board say what each cell holds, and in a maze which of its sides are
+open. Compared with the truth cell by cell, they give a heatmap over the board and a confusion table
+of the tiles.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from vsp_envs.scoring.answer_format import action_name
 from vsp_envs.scoring.perception import Fact, read_brackets, read_cells
 
 FREE = "free"
-"""The kind of a cell of which nothing is said."""
+"""The tile of a cell that no answer names."""
 
 
 class PerceptionErrors(NamedTuple):
     """Errors of one task and level."""
 
     boards: int
-    """Boards whose state was answered at least in part; the others say nothing of where."""
+    """Boards whose reply describes at least a part of them; the others are left out."""
     errors: np.ndarray
     """int[row, col]: boards on which the cell was misread."""
     confusion: Counter[tuple[str, str]]
-    """(true kind, said kind) → cells, over all boards."""
+    """(true tile, said tile) → cells, over all boards."""
     sides: Counter[tuple[str, str]]
     """(true, said) → sides of cells, each `open` or `wall`; empty where a task has no walls."""
 
@@ -58,26 +58,26 @@ def perception_errors(records: Sequence[Record]) -> PerceptionErrors:
 
 
 def tiles(stated: Sequence[Fact], level: int, which: str) -> np.ndarray:
-    """str[level, level]: the kind of each cell by the `true` or the `said` answers.
+    """str[level, level]: the tile of each cell by the `true` or the `said` answers.
 
-    A kind is named after its question; a cell that two questions name is `one+other`. Cells beyond
+    A tile is named after its question; a cell that two questions name is `one+other`. Cells beyond
     the board are left out.
     """
-    kinds = np.full((level, level), FREE, dtype=object)
+    found = np.full((level, level), FREE, dtype=object)
     for fact in stated:
         answer = fact.true if which == "true" else fact.said or ""
         for row, col in dict.fromkeys(read_cells(answer)):
             if row < level and col < level:
-                held = kinds[row, col]
+                held = found[row, col]
                 name = fact.question.removesuffix("s")
-                kinds[row, col] = name if held == FREE else f"{held}+{name}"
-    return kinds
+                found[row, col] = name if held == FREE else f"{held}+{name}"
+    return found
 
 
 def compare_sides(fact: Fact, level: int, sides: Counter[tuple[str, str]]) -> np.ndarray:
-    """bool[level, level]: cells whose open sides were misread; counts every side into `sides`.
+    """bool[level, level]: cells whose open sides were misread. Adds every side to `sides`.
 
-    Brackets are read in order, one to a cell; one that is missing says that no side is open.
+    Brackets are read in order, one per cell; a missing one means that no side is open.
     """
     true, said = read_brackets(fact.true), read_brackets(fact.said or "")
     wrong = np.zeros((level, level), bool)

@@ -1,4 +1,4 @@
-"""Planning: an agent acts on boards, its plans are scored. `python -m evaluation.planning`."""
+"""Planning: an agent plans on boards and is scored. `python -m evaluation.planning`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from evaluation.collect import collect, settings_of
 from evaluation.options import (
     CaseSet,
     EvalConfig,
-    boards_asked,
-    draw_cases,
+    RuleName,
+    boards_settings,
     given_cases,
     make_agent,
+    sample_cases,
 )
 from evaluation.report.page import print_results, store
 from evaluation.results import planning_results
@@ -29,17 +30,16 @@ from vsp_envs.utils.cli import main
 
 @dataclass(frozen=True, kw_only=True)
 class PlanningConfig(EvalConfig):
-    """Have an agent plan on held-out boards; success and optimal rates with 95 % intervals."""
+    """Let an agent plan on held-out boards; success and optimal rates with 95 % intervals."""
 
-    rules: str = "env"
-    """What an illegal action costs and what success needs: `env`, `mgsd-train`, `mgsd-eval` or
-    `visualplanning`."""
+    rules: RuleName = "env"
+    """Rule set: what an illegal action does and what success needs."""
     turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
 def evaluate(
     agent: Agent,
-    kinds: Sequence[TaskLevel] = (),
+    task_levels: Sequence[TaskLevel] = (),
     split: str | None = "test",
     episodes: int = 200,
     input: str = "image",
@@ -51,18 +51,18 @@ def evaluate(
     given: CaseSet | None = None,
     ask_errors: bool = False,
 ) -> dict[str, Any]:
-    """The content of `results.json`: `episodes` different boards of each kind, or those `given`.
+    """The content of `results.json`, for `episodes` different boards of each task level or `given`.
 
-    With `out` the run is kept in that folder, and goes on there if it was stopped. Raises
-    ValueError for what cannot be played, or if `out` holds a run of other settings.
+    With `out` the run is kept in that folder and resumes there if it was stopped. Raises ValueError
+    for invalid settings, or if `out` holds a run of other settings.
     """
     rule_set(rules)
     turn_policy = (turn_policy or TurnPolicy()).check()
     if given is None:
-        cases = draw_cases(kinds, split, episodes, input, "plan", seed)
+        cases = sample_cases(task_levels, split, episodes, input, "plan", seed)
     else:
         cases = given.cases
-    asked = boards_asked(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
+    asked = boards_settings(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
     asked["acting"] = asdict(turn_policy)
     settings = settings_of(agent, cases, goal="plan", **asked)
     records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors)
@@ -72,26 +72,26 @@ def evaluate(
     return results
 
 
-def run(options: PlanningConfig) -> None:
+def run(config: PlanningConfig) -> None:
     """The command."""
-    rule_set(options.rules)
-    options.turn_policy.check()  # before a model is loaded
-    kinds, agent = select_task_levels(options.tasks, options.levels), make_agent(options)
+    rule_set(config.rules)
+    config.turn_policy.check()  # before a model is loaded
+    task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
     results = evaluate(
         agent,
-        kinds,
-        options.split,
-        options.episodes,
-        options.input,
-        options.rules,
-        options.seed,
-        options.out,
-        progress=not options.quiet,
-        turn_policy=options.turn_policy,
-        given=given_cases(options, agent, "plan"),
-        ask_errors=options.ask_errors,
+        task_levels,
+        config.split,
+        config.episodes,
+        config.input,
+        config.rules,
+        config.seed,
+        config.out,
+        progress=not config.quiet,
+        turn_policy=config.turn_policy,
+        given=given_cases(config, agent, "plan"),
+        ask_errors=config.ask_errors,
     )
-    print_results(results, options.out)
+    print_results(results, config.out)
 
 
 if __name__ == "__main__":

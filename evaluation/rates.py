@@ -1,11 +1,11 @@
 """Records of episodes → rates with 95 % intervals, per level, per task and over tasks.
 
 A level's rate has a Wilson interval. A task's rate is the mean of its levels' and the macro rate
-the unweighted mean of the tasks', as MGSD (arXiv 2606.06076) reports them; their intervals are
-put together from the levels' by MOVER (Zou & Donner 2008, the method of variance estimates
-recovery): the distance from a mean to its limit is the root of the summed squares of the weighted
-distances from each rate to its own limit. For one level that is its Wilson interval; at 0 and
-100 % it keeps a width, where a bootstrap or p(1-p)/n would claim certainty.
+the unweighted mean of the tasks', as MGSD (arXiv 2606.06076) reports them. MOVER combines the
+intervals (Zou & Donner 2008, the method of variance estimates recovery): the distance from a mean
+to its limit is the root of the summed squares of the weighted distances from each rate to its own
+limit. For one level that is its Wilson interval. At 0 and 100 % the interval keeps a width, where a
+bootstrap or p(1-p)/n would claim certainty.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 Record = Mapping[str, Any]
 """A line of `replies.jsonl`."""
 Key = tuple[str, int, str, str]
-"""What a board is known by, in every run: task, level, layout id and case."""
+"""Identifies a board in every run: task, level, layout id and case."""
 Marks = Mapping[str, bool]
-"""What a record got right: name of the measure → yes or no."""
+"""Measure → whether the record got it right."""
 
 Z = 1.959963984540054
 """The standard normal's 97.5 % point."""
@@ -62,8 +62,8 @@ def mean_rate(rates: Sequence[Rate]) -> Rate:
 def tabulate(records: Sequence[Record], marks: Sequence[Marks]) -> dict[str, Any]:
     """The `tasks` and `macro` parts of `results.json`; `marks[i]` judges `records[i]`.
 
-    Every record counts: one whose `error` says that no reply came has failed in every measure.
-    The macro part holds the measures that all tasks have.
+    Every record counts: one with an `error`, to which no reply came, fails every measure. The macro
+    part holds the measures that all tasks have.
     """
     groups: dict[str, dict[int, list[tuple[Record, Marks]]]] = {}
     for record, mark in zip(records, marks, strict=True):

@@ -1,4 +1,4 @@
-"""How replies came and could be read: statuses, illegal actions, failures and what they cost."""
+"""Counts of replies: parse statuses, illegal actions, missing replies, tokens and cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vsp_envs.scoring.answer_format import ParseStatus
 
 
 def count_replies(records: Sequence[Record]) -> dict[str, int]:
-    """Replies by parse status, with illegal actions, and how many never came."""
+    """Replies by parse status, those with illegal actions, and those that never came."""
     counts = Counter(record["status"] for record in records if not record["error"])
     illegal = sum(is_illegal(record) for record in records)
     return {**counts, "illegal": illegal, "error": sum(bool(each["error"]) for each in records)}
@@ -28,12 +28,12 @@ def reply_rates(records: Sequence[Record]) -> dict[str, Any]:
         }
         for record in records
     ]
-    # `tabulate` counts a reply that never came as failing every measure; here it is the measure.
+    # `tabulate` fails a missing reply in every measure; here it is a measure itself.
     return tabulate([{**record, "error": ""} for record in records], marks)
 
 
 def is_illegal(record: Record) -> bool:
-    """Whether an episode held an action that the rules refuse, played or left out."""
+    """Whether an episode held an illegal action, played or left out."""
     return bool(record["illegal"] > 0 or record.get("refused", 0))
 
 

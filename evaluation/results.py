@@ -12,7 +12,7 @@ from evaluation.reply_status import count_replies, reply_rates, usage_of
 
 
 def planning_results(records: Sequence[Record]) -> dict[str, Any]:
-    """Success and optimal rates; `state_exact` too if any reply says what the board is."""
+    """Success and optimal rates; `state_exact` too if any reply describes the board."""
     states = [state_exact(record) for record in records]
     stated = any(state is not None for state in states)
     marks = [

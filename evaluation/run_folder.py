@@ -1,4 +1,4 @@
-"""A run's folder: `config.json`, `replies.jsonl` that grows by the line, `results.json`."""
+"""The folder of a run: `config.json`, `replies.jsonl` with a line per episode, `results.json`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def read_run(path: Path) -> Run:
     try:
         _check_results(results)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path}/results.json is of no run ({error!r}); evaluate again") from None
+        raise ValueError(
+            f"{path}/results.json is not the result of a run ({error!r}); evaluate again"
+        ) from None
     if not isinstance(config.get("settings"), dict):
         raise ValueError(f"{path}/config.json holds no settings of a run")
     return Run(path.resolve().name, config, results, read_records(path / "replies.jsonl"))
@@ -55,11 +57,11 @@ def _check_results(results: Mapping[str, Any]) -> None:
     for rates in [results["macro"], *tasks, *(rates for _, rates in levels)]:
         rate = as_rate(rates[measure])
         if not (0 <= rate.low <= rate.value <= rate.high <= 1 <= rate.n):
-            raise ValueError(f"{rate} is no rate")
+            raise ValueError(f"{rate} is not a rate")
 
 
 def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
-    """Make a run's folder, or go on in it: the replies that are already there.
+    """Make the folder of a run, or resume in it. Returns the replies that it already holds.
 
     Raises ValueError if the folder holds a run of other settings.
     """
@@ -76,13 +78,13 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result came from: the settings, the versions of packages, this process's command."""
+    """Where a result comes from: the settings, the package versions and the command."""
     command = shlex.join(["python", *sys.orig_argv[1:]])
     return {"settings": settings, "versions": versions(), "command": command}
 
 
 def check_same(folder: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise ValueError if the run in a folder was asked for something else; it says for what."""
+    """Raise ValueError, naming each difference, if the run in a folder has other settings."""
     other = [
         f"{name} {reprlib.repr(held.get(name))}, now {reprlib.repr(asked.get(name))}"
         for name in {**held, **asked}
@@ -91,15 +93,15 @@ def check_same(folder: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) 
     if other:
         raise ValueError(
             f"{folder} holds a run of other settings: {'; '.join(other)}; "
-            "choose another --out, or remove that folder to start anew"
+            "choose another --out, or remove that folder to start again"
         )
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold a run's folder. Raises ValueError if a living process holds it already."""
+    """Lock the folder of a run. Raises ValueError if another process holds the lock."""
     folder.mkdir(parents=True, exist_ok=True)
-    # The system frees the lock with the process, however that ends.
+    # The system frees the lock when the process ends, however it ends.
     lock = FileLock(folder / ".lock", blocking=False)
     try:
         lock.acquire()

@@ -1,10 +1,10 @@
-"""Boards as files, for programs that cannot play: boards as training draws them.
+"""Boards as files, for programs that need a data set: the boards that training sees.
 
     python -m examples.export verl --tasks frozenlake:3-8 maze --count 1000 --out runs/verl
 
 `huggingface` (datasets' save_to_disk), `sharegpt` (LLaMA-Factory), `verl` and `easyr1` (parquet).
 verl's reward function is `compute_score` in this file, EasyR1's (reward_type batch)
-`compute_scores`: the ground truth that they are given is the board itself, as many plans are right.
+`compute_scores`. Their ground truth is the board itself, because many plans are right.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as BoardRenderer
+from PIL import Image as PILImage
 
 from agents.agent import View
 from training.data.layout_stream import LiveBoards
@@ -29,9 +29,16 @@ Row = dict[str, Any]
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     """The boards of a stream with picture, prompt and reference answer."""
-    kinds, view = select_task_levels(options.tasks), View(image_size=options.image_size)
+    task_levels = select_task_levels(options.tasks)
+    view = View(image_size=options.image_size)
     boards = LiveBoards(
-        kinds, view, options.split, options.seed, options.count, 1, goals=TARGETS[options.target]
+        task_levels,
+        view,
+        options.split,
+        options.seed,
+        options.count,
+        1,
+        goals=TARGETS[options.target],
     )
     for index, board in enumerate(boards):
         yield {
@@ -48,7 +55,7 @@ def huggingface(found: Iterator[Row], out: Path) -> None:
     """A data set with the picture in the column `image`; `datasets.load_from_disk` reads it."""
     text = {name: Value("string") for name in ("prompt", "answer", "board", "split")}
     features = Features({"image": Image(), **text, "index": Value("int64")})
-    pictured = [row | {"image": BoardRenderer.open(io.BytesIO(row["image"]))} for row in found]
+    pictured = [row | {"image": PILImage.open(io.BytesIO(row["image"]))} for row in found]
     Dataset.from_list(pictured, features=features).save_to_disk(out)
 
 

@@ -26,11 +26,11 @@ from vsp_envs.core.task_level import select_task_levels
 def prompts(
     tokenizer: Any, style: str, tasks: list[str], split: str, seed: int
 ) -> Iterator[dict[str, str]]:
-    """Boards without end, the kinds taking turns: the prompt, and the board for the reward."""
-    kinds = select_task_levels(tasks)
+    """Endless boards, one task level after the other: the prompt, and the board for the reward."""
+    task_levels = select_task_levels(tasks)
     streams = [
-        draw_layouts(LayoutSpec(*kind, split), np.random.default_rng([seed, i]))
-        for i, kind in enumerate(kinds)
+        draw_layouts(LayoutSpec(*each, split), np.random.default_rng([seed, i]))
+        for i, each in enumerate(task_levels)
     ]
     while True:
         for stream in streams:

@@ -2,8 +2,8 @@
 
     python -m examples.gym_agent --task Maze --level 4 --episodes 50
 
-Put your agent in the place of `Curious`, which explores: it plays what it has played least often
-in front of the same picture.
+Replace `Curious` by your agent. It explores: it plays the action that it has played least often in
+front of the same picture.
 """
 
 import argparse

@@ -13,6 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 import torch
+from matplotlib.figure import Figure
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -47,7 +48,7 @@ def solves(model: PPO, env: gym.Env, layout: Layout) -> bool:
 
 
 class Curve(BaseCallback):
-    """Measures the policy on held-out boards at the start and a number of times in training."""
+    """Measures the policy on held-out boards at the start and at intervals during training."""
 
     def __init__(self, env: gym.Env, boards: list[Layout], every: int) -> None:
         super().__init__()
@@ -73,13 +74,9 @@ class Curve(BaseCallback):
 
 def draw(points: list[tuple[int, Rate]], blind: Rate, title: str, file: Path) -> None:
     """The learning curve with its 95 % band, and the line of a player who sees no holes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     steps = [step for step, _ in points]
-    figure, axes = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
+    figure = Figure((5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
     low, high = ([100 * getattr(rate, end) for _, rate in points] for end in ("low", "high"))
     axes.fill_between(steps, low, high, color="#2f7fc1", alpha=0.2, linewidth=0)
     axes.plot(steps, [100 * rate.value for _, rate in points], color="#2f7fc1", label="PPO")
@@ -103,7 +100,7 @@ def main(args: list[str] | None = None) -> Rate:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--curve", type=Path, help="draw the learning curve into this PNG file")
     options = parser.parse_args(args)
-    torch.set_num_threads(1)  # the network is small: threads would wait for one another
+    torch.set_num_threads(1)  # the network is small: more threads would only wait for each other
     boards = draw_distinct(LayoutSpec("frozenlake", options.level, "test"), options.boards, seed=0)
     envs = make_vec_env(partial(make, options.level, "train"), n_envs=64, seed=options.seed)
     settings: dict[str, Any] = {"n_steps": 64, "batch_size": 512, "n_epochs": 8, "gamma": 0.9}

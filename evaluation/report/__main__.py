@@ -1,4 +1,4 @@
-"""The command: `python -m evaluation.report` puts finished runs side by side on one page."""
+"""The command `python -m evaluation.report`: finished runs side by side on one page."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ class ReportConfig:
     out: Path = Path("report.html")
     """The page."""
     title: str = "Visual spatial planning"
-    """Its heading."""
+    """Heading of the page."""
     published: bool = True
-    """Show the numbers of papers, each with what a run must be like to compare."""
+    """Show published numbers, each with the settings of a comparable run."""
 
 
-def run(options: ReportConfig) -> None:
+def run(config: ReportConfig) -> None:
     """The command."""
-    if not options.runs:
+    if not config.runs:
         raise ValueError("name at least one run folder, for example runs/oracle")
-    runs = [read_recording(path) if path.is_file() else read_run(path) for path in options.runs]
+    runs = [read_recording(path) if path.is_file() else read_run(path) for path in config.runs]
     named = Counter(run.name for run in runs)
     runs = [
         replace(run, name=str(path)) if named[run.name] > 1 else run
-        for run, path in zip(runs, options.runs, strict=True)
+        for run, path in zip(runs, config.runs, strict=True)
     ]
-    write_report(options.out, options.title, runs, published=options.published)
-    for file in write_tables(options.out, runs):
+    write_report(config.out, config.title, runs, published=config.published)
+    for file in write_tables(config.out, runs):
         print(f"tables: {file}")
-    print(f"report: {options.out}")
+    print(f"report: {config.out}")
 
 
 def write_tables(page: Path, runs: Sequence[Run]) -> list[Path]:
-    """The tables of a page beside it, as Markdown, LaTeX and CSV."""
+    """Write the tables of a page beside it, as Markdown, LaTeX and CSV."""
     tables = [summary(runs), *filter(None, [comparison(runs)] if len(runs) > 1 else [])]
     tables += [breakdown(run.results)._replace(corner=run.name) for run in runs]
     files = []

@@ -1,4 +1,4 @@
-"""Runs against one of them: which differences are more than chance."""
+"""Differences between runs, with intervals and tests."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from evaluation.run_folder import Run
 NOTE = (
     "Differences in points of per cent, with Newcombe's 95 % interval. Runs that share at least "
     "half of their boards of a level are compared on those, board by board (exact McNemar test); "
-    "others by a chi-square test with Yates's correction. p is not corrected for how many "
-    "comparisons there are; means over several levels have an interval and no test."
+    "others by a chi-square test with Yates's correction. p is not corrected for the "
+    "number of comparisons; means over several levels have an interval and no test."
 )
 
 
@@ -24,7 +24,7 @@ def judged(run: Run) -> dict[Key, bool]:
 
 
 def comparison(runs: Sequence[Run]) -> Table | None:
-    """Every run less the first, per task and in the mean; None if there is nothing to compare."""
+    """Every run minus the first, per task and in the mean; None if no task is shared."""
     first, *others = runs
     others = [run for run in others if run.results["goal"] == first.results["goal"]]
     shared = [
@@ -45,7 +45,7 @@ def comparison(runs: Sequence[Run]) -> Table | None:
 
 
 def task_gap(run: Run, reference: Run, task: str) -> Gap | None:
-    """The mean over the levels that both runs have; board by board where they share half."""
+    """The mean over the levels that both runs have; paired where they share half of the boards."""
     mine, theirs = judged(run), judged(reference)
     gaps = []
     for level in sorted({key[1] for key in mine if key[0] == task}):

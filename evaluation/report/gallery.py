@@ -1,4 +1,4 @@
-"""Episodes as pictures: the board, what the model did on it, and what it said."""
+"""Episodes as images: the board, the model's path on it, and its reply."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from vsp_envs.scoring.perception import Fact
 
 BOARD_PIXELS = 192
 FAILURES, SUCCESSES = 18, 6
-"""Boards of each sort in a gallery."""
+"""Most failures and successes in a gallery."""
 MOST_SHOWN = 8000
 """Characters of a reply before, in and after its answer that a page shows."""
 MOST_DRAWN = 1000
 """Actions of a plan that are drawn."""
 _STUB = 0.45  # how far, in cells, a refused move is drawn
-_SPREAD = 0.08  # how far, in cells, a way back is drawn beside the way out
+_SPREAD = 0.08  # how far, in cells, the way back is drawn beside the way out
 _ACT_SPREAD = 0.3  # and a DROP beside the PICK of the same cell
 
 
 class Stroke(NamedTuple):
-    """One action on the picture, in cells from the top left."""
+    """One action on the image, in cells from the top left."""
 
     kind: str
-    """`move`, `refused` (a move that the rules refuse), `fall` (the move that failed), or for PICK
-    and DROP `act` and `refused_act`."""
+    """`move`, `refused` (an illegal move), `fall` (the move that failed), or for PICK and DROP
+    `act` and `refused_act`."""
     x: float
     y: float
     end_x: float
@@ -69,7 +69,7 @@ class Board(NamedTuple):
     reply: SplitReply
     """Shortened, with the answer block that was read in the middle."""
     misread: list[Fact]
-    """What the reply says of the board that is not so."""
+    """What the reply states wrongly about the board."""
 
 
 def gallery(
@@ -77,8 +77,8 @@ def gallery(
 ) -> list[Board]:
     """Failures first, then a few successes, both spread over tasks and levels.
 
-    The failures that tell most come first: on boards that another run has `solved`, of answers
-    that could be read, and with a short way that was missed all the same.
+    The most telling failures come first: boards that another run has `solved`, answers that could
+    be read, and boards with short plans.
     """
     right = [is_right(record, goal) for record in records]
     failures = [record for record, fine in zip(records, right, strict=True) if not fine]
@@ -96,7 +96,7 @@ def gallery(
 
 
 def board(record: Record, goal: str = "plan") -> Board:
-    """One episode, drawn."""
+    """One episode as the page shows it."""
     layout = load_layout(record["task"], record["layout"], record["level"])
     facts = facts_of(record)
     wrong = [fact for fact in facts if not fact.right and (goal == "perceive" or fact.said)]
@@ -139,16 +139,16 @@ def picture(layout: Layout, theme: str) -> str:
 
 
 def strokes(layout: Layout, states: Sequence[int], plan: Sequence[Action]) -> list[Stroke]:
-    """What to draw for the actions that were played; `states` holds one more than they are."""
-    solved, drawn = solve_layout(layout), []
+    """The strokes of the actions that were played; `states` holds one state more than actions."""
+    solved, trail = solve_layout(layout), []
     passed: Counter[frozenset[Cell]] = Counter()
     for state, after, action in zip(states, states[1:], plan, strict=False):
         cell, target = state_cell(layout, state), state_cell(layout, after)
         times = passed[frozenset((cell, target))]
         passed[frozenset((cell, target))] += cell != target or action > Action.UP
         outcome = Outcome(solved.outcome[state][action])
-        drawn.append(_stroke(cell, target, action, outcome, times))
-    return list(dict.fromkeys(drawn))  # running into the same wall again looks the same
+        trail.append(_stroke(cell, target, action, outcome, times))
+    return list(dict.fromkeys(trail))  # running into the same wall again looks the same
 
 
 def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, times: int) -> Stroke:
@@ -167,13 +167,13 @@ def _stroke(cell: Cell, target: Cell, action: Action, outcome: Outcome, times: i
 
 
 def shortened(text: str) -> str:
-    """Text without its middle if it is long: two dozen replies of a megabyte are no page."""
+    """Long text without its middle, so that a page of long replies stays readable."""
     half = MOST_SHOWN // 2
     return text if len(text) <= MOST_SHOWN else f"{text[:half]} … {text[-half:]}"
 
 
 def _spread(records: Sequence[Record]) -> list[Record]:
-    kinds: dict[tuple[str, int], list[Record]] = {}
+    groups: dict[tuple[str, int], list[Record]] = {}
     for record in records:
-        kinds.setdefault((record["task"], record["level"]), []).append(record)
-    return [each for each in chain(*zip_longest(*kinds.values())) if each is not None]
+        groups.setdefault((record["task"], record["level"]), []).append(record)
+    return [each for each in chain(*zip_longest(*groups.values())) if each is not None]

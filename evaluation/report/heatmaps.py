@@ -1,4 +1,4 @@
-"""A perception run's errors as the page shows them: heat maps of boards and confusion tables."""
+"""The errors of a perception run as the page shows them: heatmaps and confusion tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 
 class Square(NamedTuple):
-    """A cell of a heat map."""
+    """A cell of a heatmap."""
 
     row: int
     col: int
     share: float
-    """Boards on which it was misread."""
+    """Share of the boards on which the cell was misread."""
 
 
-class Heat(NamedTuple):
-    """Where the boards of one task and level were misread."""
+class Heatmap(NamedTuple):
+    """The share of misreadings by cell, at one task and level."""
 
     name: str
     level: int
@@ -32,23 +32,23 @@ class Confusion(NamedTuple):
     columns: list[str]
     """What was said."""
     rows: list[tuple[str, list[int]]]
-    """What is true, and how often each was said."""
+    """What is true, and how often each column was said for it."""
 
 
-def heats(results: Mapping[str, Any]) -> list[Heat]:
-    """One map per task and level of a perception run; none of boards that no reply described."""
-    found = []
+def heatmaps(results: Mapping[str, Any]) -> list[Heatmap]:
+    """One heatmap per task and level of a perception run; none where no reply describes a board."""
+    maps = []
     for task, rates in results["tasks"].items():
         for level, each in rates["levels"].items():
-            where = each.get("where")
-            if where and where["boards"]:
+            found = each.get("where")
+            if found and found["boards"]:
                 squares = [
-                    Square(row, col, count / where["boards"])
-                    for row, counts in enumerate(where["errors"])
+                    Square(row, col, count / found["boards"])
+                    for row, counts in enumerate(found["errors"])
                     for col, count in enumerate(counts)
                 ]
-                found.append(Heat(f"{task} {level}", int(level), where["boards"], squares))
-    return found
+                maps.append(Heatmap(f"{task} {level}", int(level), found["boards"], squares))
+    return maps
 
 
 def confusions(results: Mapping[str, Any]) -> list[Confusion]:
@@ -68,8 +68,8 @@ def added(parts: Sequence[Mapping[str, Mapping[str, int]]]) -> Counter[tuple[str
     total: Counter[tuple[str, str]] = Counter()
     for part in parts:
         for true, said in part.items():
-            for kind, count in said.items():
-                total[true, kind] += count
+            for claimed, count in said.items():
+                total[true, claimed] += count
     return total
 
 
@@ -77,5 +77,5 @@ def _table(name: str, counts: Counter[tuple[str, str]]) -> Confusion:
     rows = sorted({true for true, _ in counts})
     columns = rows + sorted({said for _, said in counts} - set(rows))
     return Confusion(
-        name, columns, [(true, [counts[true, kind] for kind in columns]) for true in rows]
+        name, columns, [(true, [counts[true, said] for said in columns]) for true in rows]
     )

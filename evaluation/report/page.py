@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from evaluation.rates import Rate, Record, as_rate
 from evaluation.report.compare import NOTE, comparison, judged
 from evaluation.report.gallery import Board, gallery
-from evaluation.report.heatmaps import Confusion, Heat, confusions, heats
+from evaluation.report.heatmaps import Confusion, Heatmap, confusions, heatmaps
 from evaluation.report.plots import Chart, curves_svg, levels_svg
 from evaluation.report.published import PUBLISHED
 from evaluation.report.slices import sliced
@@ -28,7 +28,7 @@ from evaluation.run_folder import Run, read_run
 from vsp_envs.utils.files import write_json, write_text
 
 HEADLINE = {"plan": ("success", "optimal", "state_exact"), "perceive": ("exact",)}
-"""The rates of a run's row in a summary, by what was asked for."""
+"""Goal → the rates in a run's row of the summary."""
 TITLES = {"state_exact": "state exact"}
 
 
@@ -38,7 +38,7 @@ class Section(NamedTuple):
     run: Run
     tables: list[Table]
     boards: list[Board]
-    heats: list[Heat]
+    heatmaps: list[Heatmap]
     confusions: list[Confusion]
 
 
@@ -53,8 +53,8 @@ def write_report(
 ) -> None:
     """Write a page that opens offline: summary, charts, then each run with its boards.
 
-    `table` is the summary; without it there is one row per run. `charts` are training curves.
-    `lead` says in a sentence or two what the page is about; `published` adds numbers of papers.
+    `table` is the summary; the default has one row per run. `charts` are training curves. `lead` is
+    an introduction of a sentence or two; `published` adds published numbers.
     """
     names = [run.name for run in runs]
     levels = [levels_svg(found, name, names) for name, found in rates_by_level(runs).items()]
@@ -117,7 +117,7 @@ def by_question(results: Mapping[str, Any]) -> Table | None:
 
 
 def by_status(results: Mapping[str, Any]) -> Table | None:
-    """How a planning run's replies came, could be read and were obeyed, by task."""
+    """The statuses, illegal actions and missing replies of a planning run, by task."""
     if "replies" not in results:
         return None
     found = results["replies"]
@@ -127,7 +127,7 @@ def by_status(results: Mapping[str, Any]) -> Table | None:
 
 
 def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]:
-    """Task → run → level → headline rate, for tasks of which some run has two levels."""
+    """Task → run → level → headline rate, for tasks with two levels in some run."""
     found: dict[str, dict[str, dict[int, Rate]]] = {}
     for run in runs:
         measure = HEADLINE[run.results["goal"]][0]
@@ -142,7 +142,7 @@ def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]
 
 
 def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
-    """The tables of a run on the terminal, and where its report lies."""
+    """Print the tables of a run and the path of its report."""
     for table in (breakdown(results), by_question(results)):
         if table:
             print_table(table)
@@ -157,7 +157,7 @@ def _section(run: Run, others: Sequence[Run] = ()) -> Section:
     solved = {key for other in comparable for key, right in judged(other).items() if right}
     boards = gallery(run.records, goal, solved)
     tables = [table for table in parts if table]
-    return Section(run, tables, boards, heats(results), confusions(results))
+    return Section(run, tables, boards, heatmaps(results), confusions(results))
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG that takes its colours from the page, so that it suits light and dark."""
+"""Charts as inline SVG that takes its colours from the page, for light and dark themes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evaluation.rates import Rate
 
 SERIES = ("#3f7fd6", "#d9782b", "#2f9b72", "#9a6bd0", "#c9588f", "#8a8f98", "#b0902a", "#3aa3b8")
 """Line colours that are legible on white and on black."""
-_INK, _GRID = "#010203", "#040506"  # stand-ins that `svg` turns into the page's own colours
+_INK, _GRID = "#010203", "#040506"  # `svg` replaces them by the colours of the page
 _STYLE: dict[Any, Any] = {
     **{
         "svg.fonttype": "none",
@@ -41,7 +41,7 @@ class Point(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Curves over training steps; shares of one are drawn from 0 to 100 %."""
+    """Curves over training steps; a `share` is drawn from 0 to 100 %."""
 
     title: str
     points: Sequence[Point | Mapping[str, Any]]
@@ -67,7 +67,7 @@ def curves_svg(chart: Chart) -> str:
 
 
 def save_curves(charts: Sequence[Chart], file: Path) -> None:
-    """Write charts as one picture, two beside each other, in the format of the file's suffix."""
+    """Write charts as one image, two in a row, in the format of the file's suffix."""
     if not charts:
         return
     plain = {name: value for name, value in _STYLE.items() if value not in (_INK, _GRID)}
@@ -75,11 +75,11 @@ def save_curves(charts: Sequence[Chart], file: Path) -> None:
         columns = min(2, len(charts))
         rows = -(-len(charts) // columns)
         figure = Figure((5.2 * columns, 3.0 * rows), layout="constrained")
-        places = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, chart in zip(places, charts, strict=False):
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, chart in zip(panels, charts, strict=False):
             if _draw_curves(axes, chart) > 1:
                 axes.legend(fontsize=8)
-        for axes in places[len(charts) :]:
+        for axes in panels[len(charts) :]:
             axes.set_axis_off()
         figure.savefig(file, dpi=144)
 
@@ -90,11 +90,11 @@ def _draw_curves(axes: Axes, chart: Chart) -> int:
     for each in chart.points:
         point = Point(**each) if isinstance(each, Mapping) else each
         lines.setdefault(point.name, []).append(point)
-    for place, (name, points) in enumerate(lines.items()):
+    for index, (name, points) in enumerate(lines.items()):
         points.sort(key=lambda point: point.step)
         steps, values = [p.step for p in points], [p.value for p in points]
         marker = "o" if len(points) < 40 else ""
-        color = SERIES[place % len(SERIES)]
+        color = SERIES[index % len(SERIES)]
         axes.plot(steps, values, color=color, marker=marker, markersize=3.5, label=name)
     axes.set(title=chart.title, xlabel="step")
     if chart.share:
@@ -110,22 +110,22 @@ def levels_svg(
 ) -> str:
     """Rates by level, or another `unit`, with intervals as error bars; one line per name.
 
-    A name has the colour of its place in `names`, so that it is the same in every chart of a page.
+    The index in `names` gives the colour, so that a name has the same one in every chart of a page.
     """
     names = list(names or rates)
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
         figure = Figure((5.2, 3.0), layout="constrained")
         axes = figure.subplots()
         for name, levels in rates.items():
-            place = names.index(name)
-            # Side by side: error bars of equal rates would cover each other.
-            beside = 0.07 * (place - (len(names) - 1) / 2)
+            index = names.index(name)
+            # Side by side, because error bars of equal rates would cover each other.
+            beside = 0.07 * (index - (len(names) - 1) / 2)
             values = [rate.value for rate in levels.values()]
             below = [rate.value - rate.low for rate in levels.values()]
             above = [rate.high - rate.value for rate in levels.values()]
             axes.errorbar(
                 [level + beside for level in levels], values, (below, above), marker="o",
-                markersize=4, capsize=3, color=SERIES[place % len(SERIES)], label=name,
+                markersize=4, capsize=3, color=SERIES[index % len(SERIES)], label=name,
             )  # fmt: skip
         axes.set(title=title, xlabel=unit)
         ticks = sorted({level for levels in rates.values() for level in levels})
@@ -146,13 +146,13 @@ def _share_axis(axes: Axes) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element for an HTML page, without references to anything outside."""
+    """The figure as an `<svg>` element for an HTML page, without external references."""
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=nothing)
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)
-    head, body = text.split(">", 1)  # the page decides on the size
+    head, body = text.split(">", 1)  # the page sets the size
     text = re.sub(r'\s(width|height)="[^"]*"', "", head) + ' class="plot">' + body
     return text.replace(_INK, "var(--ink)").replace(_GRID, "var(--line)")

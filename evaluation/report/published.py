@@ -1,4 +1,4 @@
-"""Published numbers to stand beside a run, each with the protocol that it was measured by."""
+"""Published numbers to compare runs with, each with its protocol."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PublishedSet(NamedTuple):
 
     title: str
     protocol: str
-    """What a run here must be like to compare."""
+    """The settings of a comparable run."""
     source: str
     """arXiv numbers."""
     rows: tuple[Published, ...]

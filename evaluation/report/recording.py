@@ -1,4 +1,4 @@
-"""What a person played, as a run that stands beside the models' in a report."""
+"""A person's recorded episodes as a run, for a report beside models."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vsp_envs.scoring.episode import first_attempts, read_episodes
 
 
 def read_recording(path: Path) -> Run:
-    """A file that `python -m vsp_envs.play --record` wrote, scored as a planning run.
+    """A file of `python -m vsp_envs.play --record`, scored as a planning run.
 
-    Of each board the first attempt counts, and one that used a hint is not solved. Raises
-    ValueError if there is no file or no episode in it.
+    The first attempt at each board counts; an attempt with a hint is a failure. Raises ValueError
+    for a missing file or one without episodes.
     """
     episodes = read_episodes(path)
     if not episodes:
         raise ValueError(
-            f"{path} holds no episode of a person; `vsp_envs.play --record` writes one"
+            f"{path} holds no episode of a person; `vsp_envs.play --record` writes them"
         )
     firsts = first_attempts(episodes)
     records: list[Mapping[str, Any]] = [episode.record() for episode in firsts]

@@ -10,7 +10,7 @@ from evaluation.run_folder import Run
 from vsp_envs import get_task, load_layout
 
 FEWEST = 5
-"""Boards below which a slice is joined with its neighbour."""
+"""A slice with fewer boards is joined with its neighbour."""
 
 
 def plan_length(record: Record) -> int:
@@ -33,9 +33,9 @@ SLICES: dict[str, Callable[[Record], int | None]] = {
 
 
 def rates_by(run: Run, task: str, slice_of: Callable[[Record], int | None]) -> dict[int, Rate]:
-    """Value → rate over the boards of a task, ascending; few boards are joined with the next.
+    """Value → rate over the boards of a task, ascending; small slices are joined with the next.
 
-    Each slice is named after its highest value. What is left in the end is joined with the last.
+    Each slice is named after its highest value. A small rest is joined with the last slice.
     """
     right, groups = judged(run), dict[int, list[bool]]()
     for record in run.records:

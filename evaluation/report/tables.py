@@ -1,4 +1,4 @@
-"""Tables of rates and of their differences: on the terminal, as Markdown, LaTeX and CSV."""
+"""Tables of rates and their differences: on the terminal, as Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evaluation.rates import Rate, as_rate
 
 
 class Row(NamedTuple):
-    """A line of a table: a cell is a rate, its JSON data, or None where there is nothing to say."""
+    """A row of a table. A cell is a rate, its JSON data, or None for an empty cell."""
 
     name: str
     cells: Sequence[Rate | Gap | Mapping[str, Any] | None]
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     @property
     def episodes(self) -> str:
-        """The n of the cells, each number once."""
+        """The different n of the cells."""
         return ", ".join(dict.fromkeys(str(rate.n) for rate in self.rates if rate))
 
 
@@ -58,7 +58,7 @@ def print_table(table: Table, title: str | None = None) -> None:
         shown.add_column(column, justify="right")
     for row in table.rows:
         shown.add_row(row.name, *map(rate_text, row.rates), row.episodes)
-    # Piped into a file there is no width to keep to.
+    # A file has no width to fit into.
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
 
 
@@ -136,7 +136,7 @@ def _latex_text(text: str) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """A table as CSV in long form: a line per cell, as shares with their limits."""
+    """A table as CSV in long form: a line per cell, shares with their limits."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([table.corner, "column", "value", "low", "high", "n", "p"])

@@ -15,7 +15,7 @@ from evaluation.rates import wilson
 from evaluation.report.__main__ import ReportConfig, run
 from evaluation.report.compare import comparison
 from evaluation.report.gallery import gallery
-from evaluation.report.heatmaps import confusions, heats
+from evaluation.report.heatmaps import confusions, heatmaps
 from evaluation.report.slices import obstacles, plan_length, rates_by, sliced
 from evaluation.report.tables import Row, Table, comma_separated, latex, markdown
 from evaluation.run_folder import read_run
@@ -121,7 +121,7 @@ def test_the_failures_that_another_run_solved_come_first(folders):
 
 def test_heat_maps_and_confusion_tables_show_where_it_errs(folders):
     [purblind] = runs(folders, "purblind")
-    maps = {each.name: each for each in heats(purblind.results)}
+    maps = {each.name: each for each in heatmaps(purblind.results)}
     shares = [square.share for square in maps["frozenlake 4"].squares]
     assert len(shares) == 16 and max(shares) > 0
     assert not any(square.share for square in maps["maze 4"].squares)

@@ -105,8 +105,8 @@ class Shortsighted(Oracle):
 
 
 def gap(tmp_path, agent, *arguments):
-    options = GapConfig(out=tmp_path, tasks=("frozenlake:4-5",), episodes=6, quiet=True)
-    results = modality_gap.evaluate(agent, options)
+    config = GapConfig(out=tmp_path, tasks=("frozenlake:4-5",), episodes=6, quiet=True)
+    results = modality_gap.evaluate(agent, config)
     return results["tasks"]["frozenlake"], results
 
 

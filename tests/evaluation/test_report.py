@@ -103,8 +103,8 @@ def test_the_page_says_what_was_run_and_shows_boards_and_levels(blind):
 def test_failures_come_first_and_from_every_kind(blind):
     boards = gallery(read_run(blind).records)
     assert [board.right for board in boards] == [False] * FAILURES + [True] * SUCCESSES
-    kinds = {(board.record["task"], board.record["level"]) for board in boards[:FAILURES]}
-    assert kinds == set(KINDS)
+    task_levels = {(board.record["task"], board.record["level"]) for board in boards[:FAILURES]}
+    assert task_levels == set(KINDS)
 
 
 def test_html_in_a_reply_is_text(tmp_path):

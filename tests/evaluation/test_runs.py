@@ -13,7 +13,7 @@ from agents.rollout import Case, play
 from agents.scripted import Blind, Oracle
 from evaluation import modality_gap, perception, planning
 from evaluation.live_table import Tally
-from evaluation.options import draw_cases
+from evaluation.options import sample_cases
 from tests.public_rows import LAKE_ROW, ROOM_ROW, TABLE, rows
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
 from vsp_envs.core.task_level import TaskLevel
@@ -25,8 +25,8 @@ from vsp_envs.utils.cli import main
 LAKE = [TaskLevel("frozenlake", 3)]
 
 
-def command(*arguments, module=planning, options=planning.PlanningConfig):
-    main(module.run, options, [*map(str, arguments), "--quiet"])
+def command(*arguments, module=planning, config_class=planning.PlanningConfig):
+    main(module.run, config_class, [*map(str, arguments), "--quiet"])
 
 
 def config(folder):
@@ -60,17 +60,17 @@ class Stumbling(Oracle):
 
 @pytest.mark.parametrize("batches", [0, 1, 3])
 def test_a_run_that_broke_off_goes_on_without_losing_or_repeating_a_case(tmp_path, batches):
-    kinds = [TaskLevel("frozenlake", 3), TaskLevel("maze", 3)]
+    task_levels = [TaskLevel("frozenlake", 3), TaskLevel("maze", 3)]
     with pytest.raises(EndpointError):
-        planning.evaluate(Stumbling(batches), kinds, episodes=5, out=tmp_path)
+        planning.evaluate(Stumbling(batches), task_levels, episodes=5, out=tmp_path)
     assert len(read_replies(tmp_path / "replies.jsonl")) == 2 * batches
-    planning.evaluate(Stumbling(9), kinds, episodes=5, out=tmp_path)
+    planning.evaluate(Stumbling(9), task_levels, episodes=5, out=tmp_path)
     ids = [record["layout_id"] for record in read_replies(tmp_path / "replies.jsonl")]
     assert len(ids) == len(set(ids)) == 10
 
 
 def test_replies_of_an_endpoint_are_kept_as_they_come(tmp_path):
-    layouts = [case.layout for case in draw_cases(LAKE, "test", 8, "image", "plan", 0)]
+    layouts = [case.layout for case in sample_cases(LAKE, "test", 8, "image", "plan", 0)]
     shown = [len(layouts)]
 
     def refuse_in_the_end(body):
@@ -144,12 +144,12 @@ def test_who_says_nothing_of_the_board_is_not_asked_about_it(tmp_path, capsys, n
     append_episode(tmp_path / "me.jsonl", played)
     arguments = ("--agent", name, "--tasks", "frozenlake:3", "--out", tmp_path / "run")
     arguments += ("--model", tmp_path / "me.jsonl") if name == "human" else ()
-    for module, options, more in (
+    for module, config_class, more in (
         (perception, perception.PerceptionConfig, ()),
         (modality_gap, modality_gap.GapConfig, ("--state", "asked")),
     ):
         with pytest.raises(SystemExit, match="2"):
-            command(*arguments, *more, module=module, options=options)
+            command(*arguments, *more, module=module, config_class=config_class)
         assert f"error: the {name} agent plans and describes nothing" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -263,7 +263,7 @@ def test_perception_runs_on_public_sets_too(tmp_path):
     rows(tmp_path, LAKE_ROW, ROOM_ROW)
     command(
         "--agent", "oracle", "--benchmark", f"visualplanning:{tmp_path}", "--out", tmp_path / "run",
-        module=perception, options=perception.PerceptionConfig,
+        module=perception, config_class=perception.PerceptionConfig,
     )  # fmt: skip
     assert results(tmp_path / "run")["macro"]["exact"]["value"] == 1
 
@@ -294,7 +294,7 @@ def test_episodes_of_many_threads_are_those_of_one(task):
 
 
 def test_what_is_shown_while_a_run_goes_on_counts_what_came():
-    cases = draw_cases(LAKE, "test", 4, "image", "plan", 0)
+    cases = sample_cases(LAKE, "test", 4, "image", "plan", 0)
     texts = iter(["<answer>L</answer>", "no idea", "x"])
 
     class Mixed(Oracle):
@@ -324,6 +324,6 @@ def test_what_is_shown_can_be_drawn_while_an_episode_is_being_counted():
             tally.table()  # as the thread that draws may do at any moment
             return super().__getitem__(name)
 
-    [episode] = play(Oracle(), draw_cases(LAKE, "test", 1, "image", "plan", 0))
+    [episode] = play(Oracle(), sample_cases(LAKE, "test", 1, "image", "plan", 0))
     tally.add(Judged(episode.record()))
     assert [next(iter(column.cells)) for column in tally.table().columns][-1] == "1"

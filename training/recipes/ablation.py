@@ -17,7 +17,7 @@ from agents.backends.hf import HFAgent
 from agents.backends.prefilled_route import ForcedRoute
 from agents.sampling import Sampling
 from evaluation import planning
-from evaluation.options import draw_cases
+from evaluation.options import sample_cases
 from training.base import BaseConfig
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
@@ -174,7 +174,7 @@ def check(config: AblationConfig) -> None:
         pick_name("kind of board", str(kind), STEPS)
     if not 0 < len(set(config.seeds)) == len(config.seeds) <= max(T975):
         raise ValueError(f"--seeds must be 1 to {max(T975)} different ones, got {config.seeds}")
-    draw_cases(select_task_levels(config.tasks), "test", config.episodes, "image", "plan", seed=0)
+    sample_cases(select_task_levels(config.tasks), "test", config.episodes, "image", "plan", seed=0)
 
 
 def run(config: AblationConfig) -> None:

@@ -19,7 +19,7 @@ from agents.backends.prefilled_route import ForcedRoute
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
-from evaluation.options import draw_cases
+from evaluation.options import sample_cases
 from evaluation.report.page import write_report
 from evaluation.report.plots import Chart, history_points
 from evaluation.report.tables import Row, Table, markdown, print_table
@@ -171,7 +171,7 @@ def curves(out: Path) -> list[Chart]:
 def run(config: DemoConfig) -> None:
     """Train, evaluate, print the table and write the report."""
     recipe = recipe_of(config)
-    draw_cases(recipe.kinds, "test", config.episodes, "image", "plan", config.seed)  # or refuse
+    sample_cases(recipe.kinds, "test", config.episodes, "image", "plan", config.seed)  # or refuse
     done = (config.out / "report.html").exists()
     train(config)
     began = time.perf_counter()

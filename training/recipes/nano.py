@@ -22,7 +22,7 @@ from agents.rollout import Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
-from evaluation.options import CaseSet, draw_cases, public_cases
+from evaluation.options import CaseSet, Pictures, public_cases, sample_cases
 from evaluation.planning import PlanningConfig
 from evaluation.run_folder import check_same
 from training.base import BaseConfig
@@ -182,7 +182,7 @@ class Plan:
         """The boards of a set; VSP's in their own pictures."""
         kinds, recipe = self.recipe.stages["base"].config.kinds(), self.recipe
         if source != "test":
-            own = "original" if source.startswith("vsp:") else "rendered"
+            own: Pictures = "original" if source.startswith("vsp:") else "rendered"
             # Named one by one: without names a set gives all that it has.
             asked = PlanningConfig(
                 out=self.config.out, benchmark=source, pictures=own, tasks=tuple(map(str, kinds))
@@ -193,7 +193,7 @@ class Plan:
             few = recipe.episodes
             if kind.level <= 5:  # some of these have fewer test boards
                 few = min(few, count(kind).splits["test"])
-            cases += draw_cases([kind], "test", few, line.input, line.goal, self.config.seed)
+            cases += sample_cases([kind], "test", few, line.input, line.goal, self.config.seed)
         return cases
 
     def model(self, name: str) -> Path:

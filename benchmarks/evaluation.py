@@ -153,7 +153,7 @@ def model_races(path: str) -> Iterator[Race]:
     if importlib.util.find_spec("vllm") is None:
         print("vLLM is not installed here: not measured", file=sys.stderr)
         return
-    from agents.backends.vllm import VLLMAgent  # vLLM may not be installed
+    from agents.backends.vllm import VLLMAgent  # leaves vLLM out where it is missing
 
     engine = VLLMAgent.load(
         path, sampling, 64, "float32", enforce_eager=True, max_model_len=1024, max_num_seqs=64

@@ -1,10 +1,12 @@
 """Evaluation runs: known agents score what they must, runs resume, user errors take one line."""
 
 import json
+from typing import get_args
 
 import pytest
 
 from agents.agent import Reply, View
+from agents.multi_turn import OnIllegal, OnMalformed
 from agents.prompts import planning_target
 from agents.rollout import INPUTS
 from agents.scripted import Blind, Oracle, Random
@@ -176,7 +178,6 @@ def test_a_broken_line_within_the_replies_is_named(tmp_path):
         ("--agent oracle --tasks frozenlake:2", "no frozenlake layout of level 2"),
         ("--agent orakel --tasks maze:3", "Did you mean 'oracle'?"),
         ("--agent oracle --tasks maze:3 --act stepp", "Did you mean 'step'?"),
-        ("--agent oracle --tasks maze:3 --illegal ignore", "policies on illegal actions are"),
         ("--agent openai --tasks maze:3 --model m --base-urls localhost:8000", "is no base URL"),
         ("--agent hf --tasks maze:3", "--model PATH"),
         ("--agent hf --tasks maze:3 --model ./nowhere", "no checkpoint at './nowhere'"),
@@ -198,6 +199,8 @@ def test_a_user_error_is_one_line_and_exit_code_2(tmp_path, capsys, arguments, s
         (PlanningConfig, "--pictures", ("rendered", "original")),
         (PlanningConfig, "--dtype", DTYPES),
         (PlanningConfig, "--rules", RULE_SETS),
+        (PlanningConfig, "--malformed", get_args(OnMalformed)),
+        (PlanningConfig, "--illegal", get_args(OnIllegal)),
         (GapConfig, "--rules", RULE_SETS),
         (GapConfig, "--state", ("stated", "asked")),
     ],

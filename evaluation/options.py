@@ -195,7 +195,9 @@ def public_cases(config: EvalConfig, task_levels: list[TaskLevel], goal: str) ->
         shown: dict[str, Any] = {}
         if original:
             if board.picture is None:
-                raise ValueError(f"{board.source} has no image beside it; use --pictures rendered")
+                raise ValueError(
+                    f"{board.source} has no picture beside it; use --pictures rendered"
+                )
             shown = {"picture": str(board.picture), "art": name}
         cases.append(Case(layout, config.input, goal, f"{name}:{board.source}", **shown))
     if not cases:

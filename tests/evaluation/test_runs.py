@@ -254,7 +254,7 @@ def test_vsps_own_pictures_are_shown_with_words_of_their_own(tmp_path, capsys):
     command(*arguments)
     [record] = read_replies(tmp_path / "run/replies.jsonl")
     assert "The elf is the player" in record["prompt"] and "flag" not in record["prompt"]
-    assert "shows the start alone" in said(
+    assert "shows only the start" in said(
         capsys, *arguments[:-1], tmp_path / "other", "--act", "step"
     )
 

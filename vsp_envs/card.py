@@ -161,22 +161,22 @@ def field_docs(cls: type) -> dict[str, str]:
 
 
 def folder(task: Task) -> Path:
-    """Where the task's own files stand, in this package or another."""
+    """The folder of the task's own files, in this package or another."""
     return Path(inspect.getfile(task.load)).parent
 
 
 def write() -> None:
     """Card, animated picture and contact sheet of every task into the task's folder."""
     for task in TASKS.values():
-        place = folder(task)
-        (place / "README.md").write_text(card(task), encoding="utf-8")
+        target = folder(task)
+        (target / "README.md").write_text(card(task), encoding="utf-8")
         frames = [Image.fromarray(frame) for frame in motion(task)]
         frames = [frame.quantize(64, dither=Image.Dither.NONE) for frame in frames]
         waits = [900, *[350] * (len(frames) - 2), 1800]
         frames[0].save(
-            place / MOTION, save_all=True, append_images=frames[1:], duration=waits, loop=0
+            target / MOTION, save_all=True, append_images=frames[1:], duration=waits, loop=0
         )
-        Image.fromarray(sheet(task)).quantize(256).save(place / SHEET, optimize=True)
+        Image.fromarray(sheet(task)).quantize(256).save(target / SHEET, optimize=True)
 
 
 def motion(task: Task, image_size: int = 256) -> list[UInt8]:

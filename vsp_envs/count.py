@@ -16,7 +16,7 @@ from vsp_envs.core.task import get_task
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 
 LARGEST = 200_000
-"""Number of boards up to which they are counted one by one."""
+"""Up to this many boards are counted one by one."""
 _SAMPLE = 4096
 
 
@@ -26,21 +26,21 @@ class Count(NamedTuple):
     total: int
     splits: dict[str, int]
     exact: bool
-    """Counted one by one; otherwise a sample and the shares of the splits stand for them."""
+    """Counted one by one; otherwise estimated from a sample and the shares of the splits."""
 
 
-def count(kind: TaskLevel) -> Count:
+def count(task_level: TaskLevel) -> Count:
     """All solvable layouts of a level, by split."""
-    task, spec = get_task(kind.task), LayoutSpec(kind.task, kind.level)
-    size = task.size(kind.level)
+    task, spec = get_task(task_level.task), LayoutSpec(task_level.task, task_level.level)
+    size = task.size(task_level.level)
     if size > LARGEST:
         # A cell of a lake is ice or hole with equal chance, so that every lake is equally likely.
         arguments = dict.fromkeys(task.build_arguments, 0.5)
-        sample = task.generate(kind.level, _SAMPLE, np.random.default_rng(0), **arguments)
+        sample = task.generate(task_level.level, _SAMPLE, np.random.default_rng(0), **arguments)
         total = size * sum(len(each) for each in passing(sample, spec)) // _SAMPLE
         return Count(total, {name: round(total * share) for name, share in SPLITS.items()}, False)
     splits = Counter(
-        split for each in passing(task.every(kind.level), spec) for split in splits_of(each)
+        split for each in passing(task.every(task_level.level), spec) for split in splits_of(each)
     )
     return Count(splits.total(), {name: splits[name] for name in SPLITS}, True)
 
@@ -54,16 +54,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(TASKS), help="frozenlake:3-5 maze …")
     try:
-        kinds = select_task_levels(parser.parse_args().tasks)
+        task_levels = select_task_levels(parser.parse_args().tasks)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     print(_line(["task:level", "layouts", *SPLITS]))
-    for kind in kinds:
-        found = count(kind)
+    for task_level in task_levels:
+        found = count(task_level)
         sign, form = ("", "{:,}") if found.exact else ("≈", "{:.3g}")
         numbers = (found.total, *found.splits.values())
-        print(_line([str(kind), *(sign + form.format(each).replace(",", " ") for each in numbers)]))
+        print(
+            _line(
+                [str(task_level), *(sign + form.format(each).replace(",", " ") for each in numbers)]
+            )
+        )
 
 
 if __name__ == "__main__":

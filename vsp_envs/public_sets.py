@@ -18,15 +18,13 @@ from vsp_envs.core.layout_io import load_layout
 from vsp_envs.core.solver import shortest_plan
 from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.files import storable
+from vsp_envs.utils.files import MOST_BYTES, storable
 
 _VSP_LETTERS = {"@": "S", "*": "G", "#": "H", "_": "F"}
 _WALLS = {"north": NORTH, "south": SOUTH, "west": WEST, "east": EAST}
 _TABLE, _ROWS, _MAZES = "table/*.txt", "test_dataset.jsonl", "Maze/*_test/*.txt"
 FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE, _MAZES)}
 """Name of a public set → its files, below whatever folder it was unpacked to."""
-MOST_BYTES = 2**28
-"""Largest file that is read; the public ones have a few megabytes."""
 
 
 class PublicBoard(NamedTuple):
@@ -34,9 +32,9 @@ class PublicBoard(NamedTuple):
 
     layout: Layout
     source: str
-    """Its file, seen from the folder that was read, and in a `.jsonl` its line."""
+    """Its file, relative to the folder that was read; for a `.jsonl` also the line."""
     picture: Path | None = None
-    """The set's own PNG of it, where there is one."""
+    """The set's own PNG of the board, if there is one."""
 
 
 def read_benchmark(path: Path) -> list[Layout]:
@@ -63,14 +61,14 @@ def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
 def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
     """Canonical hashes of a public set's boards, which their rotations and reflections share.
 
-    A training stream that draws none of them has not seen the test. `path` and `name` are those of
+    A training stream that excludes them never shows a test board. `path` and `name` are those of
     `read_boards`.
     """
-    kinds: dict[tuple[str, int], list[Layout]] = {}
+    by_level: dict[tuple[str, int], list[Layout]] = {}
     for layout, *_ in read_boards(path, name):
-        kinds.setdefault((layout.task, layout.level), []).append(layout)
+        by_level.setdefault((layout.task, layout.level), []).append(layout)
     return frozenset(
-        each for kind in kinds.values() for each in canonical_ids(LayoutBatch.stack(kind))
+        each for group in by_level.values() for each in canonical_ids(LayoutBatch.stack(group))
     )
 
 
@@ -82,10 +80,10 @@ def read_vsp_table(text: str) -> Layout:
 
 
 def read_visualplanning_row(row: Mapping[str, Any]) -> Layout:
-    """A row of VisualPlanning, which task it is of shows in its `meta`.
+    """A row of VisualPlanning; its `meta` tells the task.
 
-    Raises LayoutError, also where the row's own shortest way (`input_state`) has another length
-    than ours.
+    Raises LayoutError, also if the row's own shortest plan (`input_state`) differs in length from
+    ours.
     """
     try:
         meta = row["meta"]
@@ -100,8 +98,8 @@ def read_visualplanning_row(row: Mapping[str, Any]) -> Layout:
 
 
 def _room(meta: Mapping[str, Any]) -> Layout:
-    places = {"start": "start_pos", "printer": "printer_pos", "table": "table_pos"}
-    data = {name: meta[place] for name, place in places.items()}
+    keys = {"start": "start_pos", "printer": "printer_pos", "table": "table_pos"}
+    data = {name: meta[key] for name, key in keys.items()}
     return load_layout("minibehaviour", data | {"table": sorted(data["table"])}, meta["level"])
 
 

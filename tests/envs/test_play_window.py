@@ -11,7 +11,7 @@ from tests.drawn import lake, maze, plan, room
 from vsp_envs import TASKS, format_answer, render
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play.boards import ListedBoards, RandomBoards
-from vsp_envs.play.drawing import GROUND, places, wrap
+from vsp_envs.play.drawing import GROUND, wrap
 from vsp_envs.play.drawing import font as letters
 from vsp_envs.play.game import Game
 from vsp_envs.play.keys import PLAY_KEYS, REPLAY_KEYS
@@ -238,9 +238,9 @@ def test_a_window_of_any_size_shows_the_board_sharp(window, size):
     pygame.display.set_mode(size, pygame.RESIZABLE)
     pygame.event.post(pygame.event.Event(pygame.VIDEORESIZE, size=size, w=size[0], h=size[1]))
     shown.step()
-    side = places(size, hud=True, panel=False).board.width
+    side = divide_window(size, hud=True, panel=False).board.width
     if 64 <= side <= 1024:
-        at = places(size, hud=True, panel=False).board
+        at = divide_window(size, hud=True, panel=False).board
         drawn = pixels(shown)[at.top : at.bottom, at.left : at.right]
         assert (drawn == render(POND, side)).all()
     for key in (pygame.K_g, pygame.K_h, pygame.K_TAB):
@@ -251,7 +251,7 @@ def test_a_window_of_any_size_shows_the_board_sharp(window, size):
 @pytest.mark.parametrize("hud, panel", [*product([True, False], repeat=2)])
 def test_nothing_overlaps(hud, panel):
     for size in ((960, 680), (1366, 768), (400, 900), (320, 240)):
-        at = places(size, hud, panel)
+        at = divide_window(size, hud, panel)
         inside = pygame.Rect(0, 0, *size)
         parts = [
             part for part in (at.board, at.top, at.bottom, at.panel) if part.width > 0 < part.height
@@ -275,7 +275,7 @@ def test_the_screen_shows_how_a_board_ended(window):
     press(shown, *[ARROWS[letter] for letter in "RR"])
     shown.screen.tick(10_000)
     shown.step()
-    at = places(shown.surface.get_size(), True, False).board
+    at = divide_window(shown.surface.get_size(), True, False).board
     edge = pixels(shown)[at.centery, at.left - 1]
     assert not np.array_equal(edge, GROUND) and edge[0] > edge[1]  # a red frame
 
@@ -352,7 +352,7 @@ def test_wrong_claims_are_drawn_over_the_board(window):
         screen = ReplayScreen(Replay([type(replies((POND, "D"))[0])(**episode)]))
         surface = pygame.Surface((960, 640))
         screen.draw(surface)
-        at = places((960, 640), True, True).board
+        at = divide_window((960, 640), True, True).board
         return pygame.surfarray.array3d(surface.subsurface(at)).swapaxes(0, 1)
 
     true = planning_target(POND)

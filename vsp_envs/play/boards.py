@@ -1,4 +1,4 @@
-"""Where the boards of a game come from: drawn at random, or a list such as a public test set."""
+"""Where the boards of a game come from: random ones, or a list such as a public test set."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from vsp_envs.core.task import MAX_LEVEL, get_task
 from vsp_envs.core.task_level import TaskLevel
 
 REPEATS = 200
-"""Boards already played that are passed over before one is given again."""
+"""How many boards that were already played are skipped before one is given again."""
 
 
 class Supply(Protocol):
-    """A supply of boards."""
+    """A source of boards."""
 
     total: int | None
-    """How many there are; None for no end of them."""
+    """How many boards there are; None if they never end."""
 
     def levels(self, task: str) -> Sequence[int]:
-        """The levels there are of a task, rising; none if it has no boards."""
+        """The levels of a task, in ascending order; none if it has no boards."""
         ...
 
     def after(
-        self, layout: Layout | None, kind: TaskLevel | None, played: Container[str]
+        self, layout: Layout | None, task_level: TaskLevel | None, played: Container[str]
     ) -> Layout:
         """The next board that is not among `played` layout ids. Raises NoLayoutError.
 
-        `layout` is the board before it, `kind` what it has to be; None is whatever comes.
+        `layout` is the board before it, `task_level` the task and level to give; None is any.
         """
         ...
 
 
 class RandomBoards:
-    """Random boards without end; those of one seed and split are the ones models are asked about.
+    """Endless random boards. With the same seed and split, models are given the same boards.
 
-    The n-th board of a kind is the n-th of `draw_distinct(LayoutSpec(…, split), n, seed)`.
+    The n-th board of a task_level is the n-th of `draw_distinct(LayoutSpec(…, split), n, seed)`.
     """
 
     total: int | None = None
 
     def __init__(self, split: str | None = None, seed: int | None = None) -> None:
-        """`seed` None draws other boards every time."""
+        """With `seed` None the boards differ every time."""
         self.split, self.seed = split, seed
         self._streams: dict[TaskLevel, Iterator[Layout]] = {}
 
@@ -56,26 +56,27 @@ class RandomBoards:
         return range(get_task(task).min_level, MAX_LEVEL + 1)
 
     def after(
-        self, layout: Layout | None, kind: TaskLevel | None, played: Container[str]
+        self, layout: Layout | None, task_level: TaskLevel | None, played: Container[str]
     ) -> Layout:
-        """The next draw of that kind, or of the kind of `layout`."""
-        if kind is None:
+        """The next board of that task and level, or of those of `layout`."""
+        if task_level is None:
             if layout is None:
-                raise ValueError("the first board needs a kind")
-            kind = TaskLevel(layout.task, layout.level)
-        if kind not in self._streams:
+                raise ValueError("the first board needs a task and level")
+            task_level = TaskLevel(layout.task, layout.level)
+        if task_level not in self._streams:
             rng = np.random.default_rng(self.seed)
-            self._streams[kind] = draw_layouts(LayoutSpec(*kind, check_split(self.split)), rng)
-        stream = self._streams[kind]
+            spec = LayoutSpec(*task_level, check_split(self.split))
+            self._streams[task_level] = draw_layouts(spec, rng)
+        stream = self._streams[task_level]
         new = (each for each in islice(stream, REPEATS) if each.layout_id not in played)
         return next(chain(new, stream))  # a small space runs out of new boards
 
 
 class ListedBoards:
-    """The boards of a list in their order, from the first that is not played yet."""
+    """The boards of a list, in order, from the first that has not been played."""
 
     def __init__(self, layouts: Sequence[Layout]) -> None:
-        """A board that comes twice is played once."""
+        """A board that is in the list twice is played once."""
         self.layouts = list(dict.fromkeys(layouts))
         self.total: int | None = len(self.layouts)
 
@@ -84,12 +85,14 @@ class ListedBoards:
         return sorted({layout.level for layout in self.layouts if layout.task == task})
 
     def after(
-        self, layout: Layout | None, kind: TaskLevel | None, played: Container[str]
+        self, layout: Layout | None, task_level: TaskLevel | None, played: Container[str]
     ) -> Layout:
-        """The next such board in the list, from the top again after the last."""
+        """The next such board in the list; after the last comes the first."""
         first = 0 if layout is None else self.layouts.index(layout) + 1
         for each in self.layouts[first:] + self.layouts[:first]:
-            fits = kind in (None, (each.task, each.level))
+            fits = task_level in (None, (each.task, each.level))
             if fits and each != layout and each.layout_id not in played:
                 return each
-        raise NoLayoutError(f"every board{f' of {kind}' if kind else ''} has been played")
+        raise NoLayoutError(
+            f"every board{f' of {task_level}' if task_level else ''} has been played"
+        )

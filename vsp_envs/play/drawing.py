@@ -1,4 +1,4 @@
-"""What both windows are drawn with: places, text and the board."""
+"""What both windows draw with: areas, text and the board."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _SANS = "dejavusans,segoeui,helveticaneue,arial,liberationsans,notosans"
 _MONO = "dejavusansmono,menlo,consolas,liberationmono,notosansmono,couriernew"
 
 
-class Places(NamedTuple):
-    """Where things stand in a window."""
+class WindowAreas(NamedTuple):
+    """The areas of a window."""
 
     board: Rect
     top: Rect
     bottom: Rect
     panel: Rect
-    """Empty where there is none."""
+    """Empty if there is no panel."""
     size: int
     """Height of the letters."""
 
 
-def places(window: tuple[int, int], hud: bool, panel: bool) -> Places:
-    """Divide a window: a line above the board, two below, a panel beside it or, if tall, under."""
+def divide_window(window: tuple[int, int], hud: bool, panel: bool) -> WindowAreas:
+    """Divide a window: a line above the board, two below, a panel beside it or, if tall, below."""
     width, height = max(window[0], 1), max(window[1], 1)
     size = min(max(min(width, height) // 34, 12), 30)
     gap, room = size // 2, Rect(0, 0, width, height)
@@ -56,24 +56,24 @@ def places(window: tuple[int, int], hud: bool, panel: bool) -> Places:
     side = max(1, min(room.width, room.height) - (2 * gap if hud or panel else 0))
     board = Rect(0, 0, side, side)
     board.center = room.center
-    return Places(board, top, bottom, beside.inflate(-2 * gap, -2 * gap), size)
+    return WindowAreas(board, top, bottom, beside.inflate(-2 * gap, -2 * gap), size)
 
 
 @lru_cache(maxsize=64)
 def font(size: int, mono: bool = False) -> Font:
-    """The machine's letters of that height, or pygame's own; `mono`: all of one width."""
+    """A font of the system with that letter height, or pygame's own; `mono` for a fixed width."""
     pygame.font.init()
     found = pygame.font.match_font(_MONO if mono else _SANS)
     return Font(found, size) if found else Font(None, round(size * 1.35))
 
 
 def write(
-    surface: Surface, words: str, place: tuple[int, int], size: int, color: Color = INK,
+    surface: Surface, words: str, corner: tuple[int, int], size: int, color: Color = INK,
     mono: bool = False, right: bool = False,
 ) -> Rect:  # fmt: skip
-    """A line of text; `place` is its top left, or its top right with `right`."""
+    """A line of text; `corner` is its top left, or its top right with `right`."""
     picture = font(size, mono).render(_printable(words), True, color)
-    box = picture.get_rect(topright=place) if right else picture.get_rect(topleft=place)
+    box = picture.get_rect(topright=corner) if right else picture.get_rect(topleft=corner)
     return surface.blit(picture, box)
 
 
@@ -101,13 +101,13 @@ def _head(word: str, letters: Font, width: int) -> str:
 
 
 def _printable(words: str) -> str:
-    # A font has no picture of a control character, and a NUL is an error.
+    # A font has no glyph for a control character, and a NUL is an error.
     return "".join(c if c.isprintable() or c == "\n" else " " for c in words.replace("\t", "    "))
 
 
-def draw_board(surface: Surface, place: Rect, layout: Layout, state: int, theme: str) -> None:
+def draw_board(surface: Surface, area: Rect, layout: Layout, state: int, theme: str) -> None:
     """The board in a state, sharp at any size."""
-    surface.blit(_picture(layout, state, theme, place.width), place)
+    surface.blit(_picture(layout, state, theme, area.width), area)
 
 
 @lru_cache(maxsize=8)

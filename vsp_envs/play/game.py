@@ -1,4 +1,4 @@
-"""A game without a window: boards, attempts at them, the score, and what is written down."""
+"""A game without a window: boards, attempts at them, the tally and the recording."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ class Game:
     def __init__(
         self,
         boards: Supply,
-        kind: TaskLevel | None = None,
+        task_level: TaskLevel | None = None,
         recording: Path | None = None,
         episodes: Sequence[Episode] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with the first board of `kind` (None: whatever comes first).
+        """Begin with the first board of `task_level` (None: the first of any).
 
-        Every episode is appended to the file `recording`; `episodes` are those it holds already,
-        whose boards are not given again. Raises NoLayoutError where no board is left.
+        Every episode is appended to the file `recording`. `episodes` are those already in it;
+        their boards are not given again. Raises NoLayoutError if no board is left.
         """
         self.boards, self.recording, self.episodes = boards, recording, list(episodes)
         self._clock = clock
         self.played = {each.layout_id for each in episodes}
         self.message = Verdict()
         self.queue: list[Action] = []
-        """What is left of a typed plan that is being played."""
+        """The actions of a typed plan that are still to be played."""
         self.hint = self.symbolic = False
         self.image: dict[str, Any] = {"theme": "classic", "pixels": 256}
-        """How the board is shown; the window keeps it true."""
-        self.seen = [boards.after(None, kind, self.played)]
+        """How the board is shown; the window updates it."""
+        self.seen = [boards.after(None, task_level, self.played)]
         self._position = 0
         self._begin(self.seen[0])
 
     @property
     def layout(self) -> Layout:
-        """The board at hand."""
+        """The current board."""
         return self.attempt.layout
 
     @property
     def task(self) -> Task:
-        """Its task."""
+        """The task of the current board."""
         return get_task(self.layout.task)
 
     @property
     def state(self) -> int:
-        """Where play stands."""
+        """The current state."""
         return self.attempt.trace.states[-1]
 
     def say(self, message: str, tone: str = "plain") -> None:
@@ -69,7 +69,7 @@ class Game:
         self.message = Verdict(message, tone)
 
     def act(self, action: Action) -> Outcome | None:
-        """Play an action and say what came of it; None if there was none to play."""
+        """Play an action and return its outcome; None if it could not be played."""
         if self.attempt.over:
             self.say("This board is over. N: next, R: again, U: take the last action back.")
             return None
@@ -103,13 +103,13 @@ class Game:
         self._again([])
 
     def next_board(self) -> None:
-        """The next board; one that was begun is given up and counts as not solved."""
+        """The next board. A board that was begun is given up and counts as not solved."""
         self._give_up()
         if self._position + 1 < len(self.seen):
             self._position += 1
             self._begin(self.seen[self._position])
         else:
-            self._draw(None)
+            self._new_board(None)
 
     def previous_board(self) -> None:
         """The board before this one."""
@@ -129,17 +129,19 @@ class Game:
             self.say(f"There are no boards of {task or f'a task {number}'} here.")
             return
         self._give_up()
-        self._draw(TaskLevel(task, min(usual, key=lambda level: abs(level - self.layout.level))))
+        self._new_board(
+            TaskLevel(task, min(usual, key=lambda level: abs(level - self.layout.level)))
+        )
 
     def change_level(self, step: int) -> None:
         """A board of the next higher (1) or lower (-1) level."""
         levels = list(self.boards.levels(self.layout.task))
-        place = levels.index(self.layout.level) + step
-        if not 0 <= place < len(levels):
+        index = levels.index(self.layout.level) + step
+        if not 0 <= index < len(levels):
             self.say(f"Levels of {self.task.title} here are {levels[0]} to {levels[-1]}.")
             return
         self._give_up()
-        self._draw(TaskLevel(self.layout.task, levels[place]))
+        self._new_board(TaskLevel(self.layout.task, levels[index]))
 
     def toggle_hint(self) -> None:
         """Show the optimal actions until the next action, or hide them."""
@@ -155,9 +157,9 @@ class Game:
             self.attempt.aids.add("symbolic")
 
     def run_plan(self, text: str) -> Parsed:
-        """Begin to play a typed plan from the start, as a model's reply; `advance` goes on.
+        """Begin to play a typed plan from the start, like a model's reply; `advance` plays on.
 
-        What cannot be read as a plan is said and costs nothing.
+        Text that is not a plan gives a message and costs nothing.
         """
         parsed = parse_plan(text, self.layout.task, untagged=True)
         if parsed.status is not ParseStatus.OK:
@@ -180,7 +182,7 @@ class Game:
 
     @property
     def tally(self) -> Tally:
-        """The score until now, earlier episodes of the recording included."""
+        """The tally so far, with the earlier episodes of the recording."""
         return tally(self.episodes)
 
     def _begin(self, layout: Layout) -> None:
@@ -188,7 +190,7 @@ class Game:
         self._ready()
 
     def _again(self, plan: Sequence[Action]) -> None:
-        """Another start on the same board; what helped stays on record."""
+        """Start the same board again; the aids that were used stay recorded."""
         before = self.attempt
         aids = before.aids | ({"undo"} if before.plan else set())
         began = self._clock() if before.over else before.began
@@ -201,9 +203,9 @@ class Game:
         self.queue, self.hint = [], False
         self.say("")
 
-    def _draw(self, kind: TaskLevel | None) -> None:
+    def _new_board(self, task_level: TaskLevel | None) -> None:
         try:
-            layout = self.boards.after(self.layout, kind, self.played)
+            layout = self.boards.after(self.layout, task_level, self.played)
         except NoLayoutError as error:
             self.say(str(error), "warn")
             return

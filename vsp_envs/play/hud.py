@@ -5,10 +5,10 @@ from __future__ import annotations
 import pygame
 from pygame import Rect, Surface
 
-from vsp_envs.play.drawing import DIM, INK, PANEL, Color, Places, font, wrap, write
+from vsp_envs.play.drawing import DIM, INK, PANEL, Color, WindowAreas, font, wrap, write
 
 
-def draw_top(surface: Surface, at: Places, title: str, where: str, right: str) -> None:
+def draw_top(surface: Surface, at: WindowAreas, title: str, where: str, right: str) -> None:
     """The line above the board; what does not fit beside the title is left out."""
     size, row = at.size, at.top.top + round(at.size * 0.35)
     end = write(surface, title, at.top.topleft, round(size * 1.3), INK).right + size
@@ -19,7 +19,7 @@ def draw_top(surface: Surface, at: Places, title: str, where: str, right: str) -
         write(surface, right, (at.top.right, row), size, DIM, right=True)
 
 
-def draw_message(surface: Surface, at: Places, words: str, color: Color) -> None:
+def draw_message(surface: Surface, at: WindowAreas, words: str, color: Color) -> None:
     """A message below the board, in two lines at most."""
     for i, line in enumerate(wrap(words, font(at.size), at.bottom.width)[:2]):
         write(
@@ -31,7 +31,7 @@ def draw_message(surface: Surface, at: Places, words: str, color: Color) -> None
         )
 
 
-def draw_input(surface: Surface, at: Places, label: str, typed: str) -> None:
+def draw_input(surface: Surface, at: WindowAreas, label: str, typed: str) -> None:
     """A line that is being typed, its end in sight."""
     size, (left, top) = at.size, at.bottom.topleft
     pygame.draw.rect(
@@ -44,7 +44,7 @@ def draw_input(surface: Surface, at: Places, label: str, typed: str) -> None:
     write(surface, tail, (start, top + size // 4), size, INK)
 
 
-def draw_foot(surface: Surface, at: Places, left: str, right: str) -> None:
+def draw_foot(surface: Surface, at: WindowAreas, left: str, right: str) -> None:
     """The last line: two texts, or in a narrow window two lines."""
     size, bottom = at.size, at.bottom.bottom - round(at.size * 1.1)
     if font(size).size(left)[0] + font(size).size(right)[0] + size <= at.bottom.width:

@@ -19,11 +19,11 @@ Line = tuple[Point, Point]
 class Marks:
     """What lies over a board, drawn larger and scaled down so that its edges are smooth."""
 
-    def __init__(self, place: Rect, level: int) -> None:
+    def __init__(self, area: Rect, level: int) -> None:
         """Nothing drawn yet; `finish` puts it on the screen."""
-        fine = max(1, min(3, 2100 // place.width))
-        self._place, self._cell, self._fine = place, place.width * fine / level, fine
-        self._layer = Surface((place.width * fine,) * 2, pygame.SRCALPHA)
+        fine = max(1, min(3, 2100 // area.width))
+        self._area, self._cell, self._fine = area, area.width * fine / level, fine
+        self._layer = Surface((area.width * fine,) * 2, pygame.SRCALPHA)
 
     def arrow(self, cell: Cell, action: Action, color: Color) -> None:
         """An action: an arrow out of the cell, or for PICK and DROP a frame with the word."""
@@ -94,7 +94,7 @@ class Marks:
 
     def finish(self, surface: Surface) -> None:
         """Put all of it on the screen."""
-        surface.blit(pygame.transform.smoothscale(self._layer, self._place.size), self._place)
+        surface.blit(pygame.transform.smoothscale(self._layer, self._area.size), self._area)
 
     def _stroke(self, lines: Sequence[Line], width: float, color: Color) -> None:
         # A dark casing below keeps every colour apart from every board.

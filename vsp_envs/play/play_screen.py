@@ -14,7 +14,7 @@ from vsp_envs.core.grid import STEPS
 from vsp_envs.core.layout import Action, Outcome
 from vsp_envs.core.simulator import state_cell
 from vsp_envs.core.solver import solve_layout
-from vsp_envs.play.drawing import BLUE, GROUND, TONES, Places, draw_board, places
+from vsp_envs.play.drawing import BLUE, GROUND, TONES, WindowAreas, divide_window, draw_board
 from vsp_envs.play.game import Game
 from vsp_envs.play.hud import draw_foot, draw_input, draw_message, draw_top
 from vsp_envs.play.keys import PLAY_KEYS
@@ -101,7 +101,7 @@ class PlayScreen(Screen):
     def draw(self, surface: Surface) -> None:
         """Draw all of the window."""
         surface.fill(GROUND)
-        at = places(surface.get_size(), self.hud, self.help or self.game.symbolic)
+        at = divide_window(surface.get_size(), self.hud, self.help or self.game.symbolic)
         pixels = min(max(at.board.width, MIN_IMAGE_SIZE), MAX_IMAGE_SIZE)
         self.game.image = {"theme": self.theme_of(self.game.layout.task), "pixels": pixels}
         self._draw_board(surface, at.board)
@@ -112,29 +112,29 @@ class PlayScreen(Screen):
         elif self.game.symbolic:
             self._draw_symbolic(surface, at)
 
-    def _draw_board(self, surface: Surface, place: Rect) -> None:
-        game, place = self.game, place.copy()
+    def _draw_board(self, surface: Surface, area: Rect) -> None:
+        game, area = self.game, area.copy()
         progress = self._effect_ms / EFFECT_MS[self._effect] if self._effect else 1.0
         if self._effect is Outcome.ILLEGAL:  # a nudge against what is in the way
-            push = 0.02 * place.width * math.sin(math.pi * progress)
-            place.move_ip(push * self._direction[1], push * self._direction[0])
-        draw_board(surface, place, game.layout, game.state, game.image["theme"])
+            push = 0.02 * area.width * math.sin(math.pi * progress)
+            area.move_ip(push * self._direction[1], push * self._direction[0])
+        draw_board(surface, area, game.layout, game.state, game.image["theme"])
         if game.hint:
-            self._draw_hint(surface, place)
+            self._draw_hint(surface, area)
         tone = _PULSE[self._effect] if self._effect else game.message.tone
         if tone in ("good", "bad") or self._effect:
-            wide = max(3, round(place.width * (0.008 + 0.02 * math.sin(math.pi * progress))))
-            pygame.draw.rect(surface, TONES[tone], place.inflate(wide, wide), wide, wide)
+            wide = max(3, round(area.width * (0.008 + 0.02 * math.sin(math.pi * progress))))
+            pygame.draw.rect(surface, TONES[tone], area.inflate(wide, wide), wide, wide)
 
-    def _draw_hint(self, surface: Surface, place: Rect) -> None:
+    def _draw_hint(self, surface: Surface, area: Rect) -> None:
         game = self.game
-        marks = Marks(place, game.layout.level)
+        marks = Marks(area, game.layout.level)
         for action in game.task.actions:
             if solve_layout(game.layout).optimal[game.state][action]:
                 marks.arrow(state_cell(game.layout, game.state), action, BLUE)
         marks.finish(surface)
 
-    def _draw_hud(self, surface: Surface, at: Places) -> None:
+    def _draw_hud(self, surface: Surface, at: WindowAreas) -> None:
         game = self.game
         where = f"board {game.tally.played + (not game.attempt.over)}"
         if game.boards.total:
@@ -145,25 +145,25 @@ class PlayScreen(Screen):
             draw_message(surface, at, game.message.text, TONES[game.message.tone])
         else:
             draw_input(surface, at, "plan", self.typing)
-        score, steps = game.tally, game.attempt.trace.steps
+        tally, steps = game.tally, game.attempt.trace.steps
         draw_foot(
             surface,
             at,
             f"steps {steps}   shortest {game.attempt.shortest}",
-            f"solved {score.solved} of {score.played}   optimal {score.optimal}   "
-            f"streak {score.streak}",
+            f"solved {tally.solved} of {tally.played}   optimal {tally.optimal}   "
+            f"streak {tally.streak}",
         )
 
-    def _draw_symbolic(self, surface: Surface, at: Places) -> None:
-        """What a text agent is told before the first move, and the observation of this moment."""
+    def _draw_symbolic(self, surface: Surface, at: WindowAreas) -> None:
+        """What a text agent is start before the first move, and the observation of this moment."""
         game = self.game
-        told = ["as text, at the start", *game.task.state_text(game.layout).split("\n")]
+        start = ["as text, at the start", *game.task.state_text(game.layout).split("\n")]
         now = ['observation["symbolic"], now']
         for name, value in symbolic_state(game.layout, game.state).items():
             shown = np.array2string(np.asarray(value), 10_000, threshold=10_000, separator=" ")
             first, *rest = shown.split("\n")
             now += [f"{name:8} {first}", *(f"{'':8} {row}" for row in rest)]
-        self.sample_blocks(surface, at, [told, now])
+        self.draw_blocks(surface, at, [start, now])
 
     def _act(self, action: Action) -> Callable[[], None]:
         return lambda: self._show(self.game.act(action), action)

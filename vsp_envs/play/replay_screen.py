@@ -22,10 +22,10 @@ from vsp_envs.play.drawing import (
     INK,
     TONES,
     WARN,
-    Places,
+    WindowAreas,
+    divide_window,
     draw_board,
     font,
-    places,
     write,
 )  # fmt: skip
 from vsp_envs.play.hud import draw_foot, draw_message, draw_top
@@ -95,7 +95,7 @@ class ReplayScreen(Screen):
         surface.fill(GROUND)
         episode = self.replay.episode
         claims = read_claims(episode.reply, self.replay.layout)
-        at = places(surface.get_size(), self.hud, self.hud or self.help)
+        at = divide_window(surface.get_size(), self.hud, self.hud or self.help)
         self._draw_board(surface, at.board, claims)
         if self.hud:
             self._draw_hud(surface, at)
@@ -104,11 +104,11 @@ class ReplayScreen(Screen):
         elif self.hud:
             self._panel.draw(surface, at, episode, claims)
 
-    def _draw_board(self, surface: Surface, place: Rect, claims: Claims) -> None:
+    def _draw_board(self, surface: Surface, area: Rect, claims: Claims) -> None:
         replay, layout = self.replay, self.replay.layout
         states = replay.states
-        draw_board(surface, place, layout, states[-1], self.theme_of(layout.task))
-        over = Marks(place, layout.level)
+        draw_board(surface, area, layout, states[-1], self.theme_of(layout.task))
+        over = Marks(area, layout.level)
         over.way([state_cell(layout, state) for state in states], BLUE)
         outcomes, acts = solve_layout(layout).outcome, dict[Cell, list[str]]()
         for state, action in zip(states, replay.actions[: replay.step], strict=False):
@@ -124,9 +124,9 @@ class ReplayScreen(Screen):
         over.finish(surface)
         if replay.step == replay.last:
             color = GOOD if replay.episode.success else BAD
-            pygame.draw.rect(surface, color, place.inflate(8, 8), 4, 6)
+            pygame.draw.rect(surface, color, area.inflate(8, 8), 4, 6)
 
-    def _draw_hud(self, surface: Surface, at: Places) -> None:
+    def _draw_hud(self, surface: Surface, at: WindowAreas) -> None:
         replay, episode = self.replay, self.replay.episode
         title = f"{get_task(episode.task).title} {episode.level}"
         where = f"episode {replay.index + 1} of {len(replay.episodes)}"
@@ -145,7 +145,7 @@ class ReplayScreen(Screen):
             f"failures {failures} of {len(replay.episodes)}",
         )
 
-    def _draw_plan(self, surface: Surface, at: Places) -> None:
+    def _draw_plan(self, surface: Surface, at: WindowAreas) -> None:
         """The actions, the last one played in colour; the line turns with a long plan."""
         letters = font(at.size, mono=True)
         names = [action_name(Action[name]) for name in self.replay.episode.plan]

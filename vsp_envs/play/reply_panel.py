@@ -19,7 +19,7 @@ from vsp_envs.play.drawing import (
     INK,
     PANEL,
     Color,
-    Places,
+    WindowAreas,
     font,
     wrap,
     write,
@@ -51,7 +51,7 @@ class ReplyPanel:
         """Move the text by lines, down where positive."""
         self._moved += lines
 
-    def draw(self, surface: Surface, at: Places, episode: Episode, claims: Claims) -> None:
+    def draw(self, surface: Surface, at: WindowAreas, episode: Episode, claims: Claims) -> None:
         """All of the panel."""
         if episode.reply != self._shown:
             self._moved, self._shown = 0, episode.reply
@@ -69,11 +69,11 @@ class ReplyPanel:
             shown += [Line("", INK)] * (len(head) + rows - len(shown) + 1) + wrong
         surface.set_clip(at.panel)
         for i, line in enumerate(shown):
-            place = (inside.left, inside.top + i * step)
+            corner = (inside.left, inside.top + i * step)
             if line.marked:
-                box = font(size).render(line.words, True, INK).get_rect(topleft=place)
+                box = font(size).render(line.words, True, INK).get_rect(topleft=corner)
                 pygame.draw.rect(surface, BLUE, box.inflate(size // 3, size // 5), 0, size // 4)
-            write(surface, line.words, place, size, line.color)
+            write(surface, line.words, corner, size, line.color)
         surface.set_clip(None)
 
     def _first(self, lines: Sequence[Line], rows: int) -> int:

@@ -10,7 +10,7 @@ import pygame
 from pygame import Surface
 
 from vsp_envs.core.task import get_task
-from vsp_envs.play.drawing import BLUE, DIM, INK, PANEL, Places, font, write
+from vsp_envs.play.drawing import BLUE, DIM, INK, PANEL, WindowAreas, font, write
 from vsp_envs.play.keys import Key, command_of
 
 
@@ -90,7 +90,7 @@ class Screen:
         else:
             self.say(f"Saved {path}.")
 
-    def draw_help(self, surface: Surface, at: Places) -> None:
+    def draw_help(self, surface: Surface, at: WindowAreas) -> None:
         """The keys and what they do, in the panel."""
         pygame.draw.rect(surface, PANEL, at.panel, 0, at.size // 2)
         inside = at.panel.inflate(-2 * at.size, -at.size)
@@ -109,7 +109,7 @@ class Screen:
         columns = ([key.shown for key in self.keys], [key.meaning for key in self.keys])
         return size + sum(max(font(size).size(words)[0] for words in each) for each in columns)
 
-    def sample_blocks(self, surface: Surface, at: Places, blocks: list[list[str]]) -> None:
+    def draw_blocks(self, surface: Surface, at: WindowAreas, blocks: list[list[str]]) -> None:
         """Blocks of lines in the panel, each with a title; in the largest letters that fit."""
         pygame.draw.rect(surface, PANEL, at.panel, 0, at.size // 2)
         inside = at.panel.inflate(-at.size, -at.size)
@@ -123,8 +123,8 @@ class Screen:
         left, top = inside.topleft
         for block, width, height in zip(blocks, wide, high, strict=True):
             for i, line in enumerate(block):
-                place = (left, top + round(1.3 * size * i))
-                write(surface, line, place, size, INK if i else DIM, mono=True)
+                corner = (left, top + round(1.3 * size * i))
+                write(surface, line, corner, size, INK if i else DIM, mono=True)
             left += int(width * size) if beside > under else 0
             top += 0 if beside > under else int(height * size)
         surface.set_clip(None)

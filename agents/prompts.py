@@ -18,17 +18,17 @@ from vsp_envs.core.layout import Action
 from vsp_envs.core.simulator import simulate, state_cell
 from vsp_envs.rendering.png import LazyImage
 from vsp_envs.scoring.answer_format import action_name, format_instruction, format_plan
-from vsp_envs.scoring.perception import sample_questions
+from vsp_envs.scoring.perception import task_questions
 from vsp_envs.utils.choices import pick_name
 
 STYLES = ("full", "brief")
 GOALS = ("plan", "perceive")
-"""What a prompt asks for: a plan that opens with the state, or the perception facts."""
+"""What a prompt asks for: a plan that opens with the state, or the perception answers."""
 LEGENDS = {
     "vsp": "The elf is the player, the wrapped gift is the goal, blue openings in the ice are "
     "holes, everything else is safe ice.",
 }
-"""What is what in pictures of public sets, by the set's name. VSP's are Gymnasium's old sprites."""
+"""Public set → the legend of its pictures. VSP's are drawn with Gymnasium's old sprites."""
 ROUTE = "route"
 """First word of the line between the state of the board and the answer."""
 
@@ -38,7 +38,7 @@ def visual_prompt(
 ) -> Prompt:
     """The student's prompt: the image, and words that depend on the task alone.
 
-    `art` names whose picture it is if it is not ours (see `LEGENDS`).
+    `art` names the public set that drew the image, if it is not ours (see `LEGENDS`).
     """
     words = visual_words(task, goal, view.style, view.theme)
     if art:
@@ -48,7 +48,7 @@ def visual_prompt(
 
 @lru_cache(maxsize=256)
 def visual_words(task: str, goal: str, style: str, theme: str) -> str:
-    """What a visual prompt says beside its image."""
+    """The text of a visual prompt."""
     if _brief(style):
         return _ask(task, goal, style)
     legend = get_task(task).theme_legend(theme)
@@ -58,9 +58,9 @@ def visual_words(task: str, goal: str, style: str, theme: str) -> str:
 def text_prompt(
     layout: Layout, goal: str, style: str, plan: Sequence[Action] | None = None
 ) -> Prompt:
-    """The board as text: the student's symbolic prompt and the teacher's alike.
+    """The board as text: the symbolic prompt of student and teacher.
 
-    With `plan` the teacher is also given a reference plan; without, none is in the prompt.
+    `plan` is a reference plan for the teacher; with None the prompt holds no plan.
     """
     task = get_task(layout.task)
     state, ask = task.state_text(layout), _ask(layout.task, goal, style)
@@ -77,10 +77,10 @@ def text_prompt(
 
 
 def first_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
-    """What opens a game of several turns: the task, and to ask for the next `chunk` actions.
+    """The text of the first turn: the task, and the request for the next `chunk` actions.
 
-    `seen` boards are in the picture beside it; the others are given as text, as they were at the
-    start. A `chunk` of 0 asks for a whole plan, in the words of `visual_prompt` and `text_prompt`.
+    With `seen` the board is in an image beside it; otherwise it is given as text, in its start
+    state. A `chunk` of 0 asks for a whole plan, in the words of `visual_prompt` and `text_prompt`.
     """
     ask = _ask_next(layout.task, view.style, chunk)
     if seen and _brief(view.style):
@@ -93,21 +93,21 @@ def first_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
 
 
 def next_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
-    """What a later turn says: to go on."""
+    """The text of a later turn: the request to go on."""
     if _brief(view.style):
         return _ask_next(layout.task, view.style, chunk)
     where = "This is the board now." if seen else ""
     return f"{where} Go on with {_how_many(chunk)} in the same format.".strip()
 
 
-def position_words(layout: Layout, played: Sequence[Action], state: int, told: str) -> str:
-    """Where play stands on a board that is given as text, after what the agent is told."""
+def position_words(layout: Layout, played: Sequence[Action], state: int, feedback: str) -> str:
+    """The current position on a board that is given as text, after the feedback."""
     if not played:
-        return told
+        return feedback
     moves, cell = format_plan(played, layout.task), state_cell(layout, state)
     thing = get_task(layout.task).in_hand if state // layout.level**2 == 1 else ""
     carrying = f", the {thing} in hand" if thing else ""
-    return f"{told}\nPlayed so far: {moves}. The player is now at {cell}{carrying}.".strip()
+    return f"{feedback}\nPlayed so far: {moves}. The player is now at {cell}{carrying}.".strip()
 
 
 def unread_words(status: str, task: str) -> str:
@@ -152,7 +152,7 @@ def _ask(task: str, goal: str, style: str) -> str:
     verb = "plan" if pick_name("goal", goal, GOALS) == "plan" else "describe"
     if _brief(style):
         return f"{verb} {get_task(task).title}"
-    questions = sample_questions(task)
+    questions = task_questions(task)
     if goal == "plan":
         questions = [question for question in questions if question.states]
     asked = "\n".join(f"{question.name}: {question.text}" for question in questions)

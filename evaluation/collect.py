@@ -16,8 +16,7 @@ from evaluation.live_table import live_table
 from evaluation.rates import Key, Record, key_of
 from evaluation.run_folder import claimed, open_folder
 from vsp_envs.rendering.renderer import check_image_size
-from vsp_envs.scoring.episode import append_record
-from vsp_envs.utils.files import write_text
+from vsp_envs.utils.files import append_json_line, write_text
 
 
 def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def collect(
             for number, episode in play_unordered(agent, left, rules, batch_size, turn_policy):
                 held[_key(left[number])] = record = episode.record()
                 if out:
-                    append_record(out / "replies.jsonl", record)
+                    append_json_line(out / "replies.jsonl", record)
                 show(record)
     return [held[_key(case)] for case in cases]
 

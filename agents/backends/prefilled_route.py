@@ -1,8 +1,8 @@
-"""The format control: a visual agent that is made to continue with a route after its own state.
+"""The format control: a visual agent whose reply is prefilled with its own state and `route`.
 
-An SFT model that has only learned to describe may end where a plan should begin. Giving it the
-state it perceived itself and the word that opens a route separates *planning from pixels* from
-*unlocking the answer format*: what remains between this control and OPCD is planning.
+An SFT model that has only learned to describe may stop where a plan should begin. The prefill holds
+the state that the model itself perceived and the first word of a route. It separates *planning from
+pixels* from *the answer format*: what remains between this control and OPCD is planning.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from agents.agent import Prompt, Reply, Request
 from agents.backends.hf import HFAgent
 from agents.prompts import ROUTE, visual_prompt
-from vsp_envs.scoring.perception import fact_names, state_names
+from vsp_envs.scoring.perception import question_names, state_question_names
 
 
 class ForcedRoute:
-    """Asks the model what it sees, then has it go on from `state … route`."""
+    """Asks the model what it sees, then lets it continue from `state … route`."""
 
     def __init__(self, agent: HFAgent) -> None:
         """Wrap an agent that answers visual prompts."""
@@ -25,11 +25,11 @@ class ForcedRoute:
         self.batch_size = agent.batch_size
 
     def settings(self) -> dict[str, Any]:
-        """What its replies depend on: what the agent's do."""
+        """What its replies depend on: the settings of the wrapped agent."""
         return self.agent.settings()
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request: the model's own state, `route`, and what it makes of it."""
+        """One reply per request: the model's own state, `route`, and its continuation."""
         replies: list[Reply] = []
         for first in range(0, len(requests), self.batch_size):
             replies += self._continue(requests[first : first + self.batch_size])
@@ -50,6 +50,6 @@ class ForcedRoute:
 
 def state_lines(reply: str, task: str) -> str:
     """The lines of a perception answer that state the board; the others are left out."""
-    others = [name for name in fact_names(task) if name not in state_names(task)]
+    others = [name for name in question_names(task) if name not in state_question_names(task)]
     lines = reply.split("\n")
     return "\n".join(line for line in lines if not line.startswith(tuple(others) or "\0"))

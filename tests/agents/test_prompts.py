@@ -36,7 +36,7 @@ from vsp_envs import (
     score_reply,
     shortest_plan,
 )  # fmt: skip
-from vsp_envs.scoring.perception import fact_names, normal, read_facts
+from vsp_envs.scoring.perception import normal, question_names, read_facts
 
 every_task = pytest.mark.parametrize("task", TASKS)
 every_style = pytest.mark.parametrize("style", STYLES)
@@ -273,7 +273,7 @@ def test_the_perception_target_is_read_back_exactly(task: str) -> None:
     for layout in layouts(task):
         facts = {q.name: normal(q.answer) for q in get_task(task).questions(layout)}
         assert read_facts(perception_target(layout), task) == facts
-        assert tuple(facts) == fact_names(task)
+        assert tuple(facts) == question_names(task)
         assert parse_plan(perception_target(layout), task).status is ParseStatus.MISSING
 
 

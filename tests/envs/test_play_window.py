@@ -11,7 +11,7 @@ from tests.drawn import lake, maze, plan, room
 from vsp_envs import TASKS, format_answer, render
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play.boards import ListedBoards, RandomBoards
-from vsp_envs.play.drawing import GROUND, wrap
+from vsp_envs.play.drawing import GROUND, divide_window, wrap
 from vsp_envs.play.drawing import font as letters
 from vsp_envs.play.game import Game
 from vsp_envs.play.keys import PLAY_KEYS, REPLAY_KEYS

@@ -19,9 +19,9 @@ from vsp_envs import TASKS, describe
 from vsp_envs.core.simulator import RULE_SETS
 from vsp_envs.core.splits import SPLITS
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
-from vsp_envs.scoring.episode import read_replies
 from vsp_envs.scoring.perception import same_fact
 from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import read_json_lines
 
 ALL = [TaskLevel(task.name, task.paper_levels[0]) for task in TASKS.values()]
 LAKE = [TaskLevel("frozenlake", 3)]
@@ -83,7 +83,7 @@ def test_a_misread_board_is_told_from_a_bad_plan():
 def test_the_state_is_read_from_the_planning_answer(tmp_path):
     agent = Saying(lambda layout: describe(layout) + "\nroute")
     planning.evaluate(agent, ALL, episodes=2, out=tmp_path)
-    records = read_replies(tmp_path / "replies.jsonl")
+    records = read_json_lines(tmp_path / "replies.jsonl")
     assert [state_exact(record) for record in records] == [True] * 6
     assert state_exact({**records[0], "reply": "I cannot see"}) is None
 

@@ -15,8 +15,8 @@ from evaluation.modality_gap import GapConfig
 from evaluation.paired import chi_square, independent_gap, mcnemar, mean_gap, paired_gap
 from evaluation.rates import wilson
 from vsp_envs import describe
-from vsp_envs.scoring.episode import read_replies
 from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import read_json_lines
 
 POND = lake("SFF FHF FFG")
 
@@ -117,7 +117,7 @@ def test_the_gap_is_taken_on_the_same_boards(tmp_path):
     assert level["gap"]["value"] == pytest.approx(2 / 3) and level["gap"]["n"] == 6
     assert (level["gap"]["first_only"], level["gap"]["second_only"]) == (4, 0)
     ids = [
-        [record["layout_id"] for record in read_replies(tmp_path / name / "replies.jsonl")]
+        [record["layout_id"] for record in read_json_lines(tmp_path / name / "replies.jsonl")]
         for name in ("image", "text")
     ]
     assert ids[0] == ids[1]

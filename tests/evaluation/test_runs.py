@@ -18,9 +18,10 @@ from tests.public_rows import LAKE_ROW, ROOM_ROW, TABLE, rows
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.rendering.renderer import render
-from vsp_envs.scoring.episode import append_episode, read_replies, score_episode
+from vsp_envs.scoring.episode import append_episode, score_episode
 from vsp_envs.tasks.frozenlake.sprites import TILES
 from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import read_json_lines
 
 LAKE = [TaskLevel("frozenlake", 3)]
 
@@ -63,9 +64,9 @@ def test_a_run_that_broke_off_goes_on_without_losing_or_repeating_a_case(tmp_pat
     task_levels = [TaskLevel("frozenlake", 3), TaskLevel("maze", 3)]
     with pytest.raises(EndpointError):
         planning.evaluate(Stumbling(batches), task_levels, episodes=5, out=tmp_path)
-    assert len(read_replies(tmp_path / "replies.jsonl")) == 2 * batches
+    assert len(read_json_lines(tmp_path / "replies.jsonl")) == 2 * batches
     planning.evaluate(Stumbling(9), task_levels, episodes=5, out=tmp_path)
-    ids = [record["layout_id"] for record in read_replies(tmp_path / "replies.jsonl")]
+    ids = [record["layout_id"] for record in read_json_lines(tmp_path / "replies.jsonl")]
     assert len(ids) == len(set(ids)) == 10
 
 
@@ -81,7 +82,7 @@ def test_replies_of_an_endpoint_are_kept_as_they_come(tmp_path):
         agent = OpenAIAgent("m", Endpoint(base_urls=(endpoint.url,), concurrency=1))
         with pytest.raises(EndpointError):
             planning.evaluate(agent, LAKE, episodes=8, out=tmp_path)
-    assert len(read_replies(tmp_path / "replies.jsonl")) == 5
+    assert len(read_json_lines(tmp_path / "replies.jsonl")) == 5
 
 
 class Flaky(Oracle):
@@ -102,7 +103,7 @@ def test_replies_that_never_came_are_asked_for_again_when_wished(tmp_path):
     assert planning.evaluate(agent, LAKE, episodes=5, out=tmp_path) == first
     again = planning.evaluate(agent, LAKE, episodes=5, out=tmp_path, ask_errors=True)
     assert again["macro"]["success"]["value"] == 1
-    assert len(read_replies(tmp_path / "replies.jsonl")) == 5
+    assert len(read_json_lines(tmp_path / "replies.jsonl")) == 5
 
 
 def test_statuses_illegal_actions_and_failures_are_rates_with_n_and_interval(tmp_path):
@@ -169,7 +170,7 @@ def test_theme_and_image_size_are_options(tmp_path, capsys):
     assert "unknown maze theme 'neon'" in said(capsys, *arguments, "--theme", "neon")
     assert "image_size 2000 is out of range" in said(capsys, *arguments, "--image-size", "2000")
     command(*arguments, "--image-size", "96")
-    [record, _] = read_replies(tmp_path / "replies.jsonl")
+    [record, _] = read_json_lines(tmp_path / "replies.jsonl")
     assert record["image"] == {"theme": "classic", "pixels": 96}
 
 
@@ -183,7 +184,7 @@ def test_a_folder_of_tiles_is_a_theme_too(tmp_path, act):
         "--agent", "oracle", "--tasks", "frozenlake:3", "--episodes", "2", "--out", tmp_path / "r",
         "--theme", f"tiles:{tmp_path}", "--act", act,
     )  # fmt: skip
-    [record, _] = read_replies(tmp_path / "r/replies.jsonl")
+    [record, _] = read_json_lines(tmp_path / "r/replies.jsonl")
     assert "One tile shows the player" in record["prompt"] and record["success"]
 
 
@@ -209,14 +210,14 @@ def test_a_public_set_is_played_with_its_repeats_and_says_where_a_board_is_from(
     out = tmp_path / "run"
     arguments = ("--agent", "oracle", "--benchmark", f"visualplanning:{tmp_path}", "--out", out)
     command(*arguments, "--rules", "visualplanning")
-    records = read_replies(out / "replies.jsonl")
+    records = read_json_lines(out / "replies.jsonl")
     assert [record["case"] for record in records] == [
         f"visualplanning:test_dataset.jsonl:{line}" for line in (1, 2, 3)
     ]
     assert results(out)["macro"]["success"]["value"] == 1
     assert set(results(out)["tasks"]) == {"frozenlake", "minibehaviour"}
     command(*arguments, "--rules", "visualplanning")  # and again: nothing is asked twice
-    assert len(read_replies(out / "replies.jsonl")) == 3
+    assert len(read_json_lines(out / "replies.jsonl")) == 3
 
 
 def test_tasks_and_levels_select_boards_of_a_public_set(tmp_path, capsys):
@@ -252,7 +253,7 @@ def test_vsps_own_pictures_are_shown_with_words_of_their_own(tmp_path, capsys):
         tmp_path / "level3/img/7.png"
     )
     command(*arguments)
-    [record] = read_replies(tmp_path / "run/replies.jsonl")
+    [record] = read_json_lines(tmp_path / "run/replies.jsonl")
     assert "The elf is the player" in record["prompt"] and "flag" not in record["prompt"]
     assert "shows only the start" in said(
         capsys, *arguments[:-1], tmp_path / "other", "--act", "step"

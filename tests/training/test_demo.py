@@ -8,7 +8,7 @@ import pytest
 from agents.backends.hf import HFAgent
 from agents.backends.prefilled_route import ForcedRoute, state_lines
 from training.recipes import demo
-from vsp_envs.scoring.perception import fact_names
+from vsp_envs.scoring.perception import question_names
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_the_control_is_another_run_when_its_model_is(tiny_folder: Path) -> None
 
 
 def test_the_control_opens_with_the_state_that_the_model_saw_and_nothing_else() -> None:
-    assert "moves" in fact_names("maze")
+    assert "moves" in question_names("maze")
     seen = "size 3\nplayer (0,0)\ngoal (2,2)\nopen [R][L]\nmoves LD"
     assert state_lines(seen, "maze") == "size 3\nplayer (0,0)\ngoal (2,2)\nopen [R][L]"
     assert state_lines("size 3\nholes none", "frozenlake") == "size 3\nholes none"

@@ -92,8 +92,8 @@ def format_instruction(task: str) -> str:
 def find_answer(reply: str) -> str | None:
     """The text in the last complete answer block, or None. Tags in any case; linear time.
 
-    An opening tag inside a block starts the block anew; a closing tag after the block is no part
-    of it.
+    An opening tag inside a block starts a new block; a closing tag after the block is not part of
+    it.
     """
     block = split_reply(reply).block
     return block[len(OPEN) : -len(CLOSE)] if block else None
@@ -109,7 +109,7 @@ class SplitReply(NamedTuple):
 
 
 def split_reply(reply: str) -> SplitReply:
-    """The reply, parted at the block that `find_answer` reads."""
+    """The reply, split at the block that `find_answer` reads."""
     text = reply.translate(LOWER)
     end = text.rfind(CLOSE)
     start = text.rfind(OPEN, 0, end) if end >= 0 else -1

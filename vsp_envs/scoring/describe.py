@@ -1,4 +1,4 @@
-"""What a board is, told: in words, and as the symbolic observation."""
+"""A board as text and as the symbolic observation."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from vsp_envs.core.task import get_task
 
 
 def describe(layout: Layout) -> str:
-    """The whole board as text: one line `name answer` per fact that fixes it.
+    """The whole board as text: one line `name answer` per question that determines it.
 
-    This is the symbolic state in words, the opening of every planning answer, and what a
-    perceiver has to read off the picture.
+    This is the symbolic state in words, the beginning of every planning answer, and what a model
+    has to read off the image.
     """
     return "\n".join(
         f"{question.name} {question.answer}"

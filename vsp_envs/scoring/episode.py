@@ -1,10 +1,7 @@
-"""Episodes: one board, one answer, one score, kept as a line of JSON. People and models alike."""
+"""Episodes: one board, one reply, one score, a line of JSON. The same for people and models."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,7 +14,7 @@ from vsp_envs.scoring.answer_format import Parsed, ParseStatus
 from vsp_envs.scoring.answer_readers import parse_plan
 from vsp_envs.scoring.score import Score, score_parsed
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.files import naming
+from vsp_envs.utils.files import append_json_line, read_json_lines
 
 _KINDS: dict[str, tuple[type, ...]] = {
     **{"str": (str,), "int": (int,), "bool": (bool,), "float": (int, float)},
@@ -51,20 +48,20 @@ class Episode:
     illegal: int = 0
     optimal_length: int = 0
     states: list[int] = field(default_factory=list)
-    """States passed, the start first: indices into the transition tables."""
+    """States visited, the start first: indices into the transition tables."""
     agent: str = ""
     """`human` for a person; empty where the run's `config.json` names the model."""
     aids: list[str] = field(default_factory=list)
-    """What helped a person: `hint`, `undo`, `symbolic` (the state beside the picture)."""
+    """What helped a person: `hint`, `undo` or `symbolic` (the state beside the image)."""
     seconds: float = 0.0
     """How long a person took; 0 for models."""
     case: str = ""
-    """The file of a public test set that the board is from; empty for a board that was drawn."""
+    """The file of a public test set that the board is from; empty for a sampled board."""
     prompt_tokens: int = 0
     cost: float = 0.0
     """Dollars, at the prices given for the endpoint."""
     turns: list[dict[str, Any]] = field(default_factory=list)
-    """Replies of a game in several turns: `reply`, its `status`, how many actions were `played`."""
+    """The replies of several turns: `reply`, its `status`, how many actions were `played`."""
     refused: int = 0
     """Illegal actions that were left out under a policy of retrying or skipping."""
 
@@ -74,7 +71,7 @@ class Episode:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Episode:
-        """The episode of a line, whatever else the line holds. Raises ValueError if it is none."""
+        """The episode of a record; other keys are ignored. Raises ValueError for invalid fields."""
         known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         try:
             for each in fields(cls):
@@ -106,7 +103,7 @@ class Episode:
 
 
 def _check(name: str, kind: str, value: Any) -> None:
-    """Raises ValueError for a value that is not of a field's kind."""
+    """Raise ValueError for a value that is not of the field's type."""
     known = _KINDS[kind.partition("[")[0]]
     number = kind in ("int", "float")
     if type(value) not in known or (number and not 0 <= value < 1e12):
@@ -125,10 +122,10 @@ def score_episode(
     parsed: Parsed | None = None,
     **others: Any,
 ) -> Episode:
-    """Score a reply and keep all that is needed to look at it again.
+    """Score a reply and keep all that is needed to show it again.
 
-    A reply with an `error` never came: it has failed. `parsed` is the plan of a game in several
-    turns, in place of the one in `reply`. `others` are further fields of the episode.
+    A reply with an `error` never came: it has failed. `parsed` replaces the plan in `reply` when
+    there were several turns. `others` are further fields of the episode.
     """
     score: Score = score_parsed(layout, parsed or parse_plan(reply, layout.task), rules)
     return Episode(
@@ -155,25 +152,10 @@ def score_episode(
     )
 
 
-def read_replies(path: Path, repair: bool = False) -> list[Mapping[str, Any]]:
-    """The records of a `replies.jsonl`; none if there is no such file.
-
-    A last line that was cut off is left out and, with `repair`, cut from the file with a word on
-    stderr. Raises ValueError for any other line that is not JSON.
-    """
-    if not path.is_file():
-        return []
-    whole, _, rest = path.read_bytes().rpartition(b"\n")
-    if rest and repair:
-        print(f"{path}: dropped a half-written last line", file=sys.stderr)
-        os.truncate(path, len(whole) + 1 if whole else 0)
-    return [_record(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)]
-
-
 def read_episodes(path: Path, repair: bool = False) -> list[Episode]:
     """The episodes of a `replies.jsonl`. Raises ValueError that names the line of a bad one."""
     episodes = []
-    for number, record in enumerate(read_replies(path, repair), start=1):
+    for number, record in enumerate(read_json_lines(path, repair), start=1):
         try:
             episodes.append(Episode.of(record))
         except ValueError as error:
@@ -187,26 +169,14 @@ def read_records(path: Path, repair: bool = False) -> list[Mapping[str, Any]]:
 
 
 def append_episode(path: Path, episode: Episode) -> None:
-    """Add a line to a file of episodes; it is on the disk when this returns."""
-    append_record(path, episode.record(), sync=True)
-
-
-def append_record(path: Path, record: Mapping[str, Any], sync: bool = False) -> None:
-    """Add a line to a `replies.jsonl`; with `sync` it is on the disk when this returns.
-
-    Without room for it a part may stay behind, which `read_replies` leaves out.
-    """
-    with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
+    """Append a line to a file of episodes; it is on the disk when this returns."""
+    append_json_line(path, episode.record(), sync=True)
 
 
 def first_attempts(episodes: Iterable[Episode]) -> list[Episode]:
-    """What counts of a person's episodes: the first at each board, in the order of playing.
+    """The episodes of a person that count: the first at each board, in the order of playing.
 
-    Whoever was shown a hint has not solved the board.
+    A board that was played with a hint counts as not solved.
     """
     firsts: dict[tuple[str, str], Episode] = {}
     for episode in episodes:
@@ -217,13 +187,3 @@ def first_attempts(episodes: Iterable[Episode]) -> list[Episode]:
         else each
         for each in firsts.values()
     ]
-
-
-def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
-        raise ValueError(f"{path}, line {number} is not a record; remove that line")
-    return record

@@ -1,4 +1,4 @@
-"""What a reply says about the board, question by question, compared with what is true."""
+"""What a reply says about the board, question by question, compared with the truth."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CELLS = re.compile(r"\(\d+,\d+\)(?: \(\d+,\d+\))*")
 
 
 class Fact(NamedTuple):
-    """One perception question, what the reply says to it and what is true."""
+    """A perception question, the answer in the reply, and the true answer."""
 
     question: str
     said: str | None
-    """In even case and spacing; None where the reply does not answer the question."""
+    """With normalised case and spacing; None if the reply does not answer the question."""
     true: str
     states: bool
-    """The question is one of those that fix the board."""
+    """The question is one of those that determine the board."""
 
     @property
     def right(self) -> bool:
@@ -33,7 +33,7 @@ class Fact(NamedTuple):
 
 
 def facts_of_reply(reply: str, layout: Layout) -> list[Fact]:
-    """The questions about a board, with the answers that a reply gives to them."""
+    """The questions about a board, each with the answer that the reply gives."""
     said = read_facts(reply, layout.task)
     return [
         Fact(question.name, said.get(question.name), question.answer, question.states)
@@ -42,7 +42,7 @@ def facts_of_reply(reply: str, layout: Layout) -> list[Fact]:
 
 
 def same_fact(said: str, true: str) -> bool:
-    """Equal text but for case and spacing; a list of cells may come in any order."""
+    """Whether two answers are equal but for case and spacing; cells may come in any order."""
     said, true = normal(said), normal(true)
     if _CELLS.fullmatch(said) and _CELLS.fullmatch(true):
         return set(said.split()) == set(true.split())
@@ -50,7 +50,7 @@ def same_fact(said: str, true: str) -> bool:
 
 
 def read_cells(answer: str) -> list[Cell]:
-    """The cells that an answer names, as they come; whatever else it holds is passed over."""
+    """The cells that an answer names, in its order; all other text is ignored."""
     return [Cell(int(row), int(col)) for row, col in _CELL.findall(answer)]
 
 
@@ -76,7 +76,7 @@ def read_facts(reply: str, task: str) -> dict[str, str]:
 
 
 def normal(answer: str) -> str:
-    """An answer with its spaces and case evened out, so that writings of one fact are equal."""
+    """An answer with normalised spaces and case, so that spellings of one fact are equal."""
     # Runs of spaces go first: the patterns take time quadratic in the length of one.
     even = " ".join(answer.strip().rstrip(".").split())
     tight = re.sub(r"\( ?(\d+) ?, ?(\d+) ?\)", r"(\1,\2)", even)
@@ -85,25 +85,25 @@ def normal(answer: str) -> str:
 
 @lru_cache(maxsize=16)
 def _fact_patterns(task: str) -> list[tuple[str, re.Pattern[str]]]:
-    names = fact_names(task)
+    names = question_names(task)
     return [
         (name, re.compile(rf"[\s\-*\d.]*{re.escape(name)}\s*[:=]?\s+(?P<answer>.*)", re.IGNORECASE))
         for name in sorted(names, key=len, reverse=True)
     ]
 
 
-def fact_names(task: str) -> tuple[str, ...]:
+def question_names(task: str) -> tuple[str, ...]:
     """Names of the task's perception questions, in order."""
-    return tuple(question.name for question in sample_questions(task))
+    return tuple(question.name for question in task_questions(task))
 
 
-def state_names(task: str) -> tuple[str, ...]:
-    """Names of the questions whose answers fix the board."""
-    return tuple(question.name for question in sample_questions(task) if question.states)
+def state_question_names(task: str) -> tuple[str, ...]:
+    """Names of the questions whose answers determine the board."""
+    return tuple(question.name for question in task_questions(task) if question.states)
 
 
 @lru_cache(maxsize=16)
-def sample_questions(task: str) -> list[Question]:
-    """The questions about some board: their names and texts do not depend on which."""
+def task_questions(task: str) -> list[Question]:
+    """The questions about a sample board; names and texts are the same for all boards."""
     spec = LayoutSpec(task, get_task(task).paper_levels[0])
     return get_task(task).questions(draw_distinct(spec, 1, seed=0)[0])

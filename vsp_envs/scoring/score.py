@@ -1,4 +1,4 @@
-"""A model's reply on a board → Score. Evaluation, training reward and reports all read this one."""
+"""A model's reply on a board → Score, for evaluation, training reward and reports alike."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def score_reply(
 
 
 def score_parsed(layout: Layout, parsed: Parsed, rules: str = "env") -> Score:
-    """Score a reply that was read already."""
+    """Score a reply that has been parsed."""
     trace = simulate(layout, parsed.plan, rules)
     solved = solve_layout(layout)
     shortest = solved.distance[solved.start]

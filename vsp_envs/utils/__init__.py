@@ -1,1 +1,1 @@
-"""Nothing of the project: choices by name, files, the command line."""
+"""What knows nothing of boards: choices by name, files, the command line."""

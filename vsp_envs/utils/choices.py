@@ -1,4 +1,4 @@
-"""Choices by name: one error for a wrong name, everywhere, that says what there is."""
+"""Choices by name: one error for a wrong name, which lists the valid ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def pick_name(kind: str, name: str, names: Iterable[str]) -> str:
-    """`name` if it is one of `names`; otherwise a ValueError that says what there is."""
+    """`name` if it is one of `names`; otherwise raises ValueError that lists them."""
     names = list(names)
     if name in names:
         return name

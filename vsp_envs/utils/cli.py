@@ -26,7 +26,7 @@ def main(
 ) -> None:
     """Read the arguments as a `config_class`, whose field docstrings are `--help`, and run.
 
-    What is not given is as in `default`.
+    `default` holds the values of options that are not given.
 
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130. Anything
     else is a bug and keeps its traceback.
@@ -44,16 +44,16 @@ def main(
     except (ValueError, OSError) as error:
         if not is_user_error(error):
             raise
-        # An error may say that it is none, only an end before the end.
+        # Some errors only mean an early end; they carry an exit status of their own.
         status = getattr(error, "exit_status", 2)
         print(f"{'error: ' * (status == 2)}{one_line(error)}", file=sys.stderr)
         raise SystemExit(status) from None
 
 
 def is_user_error(error: Exception) -> bool:
-    """Whether the message is for the user: a file that cannot be had, or a refusal of our own.
+    """Whether the message is for the user: about a file, or a ValueError that we raised.
 
-    A ValueError out of torch or numpy is a bug, and its traceback is what helps.
+    A ValueError out of torch or numpy is a bug, and its traceback helps to find it.
     """
     if isinstance(error, OSError):
         return error.filename is not None
@@ -62,7 +62,7 @@ def is_user_error(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks, and not all of a file that it may quote."""
+    """The message of an error in one line of at most 1000 characters."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())[:1000]

@@ -1,26 +1,27 @@
-"""Files that are whole or not there, and JSON that is read with the file's name in every error."""
+"""Files that are written whole or not at all, and JSON whose every error names the file."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 2**28
-"""Largest JSON file that is read; a run's own are far below."""
+"""Largest file that is read at once, in bytes; those of runs are far smaller."""
 
 
 def storable(text: str) -> str:
-    """The text with `?` for halves of characters, which no file can hold."""
+    """The text with `?` for lone surrogates, which UTF-8 cannot encode."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file in what goes wrong with it: the system does not where a disk is full."""
+    """Add the file's name to an OSError without one, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -32,7 +33,7 @@ def naming(path: Path) -> Iterator[None]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object. Raises ValueError that names it if it is broken."""
     if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"{path} has {size} bytes, too many to be of a run; remove it")
+        raise ValueError(f"{path} has {size} bytes, too many for a file of a run; remove it")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -43,12 +44,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write all of a JSON file or nothing."""
+    """Write a JSON file, all of it or nothing."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write all of a file or nothing: a reader never sees half of it."""
+    """Write a file, all of it or nothing: a reader never sees half of it."""
     text = storable(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
@@ -61,3 +62,40 @@ def write_text(path: Path, text: str) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+def read_json_lines(path: Path, repair: bool = False) -> list[Mapping[str, Any]]:
+    """The objects of a JSON-lines file; none if there is no such file.
+
+    A last line that was cut off is left out. With `repair` it is also cut from the file, with a
+    message on stderr. Raises ValueError for any other line that is not a JSON object.
+    """
+    if not path.is_file():
+        return []
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    if rest and repair:
+        print(f"{path}: dropped a half-written last line", file=sys.stderr)
+        os.truncate(path, len(whole) + 1 if whole else 0)
+    return [_record(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+
+
+def append_json_line(path: Path, record: Mapping[str, Any], sync: bool = False) -> None:
+    """Append a line to a JSON-lines file; with `sync` it is on the disk when this returns.
+
+    If the disk is full a part of the line may remain, which `read_json_lines` leaves out.
+    """
+    with naming(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}, line {number} is not a record; remove that line")
+    return record

@@ -1,4 +1,4 @@
-"""Who acts: prompts, agents and the harness that plays them on live boards. Run from the checkout.
+"""Prompts, agents and the harness that plays them on live boards. Run from the checkout.
 
 Not part of the wheel: `agents` is also the import name of a popular SDK.
 """

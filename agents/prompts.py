@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from agents.agent import Prompt, View
+from agents.agent import Prompt, Style, View
 from vsp_envs import Layout, describe, format_answer, get_task, shortest_plan
 from vsp_envs.core.layout import Action
 from vsp_envs.core.simulator import simulate, state_cell
@@ -21,7 +21,7 @@ from vsp_envs.scoring.answer_format import action_name, format_instruction, form
 from vsp_envs.scoring.perception import task_questions
 from vsp_envs.utils.choices import pick_name
 
-STYLES = ("full", "brief")
+STYLES = get_args(Style)
 GOALS = ("plan", "perceive")
 """What a prompt asks for: a plan that opens with the state, or the perception answers."""
 LEGENDS = {

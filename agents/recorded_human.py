@@ -1,4 +1,4 @@
-"""What a person answered, read from a file, as an agent: the human row of a table."""
+"""A person's recorded answers as an agent: the human row of a table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vsp_envs.scoring.episode import first_attempts, read_episodes
 
 
 class Human:
-    """A person's first attempt at each board, as `vsp_envs.play --record` kept it."""
+    """A person's first attempt at each board, as `vsp_envs.play --record` wrote it."""
 
     view, plans_only = View(), True
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError if the file holds no episode or a broken one."""
+        """Raises ValueError if the file holds no episode or an invalid one."""
         self.path, episodes = path, first_attempts(read_episodes(path))
         if not episodes:
             raise ValueError(
@@ -30,7 +30,7 @@ class Human:
         return list(self._episodes)
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
-        """The recorded answers; a board that was not played, or with a hint, has none."""
+        """The recorded answers; a board not played, or played with a hint, gives an error."""
         return [self._reply(request.layout) for request in requests]
 
     def _reply(self, layout: Layout) -> Reply:

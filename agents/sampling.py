@@ -1,4 +1,4 @@
-"""How a model's tokens are drawn: the same few settings for every backend."""
+"""How a model's tokens are sampled: the same few settings for every backend."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn."""
+    """How tokens are sampled."""
 
     temperature: float = 0.0
-    """0 takes the likeliest token; training samples at 1."""
+    """0 takes the most likely token; training samples at 1."""
     max_new_tokens: int = 256
     """Longest completion, its end token included."""
     seed: int = 0
-    """Seed of the draw."""
+    """Seed of the sampling."""

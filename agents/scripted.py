@@ -1,7 +1,7 @@
 """Agents without a model: oracle (a shortest plan), random, and blind (ignores obstacles).
 
-They bound what a number can mean: the oracle is the ceiling, random the floor, and blind what two
-located objects are worth without seeing anything between them.
+They say how to read a rate: the oracle is the ceiling, random the floor, and blind shows what start
+and goal alone are worth, without seeing anything between them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from vsp_envs.core.layout import Cell
 
 
 class Scripted:
-    """A function of the layout, made into an agent."""
+    """An agent whose reply is a function of the layout."""
 
     view = View()
 
     def __init__(self, seed: int = 0) -> None:
-        """`seed` fixes all that is random."""
+        """`seed` determines all random choices."""
         self.seed = seed
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
@@ -41,22 +41,22 @@ class Scripted:
 
 
 class Oracle(Scripted):
-    """Answers every question right and plans a shortest way."""
+    """Answers every question right and gives a shortest plan."""
 
     name = "oracle"
 
     def answer(self, layout: Layout) -> str:
-        """All facts, then the reference plan."""
+        """All perception answers, then the reference planning answer."""
         return f"{perception_target(layout)}\n{planning_target(layout)}"
 
 
 class Random(Scripted):
-    """Draws as many actions as a shortest plan has, so that it is not beaten by its length."""
+    """Samples as many actions as a shortest plan has, so that length is no handicap."""
 
     name, plans_only = "random", True
 
     def answer(self, layout: Layout) -> str:
-        """Uniform actions; a board gets the same ones whichever boards came before it."""
+        """Uniform actions, which depend on the seed and the board alone."""
         length = len(shortest_plan(layout) or [])
         rng = np.random.default_rng([self.seed, int(layout.layout_id, 16)])
         actions = rng.integers(len(get_task(layout.task).actions), size=length)

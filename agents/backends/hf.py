@@ -17,15 +17,15 @@ from agents.vlm.checkpoint import Loaded, end_token_ids, load_checkpoint, vision
 from agents.vlm.encoding import ModelInputs, encode_prompts, until_end
 
 
-class SeededDraws(LogitsProcessor):
-    """Makes of greedy decoding a draw of each row from a stream of its own.
+class SeededSampling(LogitsProcessor):
+    """Turns greedy decoding into sampling with a random stream per row.
 
-    generate's own draw takes one stream for all, so that an answer depends on what is beside it.
-    The largest of log p + Gumbel noise is a draw from p.
+    `generate` samples all rows from one stream, so that an answer depends on the rows beside it.
+    The argmax of log p + Gumbel noise is a sample from p.
     """
 
     def __init__(self, seeds: Sequence[int], temperature: float, device: torch.device) -> None:
-        """One seed a row."""
+        """One seed per row."""
         self.streams = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         self.temperature = temperature
 
@@ -45,10 +45,10 @@ def sample(
     pad_id: int,
     seeds: Sequence[int] | None = None,
 ) -> list[list[int]]:
-    """Completions as token ids, each up to its end token. Vision tokens are never drawn.
+    """Completions as token ids, each up to its end token. Vision tokens are never sampled.
 
-    `seeds`, one a prompt, take the place of `sampling.seed`: an answer is then the same whatever
-    prompts are beside it.
+    `seeds`, one per prompt, replace `sampling.seed`: an answer then does not depend on the prompts
+    beside it.
     """
     options: dict[str, Any] = {"do_sample": False}
     if sampling.temperature > 0 and seeds is None:
@@ -56,10 +56,10 @@ def sample(
             "do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0,
         }  # fmt: skip
     elif sampling.temperature > 0 and seeds is not None:
-        draws = SeededDraws(seeds, sampling.temperature, model.device)
-        options["logits_processor"] = LogitsProcessorList([draws])
-    # Qwen's family needs it, see `encode_prompts`; others refuse what they do not know. What peft
-    # wraps says of itself that it takes anything.
+        noise = SeededSampling(seeds, sampling.temperature, model.device)
+        options["logits_processor"] = LogitsProcessorList([noise])
+    # Qwen's family needs mm_token_type_ids, see `encode_prompts`; other models reject it. A peft
+    # wrapper's signature accepts anything, so the model inside is asked.
     bare = model.get_base_model() if hasattr(model, "get_base_model") else model
     if "mm_token_type_ids" not in signature(bare.forward).parameters:
         prompts = {name: each for name, each in prompts.items() if name != "mm_token_type_ids"}
@@ -107,9 +107,9 @@ class HFAgent:
         return cls(loaded, name=name, **options)
 
     def settings(self) -> dict[str, Any]:
-        """What its replies depend on beside the prompts: the draw and the weights themselves.
+        """What its replies depend on beside the prompts: the sampling and the weights themselves.
 
-        A path says little: another training run may have written there.
+        A path is not enough: another training run may have overwritten it.
         """
         return {"sampling": asdict(self.sampling), "weights": weights_id(self.model)}
 
@@ -124,7 +124,7 @@ class HFAgent:
     def answer(
         self, prompts: Sequence[Prompt], prefills: Sequence[str] | None = None
     ) -> list[Reply]:
-        """One batch of replies; `openings` are put in the model's mouth and open its replies."""
+        """One batch of replies; `prefills` are the given beginnings, part of the replies."""
         self.model.eval()
         inputs = encode_prompts(self.processor, prompts, prefills)
         inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
@@ -134,8 +134,8 @@ class HFAgent:
         prefills = prefills or [""] * len(texts)
         lengths = inputs["attention_mask"].sum(1).tolist()
         return [
-            Reply(opening + text, len(ids), prompt_tokens=length, ids=tuple(ids))
-            for opening, text, ids, length in zip(
+            Reply(prefill + text, len(ids), prompt_tokens=length, ids=tuple(ids))
+            for prefill, text, ids, length in zip(
                 prefills, texts, completions, lengths, strict=True
             )
         ]

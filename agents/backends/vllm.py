@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from transformers import AutoConfig
 
 from agents.agent import Prompt, Reply, Request, View
 from agents.sampling import Sampling
@@ -27,7 +28,7 @@ from vsp_envs.utils.choices import pick_name
 
 
 def check_whole(path: str) -> None:
-    """Raise CheckpointError unless there can be a checkpoint that vLLM loads: no bare adapter."""
+    """Raise CheckpointError unless vLLM can load the path: a whole checkpoint, no bare adapter."""
     if Path(find_checkpoint(path), ADAPTER).is_file():
         raise CheckpointError(
             f"{path} holds a LoRA adapter, and vLLM loads whole checkpoints; write one by "
@@ -63,17 +64,15 @@ class VLLMAgent:
         """
         pick_name("dtype", dtype, DTYPES)
         check_whole(path)
-        # In one process: what the engine logs and raises is seen here, and weights can be renewed.
+        # In this process its logs and errors are visible, and its weights can be replaced.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        try:
+        try:  # imported here: vLLM is optional, and takes many seconds to start
             from vllm import LLM
         except ImportError as error:
             raise CheckpointError(
                 f"the vllm agent needs vLLM ({error}); install '.[vllm]' on a GPU machine, or use "
                 "--agent openai with a vLLM server"
             ) from error
-        from transformers import AutoConfig
-
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         engine = LLM(
             path,
@@ -99,11 +98,11 @@ class VLLMAgent:
         return self.answer([request.prompt for request in requests])
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None) -> list[Reply]:
-        """One reply per prompt, in one go; `seeds` give each reply a draw of its own."""
-        drawn = [self.sampling.seed] * len(prompts) if seeds is None else seeds
+        """One reply per prompt, in one call; `seeds` holds a sampling seed for each reply."""
+        seeds = [self.sampling.seed] * len(prompts) if seeds is None else seeds
         outputs = self.engine.generate(
             [self._input(prompt) for prompt in prompts],
-            [self._parameters(seed) for seed in drawn],
+            [self._parameters(seed) for seed in seeds],
             use_tqdm=False,
             lora_request=self._lora(),
         )
@@ -111,11 +110,11 @@ class VLLMAgent:
 
     def renew(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Answer with these weights from now on: all of the model's, named as in a checkpoint."""
-        # Not `apply_model` with the model's `load_weights`: on CPUs it fails half-way, and leaves
-        # a model that is neither the old nor the new one.
+        # Not `apply_model` with the model's `load_weights`: on CPUs it fails half-way and leaves a
+        # mixture of old and new weights.
         self.engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
-        # What was computed with the old weights: attention's keys and values, and vision's output,
-        # of which the worker forgets its own and the scheduler would still count on it.
+        # Drop what the old weights computed: keys and values, and the vision output, which the
+        # worker drops by itself but the scheduler would still expect to be there.
         self.engine.reset_prefix_cache()
         self.engine.llm_engine.reset_encoder_cache()
         self.engine.reset_mm_cache()
@@ -123,13 +122,13 @@ class VLLMAgent:
     def adapt(self, adapter: str) -> None:
         """Answer with the LoRA adapter of this folder from now on; `enable_lora` at loading.
 
-        The folder stays until the next one comes. Each version has a folder of its own: what is
-        cached is found again by the adapter's name and path.
+        Keep the folder until the next call. Each version needs a folder of its own: caches are
+        keyed by the adapter's name and path.
         """
         self._adapter, self._version = adapter, self._version + 1
 
     def _input(self, prompt: Prompt) -> dict[str, Any]:
-        # Unexpanded ids: the engine itself puts an image's tokens in the place of its one pad.
+        # Unexpanded ids: the engine itself replaces the one pad of an image by the image's tokens.
         text = chat_text(self.processor, prompt)
         ids = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         images = [Image.fromarray(image) for image in prompt.images]
@@ -138,7 +137,7 @@ class VLLMAgent:
         )
 
     def _parameters(self, seed: int) -> Any:
-        from vllm import SamplingParams
+        from vllm import SamplingParams  # optional, as in `load`
 
         config = self.engine.llm_engine.model_config.hf_config
         return SamplingParams(
@@ -152,15 +151,17 @@ class VLLMAgent:
     def _lora(self) -> Any:
         if not self._adapter:
             return None
-        from vllm.lora.request import LoRARequest
+        from vllm.lora.request import LoRARequest  # optional, as in `load`
 
         return LoRARequest(f"adapter-{self._version}", self._version, self._adapter)
 
     def _reply(self, output: Any) -> Reply:
         [best] = output.outputs
         ids = tuple(best.token_ids)
-        chances = tuple(each[token].logprob for each, token in zip(best.logprobs, ids, strict=True))
+        logprobs = tuple(
+            each[token].logprob for each, token in zip(best.logprobs, ids, strict=True)
+        )
         text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
         return Reply(
-            text, len(ids), prompt_tokens=len(output.prompt_token_ids), ids=ids, logprobs=chances
+            text, len(ids), prompt_tokens=len(output.prompt_token_ids), ids=ids, logprobs=logprobs
         )

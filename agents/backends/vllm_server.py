@@ -1,10 +1,10 @@
-"""vLLM's own servers, asked for tokens and given new weights: training on other GPUs than theirs.
+"""vLLM's own servers, asked for tokens and given new weights, while training runs on other GPUs.
 
 New weights travel as a file in a folder that both sides see, and are announced by the endpoints of
 vLLM's development mode (`VLLM_SERVER_DEV_MODE=1`) or, for LoRA adapters, by its runtime loading
-(`VLLM_ALLOW_RUNTIME_LORA_UPDATING=1`). Either lets whoever reaches the port replace the model, and
-the former call any method of the engine: such a server listens on 127.0.0.1 alone, and other
-machines come to it through a tunnel. `docs/rollouts.md` has the commands.
+(`VLLM_ALLOW_RUNTIME_LORA_UPDATING=1`). Either one lets anybody who reaches the port replace the
+model; the first also lets them call any method of the engine. Let such a server listen on 127.0.0.1
+only, and reach it from other machines through a tunnel. `docs/rollouts.md` has the commands.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from agents.vlm.checkpoint import vision_token_ids
 
 
 class VLLMServerError(ValueError):
-    """A server does not answer, or refuses; the message says which one, and what it said."""
+    """A server does not answer, or refuses; the message names it and quotes its answer."""
 
 
 class VLLMServer:
-    """One or several servers of one model. Prompts are dealt out; all of them get new weights."""
+    """One or several servers of one model. They share the prompts; all get the new weights."""
 
     def __init__(
         self, urls: Sequence[str], folder: Path, config: Any, processor: Any,
@@ -60,21 +60,21 @@ class VLLMServer:
             self.processor.save_pretrained(self.folder)
             self._described = True
         written = self.folder / "weights.new"
-        # Copies, as a file of safetensors holds no two names of the same memory.
+        # Copies: safetensors refuses tensors that share memory.
         held = {name: weight.to("cpu", self.dtype, copy=True) for name, weight in weights}
         save_file(held, written, {"format": "pt"})
         os.replace(written, self.folder / "model.safetensors")
         for server in self._servers:
             self._post(server, "/collective_rpc", _reload(self.folder))
-            # What was computed with the old weights.
+            # Drop what the old weights computed.
             for cache in ("prefix", "encoder", "mm"):
                 self._post(server, f"/reset_{cache}_cache", {})
 
     def adapt(self, adapter: str) -> None:
         """Answer with the LoRA adapter of this folder from now on.
 
-        Each version has a folder of its own, whose name is the adapter's: a server keeps what it
-        computed under it. The folder stays until the next one comes.
+        Each version needs a folder of its own; the folder's name is the adapter's name, under which
+        a server caches. Keep the folder until the next call.
         """
         name, last = Path(adapter).name, self._adapter
         for server in self._servers:
@@ -89,20 +89,24 @@ class VLLMServer:
         for server in self._servers:
             server.close()
 
-    def _answer(self, place: int, prompt: Prompt, seed: int) -> Reply:
-        server = self._servers[place % len(self._servers)]
+    def _answer(self, index: int, prompt: Prompt, seed: int) -> Reply:
+        server = self._servers[index % len(self._servers)]
         answer = json.loads(self._post(server, "/v1/chat/completions", self._body(prompt, seed)))
         [choice] = answer["choices"]
-        chances = tuple(each["logprob"] for each in choice["logprobs"]["content"])
+        logprobs = tuple(each["logprob"] for each in choice["logprobs"]["content"])
         ids = tuple(choice["token_ids"])
         text = choice["message"]["content"] or ""
         return Reply(
-            text, len(ids), prompt_tokens=len(answer["prompt_token_ids"]), ids=ids, logprobs=chances
+            text,
+            len(ids),
+            prompt_tokens=len(answer["prompt_token_ids"]),
+            ids=ids,
+            logprobs=logprobs,
         )
 
     def _body(self, prompt: Prompt, seed: int) -> dict[str, Any]:
-        # A server fills in what is not said from the checkpoint's generation_config.json, and
-        # Qwen's has top_k 20 and top_p 0.8: the draw would not be the policy's.
+        # A server takes missing values from the checkpoint's generation_config.json. Qwen's has
+        # top_k 20 and top_p 0.8: it would not sample from the policy.
         whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
         return whole | {
             "messages": chat_messages(prompt),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
 from agents.agent import View
@@ -19,12 +19,12 @@ from vsp_envs.utils.choices import pick_name
 ADAPTER, CONFIG = "adapter_config.json", "config.json"
 DTYPES = ("auto", "float32", "bfloat16")
 
-# A bar for every file of weights that is read or written would bury the bar of the run itself.
+# A progress bar for every weight file would hide that of the run.
 logging.disable_progress_bar()
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is missing or broken; the message names the folder and the way out."""
+    """A checkpoint is missing or broken; the message names the folder and what to do."""
 
 
 class Loaded(NamedTuple):
@@ -40,41 +40,42 @@ def load_checkpoint(
 ) -> Loaded:
     """Load a checkpoint of an image-text family, safetensors only and without remote code.
 
-    A folder is read as it is; any other name is looked up on the model hub. A folder with a LoRA
-    adapter in it stands for the model that the adapter was trained on, with the adapter; that model
-    may be such a folder too.
+    A name that is no folder is looked up on the model hub. A folder with a LoRA adapter means the
+    model that the adapter was trained on, with the adapter; that model may be such a folder too.
 
-    `dtype` is `auto` (as stored), `float32` or `bfloat16`. `device` is one, or `auto` for a GPU
-    where there is one, or `map` to spread the layers over all of them. `adapter` is the folder of
-    a LoRA adapter, which is merged into the weights. Raises CheckpointError if nothing is there or
-    a file is broken.
+    `dtype` is `auto` (as stored), `float32` or `bfloat16`. `device` is a torch device, `auto` for
+    a GPU if there is one, or `map` to spread the layers over all GPUs. `adapter` is the folder of
+    a LoRA adapter, which is merged into the weights. Raises CheckpointError if a checkpoint is
+    missing or broken.
     """
     pick_name("dtype", dtype, DTYPES)
     path = find_checkpoint(path)
-    places = [*layers(path), *([adapter] if adapter else [])]
+    folders = [*layers(path), *([adapter] if adapter else [])]
     try:
         model = AutoModelForImageTextToText.from_pretrained(
-            places[0],
+            folders[0],
             dtype=dtype,
             device_map="auto" if device == "map" else None,
             use_safetensors=True,
             trust_remote_code=False,
         )
-        for each in places[1:]:
+        for each in folders[1:]:
             model = merge_adapter(model, each)
-        model.name_or_path = path  # an adapter that is trained on it says so
-        config = AutoConfig.from_pretrained(_last_with(CONFIG, places), trust_remote_code=False)
+        model.name_or_path = path  # an adapter trained on it stores this name
+        config = AutoConfig.from_pretrained(_last_with(CONFIG, folders), trust_remote_code=False)
         if kept := getattr(config, "vsp_view", None):
-            model.config.vsp_view = kept  # the last adapter's, for what is trained or merged here
-        processor = load_processor(_last_with("processor_config.json", places), config)
+            model.config.vsp_view = (
+                kept  # of the last adapter; goes on to models trained or merged from this one
+            )
+        processor = load_processor(_last_with("processor_config.json", folders), config)
         view = view_of(config)
     except CheckpointError:
         raise
-    except Exception as error:  # every library below has its own exceptions for a broken file
+    except Exception as error:  # each library has its own exceptions for a broken file
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hub = "" if Path(path).is_dir() else " (no folder here, so asked for on the model hub)"
         raise CheckpointError(
-            f"cannot load a checkpoint from {' with '.join(places)}{hub}: "
+            f"cannot load a checkpoint from {' with '.join(folders)}{hub}: "
             f"{type(error).__name__}: {line}"
         ) from error
     if device == "auto":
@@ -85,7 +86,7 @@ def load_checkpoint(
 
 def merge_adapter(model: Any, adapter: str) -> Any:
     """The model with a LoRA adapter added into its weights. Raises what peft raises."""
-    from peft import PeftModel
+    from peft import PeftModel  # takes a second to import, and most runs have no adapter
 
     if not Path(adapter, ADAPTER).is_file():
         raise CheckpointError(f"no adapter at {adapter!r}: there is no {ADAPTER} in it")
@@ -100,7 +101,7 @@ def merge_adapter(model: Any, adapter: str) -> Any:
 
 
 def layers(path: str) -> list[str]:
-    """A plain checkpoint and the adapters on it, of which the last is `path`, or `path` alone.
+    """A plain checkpoint and the adapters on it, in order; `path` is the last, or alone.
 
     Raises CheckpointError.
     """
@@ -113,13 +114,13 @@ def layers(path: str) -> list[str]:
     return found
 
 
-def _last_with(name: str, places: list[str]) -> str:
-    # A run with adapters keeps its view and processor beside them; an adapter of others may not.
-    return next((each for each in reversed(places) if Path(each, name).is_file()), places[0])
+def _last_with(name: str, folders: list[str]) -> str:
+    # Our runs store view and processor beside an adapter; adapters from elsewhere may not.
+    return next((each for each in reversed(folders) if Path(each, name).is_file()), folders[0])
 
 
 def adapted_model(adapter: str) -> str:
-    """The model that an adapter was trained on. Raises CheckpointError if it is nowhere."""
+    """The model that an adapter was trained on. Raises CheckpointError if it cannot be found."""
     try:
         name = json.loads(Path(adapter, ADAPTER).read_text())["base_model_name_or_path"]
     except (ValueError, KeyError) as error:
@@ -133,14 +134,14 @@ def adapted_model(adapter: str) -> str:
 
 
 def find_checkpoint(path: str | Path, setting: str = "--model") -> str:
-    """The path, if a checkpoint can be there. Raises CheckpointError that names the setting."""
+    """The path, if it can be a checkpoint. Raises CheckpointError that names the setting."""
     if not str(path) or (not Path(path).is_dir() and not is_hub_name(str(path))):
         raise CheckpointError(f"no checkpoint at '{path}'; train one first, or check {setting}")
     return str(path)
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name that is no folder can mean a repository: `owner/name`, no such owner here."""
+    """Whether a name can be a hub repository: `owner/name`, and no folder `owner` here."""
     owner, slash, rest = name.partition("/")
     return bool(slash and rest) and "/" not in rest and owner != "." and not Path(owner).exists()
 
@@ -149,8 +150,6 @@ def load_processor(path: str, config: Any) -> Any:
     """The processor that belongs to the model."""
     if config.model_type == "qwen3_vl":
         return ImageTextProcessor.load(path)
-    from transformers import AutoProcessor
-
     return AutoProcessor.from_pretrained(path, trust_remote_code=False)
 
 
@@ -160,12 +159,12 @@ def view_of(config: Any) -> View:
 
 
 def store_view(config: Any, view: View) -> None:
-    """Keep the view in the config, so that it is saved with the model."""
+    """Store the view in the config, so that it is saved with the model."""
     config.vsp_view = json.loads(json.dumps(asdict(view)))
 
 
 def vision_token_ids(config: Any) -> list[int]:
-    """Tokens that stand for images and videos; a sampler must never produce them."""
+    """Tokens that stand for images and videos; they must never be sampled."""
     names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     return [getattr(config, name) for name in names if getattr(config, name, None) is not None]
 

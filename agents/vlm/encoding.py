@@ -22,7 +22,7 @@ def encode_prompts(
     prefills: Sequence[str] | None = None,
     packed: bool = False,
 ) -> ModelInputs:
-    """Left-padded inputs that end in the generation prefix, and in an answer's opening if given.
+    """Left-padded inputs that end in the generation prefix, and in a prefill if given.
 
     `input_ids`, `attention_mask` and `mm_token_type_ids` are [batch, prompt]; with images also
     `pixel_values` [patches of all images, features] and `image_grid_thw` [images, 3].
@@ -30,7 +30,7 @@ def encode_prompts(
     """
     texts = chat_texts(processor, prompts)
     if prefills is not None:
-        texts = [text + opening for text, opening in zip(texts, prefills, strict=True)]
+        texts = [text + prefill for text, prefill in zip(texts, prefills, strict=True)]
     images = [image for prompt in prompts for image in prompt.images]
     if isinstance(processor, ImageTextProcessor):
         return processor.encode(texts, images, packed)
@@ -49,10 +49,10 @@ _TEXT = "\0text\0"
 
 
 def chat_texts(processor: Any, prompts: Sequence[Prompt]) -> list[str]:
-    """The chats in the model's template. It is filled in once for all that have one form.
+    """The chats in the model's template, which is filled in once for prompts of the same form.
 
-    That is a single turn with one text, which Qwen's templates copy as it is; visual prompts are
-    even alike but for their pictures. Others are written out one by one.
+    These have a single turn with one text, which Qwen's templates copy unchanged; visual prompts
+    differ only in their images. Other prompts are filled in one by one.
     """
     forms: dict[str, str] = {}
     texts = []
@@ -76,7 +76,7 @@ def chat_texts(processor: Any, prompts: Sequence[Prompt]) -> list[str]:
 
 
 def chat_text(processor: Any, prompt: Prompt) -> str:
-    """The chat in the model's template, up to where the answer begins."""
+    """The chat in the model's template, up to the start of the answer."""
     return processor.tokenizer.apply_chat_template(
         prompt.messages,
         chat_template=processor.chat_template,
@@ -86,9 +86,9 @@ def chat_text(processor: Any, prompt: Prompt) -> str:
 
 
 def resized(processor: Any, prompt: Prompt) -> Prompt:
-    """The prompt with its pictures as the processor is going to resize them.
+    """The prompt with its pictures resized as the processor will resize them.
 
-    Other processors than this one resize by other arithmetic; they leave alone what fits already.
+    Another processor may resize with other arithmetic, but leaves a picture that fits unchanged.
     """
     images = processor.image_processor
     if not isinstance(images, Qwen2VLImageProcessorPil):
@@ -133,5 +133,5 @@ def complete(prompts: ModelInputs, completions: Sequence[Sequence[int]], pad_id:
 def until_end(ids: Sequence[int], end_ids: Sequence[int]) -> list[int]:
     """A sampled completion up to its first end token, which stays."""
     ids = list(ids)
-    first = next((place for place, token in enumerate(ids) if token in end_ids), len(ids))
+    first = next((index for index, token in enumerate(ids) if token in end_ids), len(ids))
     return ids[: first + 1]

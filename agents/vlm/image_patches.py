@@ -1,8 +1,8 @@
-"""Pictures → patches of a Qwen-VL model, with the values of transformers' processor, only sooner.
+"""Pictures → patches of a Qwen-VL model, the same as transformers' processor makes, but faster.
 
-A board's picture is made in bytes and in the size in which it is looked at. What the processor
-does to it, to rescale, normalise and copy in floats, is then a function of each byte alone: the
-processor is asked once what becomes of each of the 256, and the rest is looked up.
+A board is rendered in bytes and in the size that the model sees. What the processor does to it
+(rescale, normalise, convert to floats) is then a function of each byte alone. The processor is
+asked once for the values of all 256 bytes; the rest is a table look-up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Patches(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Pictures on their way to a GPU: an eighth of the bytes. See `unpack`."""
+    """Pictures on their way to a GPU, in an eighth of the bytes. See `unpack`."""
 
     pixel_values: np.ndarray  # uint8[patches of all pictures, features of one frame]
     pixel_levels: np.ndarray  # float32[256]: the value of each byte
@@ -39,14 +39,14 @@ def patches(processor: Any, images: Sequence[np.ndarray]) -> Patches:
     sides, ends = _sizes(images, patch)
     values = np.empty((ends[-1], 3, frames, patch * patch), np.float32)
     for image, first, end in zip(images, [0, *ends], ends, strict=False):
-        # One picture at a time stays in the cache of the processor.
+        # One picture at a time, so that it stays in the CPU's cache.
         looked_up = table.take(_in_patches(image, patch, processor.merge_size))
         values[first:end] = looked_up.reshape(end - first, 3, 1, -1)
     return Patches(values.reshape(ends[-1], -1), _grid(sides))
 
 
 def packed_patches(processor: Any, images: Sequence[np.ndarray]) -> Packed | Patches:
-    """What `unpack` turns into the same as `patches`; that itself where there is more to it."""
+    """What `unpack` turns into `patches`; or `patches` itself if a table look-up is not enough."""
     table = _table(processor, images)
     if table is None:
         return patches(processor, images)
@@ -59,7 +59,7 @@ def packed_patches(processor: Any, images: Sequence[np.ndarray]) -> Packed | Pat
 
 
 def unpack(batch: Any) -> Any:
-    """A batch with the floats of `Packed` pictures looked up, on the device where they are."""
+    """A batch with the floats of `Packed` pictures looked up, on the device of the batch."""
     if not isinstance(batch, Mapping) or "pixel_levels" not in batch:
         return batch
     batch = dict(batch)
@@ -89,7 +89,7 @@ def _in_patches(image: np.ndarray, patch: int, merge: int) -> np.ndarray:
 
 
 def _table(processor: Any, images: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The value of each byte: float32[256]. None where there is more to it than looking it up."""
+    """The value of each byte: float32[256]. None if a look-up is not enough."""
     alike = all(len(set(each)) == 1 for each in (processor.image_mean, processor.image_std))
     if not alike or not all(_as_it_is(processor, shape) for shape in {i.shape for i in images}):
         return None
@@ -104,7 +104,7 @@ def _table(processor: Any, images: Sequence[np.ndarray]) -> np.ndarray | None:
 
 
 def _as_it_is(processor: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a picture of that shape is neither resized nor of other than three colours."""
+    """Whether a picture of that shape has three channels and is not resized."""
     if len(shape) != 3 or shape[2] != 3:
         return False
     height, width, _ = shape

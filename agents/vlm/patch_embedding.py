@@ -1,6 +1,6 @@
-"""A vision tower's patch embedding as the matrix product that it is.
+"""A vision tower's patch embedding as a matrix product.
 
-Qwen-VL cuts patches beforehand and embeds them by a convolution whose kernel is a whole patch:
+Qwen-VL cuts the patches first and embeds them by a convolution whose kernel is a whole patch, so
 every patch is multiplied by one matrix. PyTorch's convolutions are slow at that.
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 class PatchLinear(nn.Conv3d):
-    """A Conv3d that sees exactly one position: same parameters, same result, a matrix product."""
+    """A Conv3d with exactly one position, computed as a matrix product; same parameters."""
 
     def forward(self, patches: Tensor) -> Tensor:
         """[patch, channel, frame, row, col] → [patch, feature, 1, 1, 1]."""
@@ -22,9 +22,9 @@ class PatchLinear(nn.Conv3d):
 
 
 def embed_by_product(model: Any) -> Any:
-    """The model, its patch embedding no convolution any more; others are left as they are.
+    """The model with its patch embedding as a product; models of other families are unchanged.
 
-    Parameters and their names stay, hooks and checkpoints do too.
+    Parameters, their names, hooks and checkpoints stay as they are.
     """
     embedding = getattr(getattr(model.base_model, "visual", None), "patch_embed", None)
     convolution = getattr(embedding, "proj", None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Qwen3VLProcessor
+from transformers import AutoTokenizer, Qwen3VLProcessor
 
 # Imported by module path: the class picker at the top of transformers wants torchvision.
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -18,27 +18,27 @@ from agents.vlm.image_patches import packed_patches, patches
 
 
 class ImageTextProcessor(Qwen3VLProcessor):
-    """`Qwen3VLProcessor` for images and text; call, chat template, save and load work as usual."""
+    """`Qwen3VLProcessor` for images and text; calls, chat template, save and load are the same."""
 
     def __init__(
         self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
     ) -> None:
-        """Same parts as the parent, less the video processor."""
+        """Same parts as the parent, without the video processor."""
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
 
     def encode(
         self, texts: Sequence[str], images: Sequence[np.ndarray], packed: bool = False
     ) -> dict[str, torch.Tensor]:
-        """What a call returns that pads on the left, sooner: equal texts are tokenised once.
+        """The same as a call that pads on the left, but faster: equal texts are tokenised once.
 
-        The chats of visual prompts are equal but for their pictures, which with `packed` are left
-        as bytes for `agents.vlm.image_patches.unpack`.
+        The chats of visual prompts differ only in their pictures. With `packed` these stay bytes
+        for `agents.vlm.image_patches.unpack`.
         """
         cut = packed_patches if packed else patches
         pictures = cut(self.image_processor, images)._asdict() if images else {}
         parts = [text.split(self.image_token) for text in texts]
         if sum(map(len, parts)) - len(parts) != len(images):
-            raise ValueError(f"{len(images)} images for other than that many {self.image_token}")
+            raise ValueError(f"{len(images)} images, but another number of {self.image_token}")
         areas = pictures["image_grid_thw"].prod(1) if images else np.zeros(0, int)
         counts = iter((areas // self.image_processor.merge_size**2).tolist())
         whole = [
@@ -50,17 +50,17 @@ class ImageTextProcessor(Qwen3VLProcessor):
         longest = max(map(len, rows.values()))
         ids = np.full((len(whole), longest), self.tokenizer.pad_token_id)
         attended = np.zeros_like(ids)
-        for place, text in enumerate(whole):
+        for row, text in enumerate(whole):
             begin = longest - len(rows[text])
-            ids[place, begin:], attended[place, begin:] = rows[text], 1
+            ids[row, begin:], attended[row, begin:] = rows[text], 1
         seen = (ids == self.image_token_id).astype(np.int64)
         made = {"input_ids": ids, "attention_mask": attended, "mm_token_type_ids": seen, **pictures}
         return {name: torch.from_numpy(each) for name, each in made.items()}
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> Any:
-        """Save with a word on videos too, without which vLLM and the stock processor do not load.
+        """Save with a video configuration too, which vLLM and the stock processor need to load.
 
-        The stock video processor knows the rest; it has to cut patches as the images are cut.
+        It only says that patches of videos are cut as those of images are.
         """
         saved = super().save_pretrained(save_directory, **options)
         video = {"video_processor_type": "Qwen3VLVideoProcessor"} | {
@@ -74,8 +74,6 @@ class ImageTextProcessor(Qwen3VLProcessor):
     @classmethod
     def load(cls, path: str) -> ImageTextProcessor:
         """The processor of a checkpoint folder or hub name."""
-        from transformers import AutoTokenizer
-
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         images = Qwen2VLImageProcessorPil.from_pretrained(path)
         settings, _ = cls.get_processor_dict(path)  # with what chat_template.json holds, as Qwen's

@@ -9,7 +9,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.processing_llava import LlavaProcessor
 
-from agents.backends.hf import HFAgent, SeededDraws, sample
+from agents.backends.hf import HFAgent, SeededSampling, sample
 from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play, prompt_of
 from agents.sampling import Sampling
@@ -93,10 +93,10 @@ def llava(folder: Path) -> None:
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
     vision = CLIPVisionConfig(**shape, num_attention_heads=2, image_size=64, patch_size=16)
     text = LlamaConfig(**shape, vocab_size=len(tokenizer), num_attention_heads=2)
-    place = tokenizer.convert_tokens_to_ids("<image>")
+    image_token = tokenizer.convert_tokens_to_ids("<image>")
     torch.manual_seed(0)
     model = LlavaForConditionalGeneration(
-        LlavaConfig(vision_config=vision, text_config=text, image_token_index=place)
+        LlavaConfig(vision_config=vision, text_config=text, image_token_index=image_token)
     )
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
@@ -126,9 +126,9 @@ def test_an_answer_with_a_seed_of_its_own_does_not_depend_on_what_is_beside_it(
     model, processor, view = load_checkpoint(tiny_folder, "float32")
     prompts = [prompt_of(case, view) for case in CASES[:4]]
 
-    def answers(*places: int) -> list[list[int]]:
-        inputs = encode_prompts(processor, [prompts[place] for place in places])
-        seeds = [100 + place for place in places]
+    def answers(*indices: int) -> list[list[int]]:
+        inputs = encode_prompts(processor, [prompts[index] for index in indices])
+        seeds = [100 + index for index in indices]
         return sample(model, inputs, Sampling(1.0, 8), processor.tokenizer.pad_token_id, seeds)
 
     together = answers(0, 1, 2, 3)
@@ -138,6 +138,8 @@ def test_an_answer_with_a_seed_of_its_own_does_not_depend_on_what_is_beside_it(
 
 def test_seeded_draws_follow_the_distribution_at_its_temperature() -> None:
     scores = torch.tensor([0.5, -1.0, 2.0, -torch.inf]).expand(20_000, 4)
-    draws = SeededDraws(range(20_000), 2.0, torch.device("cpu"))(torch.empty(0), scores).argmax(1)
+    draws = SeededSampling(range(20_000), 2.0, torch.device("cpu"))(torch.empty(0), scores).argmax(
+        1
+    )
     shares = draws.bincount(minlength=4) / len(draws)
     assert torch.allclose(shares, (scores[0] / 2).softmax(0), atol=0.015)

@@ -38,7 +38,7 @@ class PlayConfig:
     level: int | None = None
     """Side length of the boards; + and − change it."""
     theme: str | None = None
-    """The drawing; T changes it."""
+    """The theme of the images; T changes it."""
     split: str | None = None
     """`train`, `val` or `test`; without it boards of all of them."""
     seed: int | None = None
@@ -46,25 +46,25 @@ class PlayConfig:
     benchmark: Path | None = None
     """Play a public test set, a file or a folder, board by board instead of random boards."""
     record: Path | None = None
-    """Append every episode to this JSONL file; boards that it holds are not asked again."""
+    """Append every episode to this JSONL file; boards in it are not given again."""
     replay: Path | None = None
     """Watch the episodes of a recording, a `replies.jsonl` or the run folder that holds one."""
     episode: int | None = None
-    """The episode to begin a replay with, from 1; with `--save` the only one."""
+    """The first episode of a replay, counted from 1; with `--save` the only one."""
     save: Path | None = None
     """Write the replay as a `.gif` or `.mp4`, or an episode's end as a `.png`; opens no window."""
     speed: float = 1.0
-    """Of a saved film."""
+    """Speed of a saved film, a multiple of the usual one."""
 
 
 def open_screen(options: PlayConfig) -> Screen:
-    """What the window will show. Raises ValueError for what cannot be shown."""
+    """The content of the window. Raises ValueError for invalid options."""
     if options.replay:
-        from vsp_envs.play.replay_screen import ReplayScreen
+        from vsp_envs.play.replay_screen import ReplayScreen  # needs pygame
 
         replay = Replay(_episodes(options.replay), (options.episode or 1) - 1)
         return ReplayScreen(replay, options.theme)
-    from vsp_envs.play.play_screen import PlayScreen
+    from vsp_envs.play.play_screen import PlayScreen  # needs pygame
 
     return PlayScreen(open_game(options), options.theme or "classic")
 
@@ -74,23 +74,23 @@ def open_game(options: PlayConfig) -> Game:
     played = read_episodes(options.record, repair=True) if options.record else []
     if options.record:
         options.record.parent.mkdir(parents=True, exist_ok=True)
-        options.record.open("a").close()  # better now than after the first game
+        options.record.open("a").close()  # better an error now than after the first board
     check_split(options.split)
     if options.benchmark:
         listed = ListedBoards(read_benchmark(options.benchmark))
-        return Game(listed, _kind(options, listed), options.record, played)
+        return Game(listed, _first_task_level(options, listed), options.record, played)
     task = get_task(options.task or "frozenlake")
     level = (
         options.level
         if options.level is not None
         else task.paper_levels[len(task.paper_levels) // 3]
     )
-    kind = TaskLevel(task.name, check_level(task, level))
-    return Game(RandomBoards(options.split, options.seed), kind, options.record, played)
+    task_level = TaskLevel(task.name, check_level(task, level))
+    return Game(RandomBoards(options.split, options.seed), task_level, options.record, played)
 
 
-def _kind(options: PlayConfig, listed: ListedBoards) -> TaskLevel | None:
-    """What to begin a benchmark with; None is its first board."""
+def _first_task_level(options: PlayConfig, listed: ListedBoards) -> TaskLevel | None:
+    """The task and level that a benchmark begins with; None for its first board."""
     if options.task is None and options.level is None:
         return None
     task = get_task(options.task or listed.layouts[0].task).name
@@ -131,13 +131,13 @@ def run(options: PlayConfig) -> None:
     if options.save:
         _save(options)
         return
-    from vsp_envs.play.window import Window
+    from vsp_envs.play.window import Window  # needs pygame
 
     Window(open_screen(options)).run()
 
 
 def _save(options: PlayConfig) -> None:
-    from vsp_envs.play.film import save_film
+    from vsp_envs.play.film import save_film  # needs pygame
 
     assert options.save
     if not options.replay:
@@ -159,7 +159,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"error: playing needs {needed}: pip install 'vsp-envs[play]'", file=sys.stderr)
         raise SystemExit(2)
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from vsp_envs.utils.cli import main as run_command
+    from vsp_envs.utils.cli import main as run_command  # needs tyro, which may be missing above
 
     run_command(run, PlayConfig, args)
 

@@ -64,9 +64,7 @@ def load_checkpoint(
         model.name_or_path = path  # an adapter trained on it stores this name
         config = AutoConfig.from_pretrained(_last_with(CONFIG, folders), trust_remote_code=False)
         if kept := getattr(config, "vsp_view", None):
-            model.config.vsp_view = (
-                kept  # of the last adapter; goes on to models trained or merged from this one
-            )
+            model.config.vsp_view = kept  # models trained or merged from this one keep it
         processor = load_processor(_last_with("processor_config.json", folders), config)
         view = view_of(config)
     except CheckpointError:

@@ -11,6 +11,7 @@ from agents.scripted import Blind, Oracle
 from evaluation import planning
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task, render
 from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.utils import cli
 
 POND = lake("SFF FHF FFG")
 
@@ -176,6 +177,21 @@ def test_a_fall_ends_the_game():
 def test_a_setting_that_cannot_be_is_named(setting, said):
     with pytest.raises(ValueError, match=said):
         acted(Written(*answers("DDRR")), **setting)
+
+
+@pytest.mark.parametrize(
+    ("flag", "choices"),
+    [
+        ("--malformed", ("fail", "retry", "skip")),
+        ("--illegal", ("rules", "fail", "retry", "skip")),
+    ],
+)
+def test_the_command_line_names_the_choices_of_a_policy(flag, choices, capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(planning.run, planning.PlanningConfig, ["--out", str(tmp_path), flag, "ignore"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "'ignore'" in said and "Traceback" not in said
+    assert all(f"'{choice}'" in said for choice in choices)
 
 
 def test_the_way_to_act_is_recorded_and_part_of_what_a_run_is(tmp_path):

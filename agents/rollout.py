@@ -141,7 +141,7 @@ def start_turns(case: Case, view: View, turn_policy: TurnPolicy, rules: str) -> 
     """The turns of a case, one or several."""
     if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
-            raise ValueError("a picture from a file shows the start alone; use --act plan")
+            raise ValueError("a picture from a file shows only the start; use --act plan")
         return play_turns(case.layout, case.input, view, turn_policy, rules, case.name)
     return _one_reply(case, view, rules)
 

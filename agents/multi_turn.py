@@ -135,7 +135,13 @@ class GameState:
 
 
 def play_turns(
-    layout: Layout, input: str, view: View, turn_policy: TurnPolicy, rules: str, name: str = ""
+    layout: Layout,
+    input: str,
+    view: View,
+    turn_policy: TurnPolicy,
+    rules: str,
+    name: str = "",
+    reader: str = "strict",
 ) -> Generator[Request, Reply, Episode]:
     """One board in several turns: yields requests, is sent replies, returns the episode.
 
@@ -156,7 +162,7 @@ def play_turns(
         )
         prompt = chat(layout, view, turn_policy, turns, Turn(image, words, ""))
         reply = yield Request(prompt, layout, len(game.played))
-        parsed, before = parse_plan(reply.text, layout.task), len(game.played)
+        parsed, before = parse_plan(reply.text, layout.task, reader=reader), len(game.played)
         turns.append(Turn(image, words, reply.text))
         feedback = "" if reply.error else _take(game, parsed)
         replies.append((reply, parsed, len(game.played) - before))

@@ -94,11 +94,12 @@ def play(
     rules: str = "env",
     batch_size: int = 64,
     turn_policy: TurnPolicy | None = None,
+    reader: str = "strict",
 ) -> Iterator[Episode]:
     """Let the agent act on every board and score it. Episodes come in the order of the cases."""
     waiting: dict[int, Episode] = {}
     following = 0
-    for number, finished in play_unordered(agent, cases, rules, batch_size, turn_policy):
+    for number, finished in play_unordered(agent, cases, rules, batch_size, turn_policy, reader):
         waiting[number] = finished
         while following in waiting:
             yield waiting.pop(following)
@@ -111,11 +112,12 @@ def play_unordered(
     rules: str = "env",
     batch_size: int = 64,
     turn_policy: TurnPolicy | None = None,
+    reader: str = "strict",
 ) -> Iterator[tuple[int, Episode]]:
     """Like `play`, but each episode comes once it is finished, with the number of its case."""
     policy = (turn_policy or TurnPolicy()).check()
     waiting = (
-        (number, start_turns(case, agent.view, policy, rules))
+        (number, start_turns(case, agent.view, policy, rules, reader))
         for number, case in enumerate(_solved_ahead(cases))
     )
     threads = getattr(agent, "concurrency", 0)
@@ -137,19 +139,21 @@ def _solved_ahead(cases: Sequence[Case]) -> Iterator[Case]:
         yield from some
 
 
-def start_turns(case: Case, view: View, turn_policy: TurnPolicy, rules: str) -> Turns:
+def start_turns(
+    case: Case, view: View, turn_policy: TurnPolicy, rules: str, reader: str = "strict"
+) -> Turns:
     """The turns of a case, one or several."""
     if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
             raise ValueError("a picture from a file shows only the start; use --act plan")
-        return play_turns(case.layout, case.input, view, turn_policy, rules, case.name)
-    return _one_reply(case, view, rules)
+        return play_turns(case.layout, case.input, view, turn_policy, rules, case.name, reader)
+    return _one_reply(case, view, rules, reader)
 
 
-def _one_reply(case: Case, view: View, rules: str) -> Turns:
+def _one_reply(case: Case, view: View, rules: str, reader: str) -> Turns:
     prompt = prompt_of(case, view)
     reply = yield Request(prompt, case.layout)
-    return score_case(case, prompt, reply, view, rules)
+    return score_case(case, prompt, reply, view, rules, reader)
 
 
 def _in_batches(
@@ -203,12 +207,15 @@ def _in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def score_case(case: Case, prompt: Prompt, reply: Reply, view: View, rules: str) -> Episode:
+def score_case(
+    case: Case, prompt: Prompt, reply: Reply, view: View, rules: str, reader: str = "strict"
+) -> Episode:
     """The episode of a case with one reply."""
     return score_episode(
         case.layout,
         reply.text,
         rules,
+        reader=reader,
         input=case.input,
         image={"theme": view.theme, "pixels": view.pixels(case.layout.level)},
         prompt=prompt.text,

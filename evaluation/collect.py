@@ -45,6 +45,7 @@ def collect(
     progress: bool = False,
     turn_policy: TurnPolicy | None = None,
     ask_errors: bool = False,
+    reader: str = "strict",
 ) -> list[Record]:
     """One record per case, in order. Cases that a run in `out` already holds are not played again.
 
@@ -63,7 +64,8 @@ def collect(
         goal = cases[0].goal if cases else "plan"
         batch_size = getattr(agent, "batch_size", 64)  # the bar moves with each model call
         with live_table(agent.name, goal, len(cases), list(held.values()), progress) as show:
-            for number, episode in play_unordered(agent, left, rules, batch_size, turn_policy):
+            played = play_unordered(agent, left, rules, batch_size, turn_policy, reader)
+            for number, episode in played:
                 held[_key(left[number])] = record = episode.record()
                 if out:
                     append_json_line(out / "replies.jsonl", record)

@@ -33,9 +33,10 @@ from evaluation.perceived import facts_of, state_exact
 from evaluation.rates import INTERVAL, Rate, Record, key_of, mean_rate, wilson
 from evaluation.report.page import write_report
 from evaluation.report.tables import Row, Table, print_table
-from evaluation.run_folder import read_run
+from evaluation.run_folder import read_run, reader_of
 from vsp_envs.core.simulator import rule_set
 from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.scoring.answer_readers import ReaderName
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_json
@@ -58,6 +59,8 @@ class GapConfig(EvalConfig):
 
     rules: RuleName = "env"
     """Rule set: what an illegal action does and what success needs."""
+    reader: ReaderName | None = None
+    """How answers are read, as in `evaluation.planning`."""
     state: StateSource = "stated"
     """Where to read what the agent saw: `stated` at the beginning of its planning answer, or
     `asked` by the perception questions in a run of its own."""
@@ -75,7 +78,7 @@ def evaluate(agent: Agent, config: GapConfig) -> dict[str, Any]:
         planning.evaluate(
             agent, input=input, rules=config.rules, seed=config.seed, out=config.out / input,
             progress=not config.quiet, turn_policy=config.turn_policy,
-            given=_shown(boards, input=input), ask_errors=config.ask_errors,
+            given=_shown(boards, input=input), ask_errors=config.ask_errors, reader=config.reader,
         )  # fmt: skip
     if asked:
         perception.evaluate(
@@ -197,6 +200,7 @@ LEAD = (
 def run(config: GapConfig) -> None:
     """The command."""
     config.turn_policy.check()  # before a model is loaded
+    reader_of(config.out / "image", config.reader)
     agent = make_agent(config)
     results = evaluate(agent, config)
     write_json(config.out / "gap.json", results)

@@ -22,9 +22,12 @@ from evaluation.options import (
     sample_cases,
 )
 from evaluation.report.page import print_results, store
+from evaluation.rescored import reader_rates
 from evaluation.results import planning_results
+from evaluation.run_folder import reader_of
 from vsp_envs.core.simulator import rule_set
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.scoring.answer_readers import ReaderName
 from vsp_envs.utils.cli import main
 
 
@@ -34,6 +37,10 @@ class PlanningConfig(EvalConfig):
 
     rules: RuleName = "env"
     """Rule set: what an illegal action does and what success needs."""
+    reader: ReaderName | None = None
+    """How answers are read: `tolerant` (whatever has one meaning), `strict` (the format that the
+    prompt asks for) or `mgsd` (as the reference reads). The default is `tolerant`, or what the run
+    in `--out` has."""
     turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
@@ -50,11 +57,13 @@ def evaluate(
     turn_policy: TurnPolicy | None = None,
     given: CaseSet | None = None,
     ask_errors: bool = False,
+    reader: str | None = None,
 ) -> dict[str, Any]:
     """The content of `results.json`, for `episodes` different boards of each task level or `given`.
 
-    With `out` the run is kept in that folder and resumes there if it was stopped. Raises ValueError
-    for invalid settings, or if `out` holds a run of other settings.
+    Without a `reader`, a new run is read by `tolerant`. With `out` the run is kept in that folder
+    and resumes there if it was stopped. Raises ValueError for invalid settings, or if `out` holds a
+    run of other settings.
     """
     rule_set(rules)
     turn_policy = (turn_policy or TurnPolicy()).check()
@@ -64,9 +73,11 @@ def evaluate(
         cases = given.cases
     asked = boards_settings(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
     asked["acting"] = asdict(turn_policy)
+    asked["reader"] = reader = reader_of(out, reader)
     settings = settings_of(agent, cases, goal="plan", **asked)
-    records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors)
+    records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors, reader)
     results = planning_results(records)
+    results |= {"reader": reader, "readers": reader_rates(records, rules)}
     if out:
         store(out, results, records)
     return results
@@ -76,6 +87,7 @@ def run(config: PlanningConfig) -> None:
     """The command."""
     rule_set(config.rules)
     config.turn_policy.check()  # before a model is loaded
+    reader_of(config.out, config.reader)
     task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
     results = evaluate(
         agent,
@@ -90,6 +102,7 @@ def run(config: PlanningConfig) -> None:
         turn_policy=config.turn_policy,
         given=given_cases(config, agent, "plan"),
         ask_errors=config.ask_errors,
+        reader=config.reader,
     )
     print_results(results, config.out)
 

@@ -18,9 +18,13 @@ from filelock import FileLock, Timeout
 
 import vsp_envs
 from evaluation.rates import Record, as_rate
+from vsp_envs.scoring.answer_readers import READERS
 from vsp_envs.scoring.episode import read_records
+from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import read_json, storable, write_json
 
+UNSAID: Mapping[str, Any] = {"reader": "strict"}
+"""Settings that older runs do not name, and what they had."""
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
 
 
@@ -66,15 +70,32 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
     Raises ValueError if the folder holds a run of other settings.
     """
     settings = json.loads(storable(json.dumps(settings, ensure_ascii=False)))
-    if (path / "config.json").is_file():
-        held = read_json(path / "config.json").get("settings")
-        check_same(path, held if isinstance(held, dict) else {}, settings)
+    held = held_settings(path)
+    if held is not None:
+        unsaid = {name: value for name, value in UNSAID.items() if name in settings}
+        check_same(path, {**unsaid, **held}, settings)
         return read_records(path / "replies.jsonl", repair=True)
     path.mkdir(parents=True, exist_ok=True)
     if (path / "replies.jsonl").is_file():
         raise ValueError(f"{path} holds replies.jsonl without a config.json; choose another --out")
     write_json(path / "config.json", provenance(settings))
     return []
+
+
+def held_settings(path: Path) -> dict[str, Any] | None:
+    """The settings of the run in a folder; None if there is no run."""
+    if not (path / "config.json").is_file():
+        return None
+    held = read_json(path / "config.json").get("settings")
+    return held if isinstance(held, dict) else {}
+
+
+def reader_of(path: Path | None, asked: str | None) -> str:
+    """The reader asked for. Without one: that of the run in the folder, or `tolerant` if there is
+    none. Raises ValueError for an unknown reader."""
+    held = held_settings(path) if path else None
+    of_run = "tolerant" if held is None else str(held.get("reader", UNSAID["reader"]))
+    return pick_name("reader", asked or of_run, READERS)
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,18 @@ def by_status(results: Mapping[str, Any]) -> Table | None:
     return Table(columns, rows, "replies")
 
 
+def by_reader(results: Mapping[str, Any]) -> Table | None:
+    """Success by each reader on the same replies; None if the run has no episodes of one reply."""
+    found = results.get("readers")
+    if not found:
+        return None
+    columns = list(found["macro"])
+    rows = [Row(task, [rates[name] for name in columns]) for task, rates in found["tasks"].items()]
+    if len(rows) > 1:
+        rows.append(Row("macro mean", [found["macro"][name] for name in columns]))
+    return Table(columns, rows, "success, read by")
+
+
 def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]:
     """Task → run → level → headline rate, for tasks with two levels in some run."""
     found: dict[str, dict[str, dict[int, Rate]]] = {}
@@ -143,7 +155,7 @@ def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]
 
 def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
     """Print the tables of a run and the path of its report."""
-    for table in (breakdown(results), by_question(results)):
+    for table in (breakdown(results), by_question(results), by_reader(results)):
         if table:
             print_table(table)
     if out:
@@ -152,7 +164,7 @@ def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
 
 def _section(run: Run, others: Sequence[Run] = ()) -> Section:
     results, goal = run.results, run.results["goal"]
-    parts = (breakdown(results), by_question(results), by_status(results))
+    parts = (breakdown(results), by_question(results), by_reader(results), by_status(results))
     comparable = [other for other in others if other.results["goal"] == goal]
     solved = {key for other in comparable for key, right in judged(other).items() if right}
     boards = gallery(run.records, goal, solved)

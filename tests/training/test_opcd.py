@@ -155,6 +155,7 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "check --model": {"model": "./nowhere"},
     "no checkpoint at ''; train one first, or check --teacher": {"teacher": ""},
     "unknown dtype 'auto'": {"dtype": "auto"},
+    "unknown reader 'loose'; readers are": {"reader": "loose"},
     "unknown rollout 'sglang'": {"rollout": "sglang"},
     "--rollout-adapter sends": {"rollout": "vllm", "rollout_adapter": True},
     "unknown kind of teacher 'frosen'; kinds of teacher are": {"teacher_kind": "frosen"},

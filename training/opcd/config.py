@@ -14,6 +14,7 @@ from training.opcd.objective import Objective
 from training.opcd.rollout_config import ROLLOUTS, RolloutConfig
 from training.opcd.teachers import TEACHERS
 from training.validate import FROM_0, FROM_1, SHARE, check_config
+from vsp_envs.scoring.answer_readers import READERS, ReaderName
 from vsp_envs.utils.choices import pick_name
 
 
@@ -43,6 +44,9 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     """Answers sampled per board; the batch of a step is `batch_size` × `rollouts` answers."""
     optimal_reward: float = 0.0
     """What a shortest plan earns beside the 1 for success."""
+    reader: ReaderName = "strict"
+    """How the reward reads answers: `strict` (the format that the prompt asks for), `tolerant` or
+    `mgsd`, as in `evaluation.planning`."""
     scale_rewards: bool = True
     """Divide advantages by the standard deviation over a board's answers, as GRPO does."""
     loss: str = "reverse_kl"
@@ -117,6 +121,7 @@ def check_opcd(config: OPCDConfig) -> None:
             f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
             f"{config.updates_per_rollout}: answers are not kept in checkpoints"
         )
+    pick_name("reader", config.reader, READERS)
     check_lessons(config)
     check_teacher(config)
     check_rollout(config)

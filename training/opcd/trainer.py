@@ -216,7 +216,7 @@ class OPCDTrainer(CompletionTrainer):
     def _score(self, boards: Sequence[Board], answers: list[list[int]]) -> list[Score]:
         texts = self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
         pairs = zip(boards, texts, strict=True)
-        scores = [score_reply(board.layout, text) for board, text in pairs]
+        scores = [score_reply(board.layout, text, reader=self.opcd.reader) for board, text in pairs]
         end = set(end_token_ids(self.model))
         self.note(
             rollout_tokens=sum(map(len, answers)) / len(answers),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from vsp_envs.core.layout import Action
 from vsp_envs.core.task import Task, get_task
@@ -25,6 +26,8 @@ from vsp_envs.scoring.answer_format import (
     read_strict,
 )
 from vsp_envs.utils.choices import pick_name
+
+ReaderName = Literal["strict", "tolerant", "mgsd"]
 
 
 def parse_plan(

@@ -120,6 +120,7 @@ def score_episode(
     prompt: str,
     error: str = "",
     parsed: Parsed | None = None,
+    reader: str = "strict",
     **others: Any,
 ) -> Episode:
     """Score a reply and keep all that is needed to show it again.
@@ -127,7 +128,8 @@ def score_episode(
     A reply with an `error` never came: it has failed. `parsed` replaces the plan in `reply` when
     there were several turns. `others` are further fields of the episode.
     """
-    score: Score = score_parsed(layout, parsed or parse_plan(reply, layout.task), rules)
+    parsed = parsed or parse_plan(reply, layout.task, reader=reader)
+    score: Score = score_parsed(layout, parsed, rules)
     return Episode(
         task=layout.task,
         level=layout.level,

@@ -113,6 +113,8 @@ def test_the_gap_is_read_by_the_reader_that_is_named(tmp_path):
 
 
 def test_an_unknown_reader_is_an_error_that_names_the_readers(tmp_path):
-    with pytest.raises(ValueError, match="readers are strict, tolerant, mgsd. Did you mean 'mgsd'"):
+    with pytest.raises(
+        ValueError, match=r"readers are strict, tolerant, mgsd. Did you mean 'mgsd'"
+    ):
         planning.evaluate(Listing(), KINDS, episodes=3, out=tmp_path / "run", reader="mgds")
     assert not (tmp_path / "run").exists()

@@ -35,7 +35,7 @@ from vsp_envs import (
 )  # fmt: skip
 from vsp_envs.core.layout import canonical_id
 from vsp_envs.core.simulator import RULE_SETS
-from vsp_envs.core.solver import solve_layout
+from vsp_envs.core.solver import SolvedLayout, solve_layout
 from vsp_envs.scoring.describe import symbolic_state
 from vsp_envs.utils.choices import pick_name
 
@@ -678,6 +678,56 @@ def test_the_facts_that_state_a_board_differ_between_boards(task: str) -> None:
     }
     texts = {get_task(task).state_text(layout) for layout in drawn}
     assert len(facts) == len(texts) == len(drawn)
+
+
+@every_task
+def test_a_task_names_the_failure_that_its_rules_know_and_no_other(task: str) -> None:
+    failures = 0
+    for layout in layouts(task, 20):
+        solved = solve_layout(layout)
+        for state, action in zip(
+            *np.nonzero(np.array(solved.outcome) == Outcome.FAILURE), strict=True
+        ):
+            failures += 1
+            way = way_to(solved, state)
+            if way is not None:
+                trace = simulate(layout, [*way, Action(action)])
+                assert trace.outcome == Outcome.FAILURE
+                assert trace.reason == get_task(task).failure_reason
+    assert bool(failures) == bool(get_task(task).failure_reason)
+
+
+def way_to(solved: SolvedLayout, end: int) -> list[Action] | None:
+    """Actions that lead from the start to a state while play goes on, if there are any."""
+    ways: dict[int, list[Action]] = {solved.start: []}
+    queue = [solved.start]
+    for state in queue:
+        for action, outcome in enumerate(solved.outcome[state]):
+            after = solved.next_state[state][action]
+            if outcome == Outcome.RUNNING and after not in ways:
+                ways[after] = [*ways[state], Action(action)]
+                queue.append(after)
+    return ways.get(end)
+
+
+@every_task
+def test_a_task_has_waypoints_among_its_landmarks_and_counts_obstacles(task: str) -> None:
+    known = get_task(task)
+    assert known.waypoints
+    for waypoint in known.waypoints:
+        assert waypoint.landmark in known.landmarks
+        assert waypoint.action in (None, *known.actions)
+    if known.obstacles:
+        assert all(known.obstacles.count_on(layout) >= 0 for layout in layouts(task, 20))
+
+
+@every_task
+def test_a_task_without_frozen_prob_refuses_one(task: str) -> None:
+    if get_task(task).build_arguments:
+        assert PlanningEnv(task, frozen_prob=0.5).config.spec.frozen_prob == 0.5
+    else:
+        with pytest.raises(ValueError, match=f"{task} has no frozen_prob, got 0.5; leave it out"):
+            PlanningEnv(task, frozen_prob=0.5)
 
 
 @every_task

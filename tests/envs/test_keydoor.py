@@ -84,3 +84,61 @@ print(len(shortest_plan(board)))
         "PICK,D,R,R,R SUCCESS ",
         "5",
     ]
+
+
+CARELESS = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from agents.scripted import Scripted
+from evaluation import planning
+from evaluation.report.__main__ import ReportConfig, run
+from evaluation.run_folder import read_run
+from vsp_envs import Action, Outcome, format_answer, load_layout, parse_plan
+from vsp_envs.core.grid import transitions
+from vsp_envs.core.layout import LayoutBatch
+from vsp_envs.core.solver import solve
+from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.play.__main__ import PlayConfig, open_screen
+from vsp_envs.play.attempt import Attempt
+from vsp_envs.play.reply_panel import verdict
+from vsp_envs.utils.cli import main
+
+
+class Careless(Scripted):
+    name = "careless"
+
+    def answer(self, layout):
+        "The shortest way to a failure."
+        tables = transitions(LayoutBatch.stack([layout]))
+        swapped = np.array([Outcome.RUNNING, Outcome.FAILURE, Outcome.SUCCESS, Outcome.ILLEGAL])
+        found = solve(tables._replace(outcome=swapped[tables.outcome]))
+        state, plan = layout.cells[0], []
+        for _ in range(found.distance[0, state]):
+            plan.append(Action(found.optimal[0, state].argmax()))
+            state = tables.next_state[0, state, plan[-1]]
+        return format_answer(plan, layout.task)
+
+
+folder, page = map(Path, sys.argv[1:])
+planning.evaluate(Careless(), [TaskLevel("keydoor", 5)], episodes=3, out=folder)
+print(*(record["reason"] for record in read_run(folder).records))
+main(run, ReportConfig, [str(folder), "--out", str(page)])
+episodes = open_screen(PlayConfig(replay=folder)).replay.episodes
+print(*map(verdict, episodes), sep=", ")
+board = load_layout("keydoor", episodes[0].layout)
+print(Attempt(board, parse_plan(episodes[0].reply, "keydoor").plan).verdict(Outcome.FAILURE).text)
+"""
+
+
+def test_its_own_failure_is_named_in_the_trace_the_report_the_replay_and_the_game(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    lines = run(installed, "-c", CARELESS, str(tmp_path / "run"), str(page)).splitlines()
+    assert lines[0] == "alarm alarm alarm"
+    assert lines[-2] == "failed: alarm, failed: alarm, failed: alarm"
+    assert lines[-1] == "Alarm: failed. U takes it back, R: again, N: next board."
+    assert page.read_text().count("failed: alarm") >= 3

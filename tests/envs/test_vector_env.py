@@ -194,7 +194,7 @@ def test_a_pool_is_drawn_anew_after_its_rounds_and_no_board_in_play_is_touched(t
     for first in range(0, 12, 2):
         assert rounds[first] == rounds[first + 1]
         assert first == 0 or len(rounds[first] & rounds[first - 1]) < 8
-    assert len(env._batch.store.level) <= 64  # the rows of old pools are used again
+    assert len(env._state.store.level) <= 64  # the rows of old pools are used again
 
 
 def test_a_pool_keeps_no_layout_that_was_asked_for_once_it_is_played() -> None:
@@ -208,7 +208,7 @@ def test_a_pool_keeps_no_layout_that_was_asked_for_once_it_is_played() -> None:
         assert env.layouts[1] == asked
         env.reset(options=one | {"layout": asked})
         assert env.layouts == (asked, asked)
-    assert len(env._batch.store.level) <= 24
+    assert len(env._state.store.level) <= 24
 
 
 def test_a_pool_is_no_larger_than_the_space_and_spans_the_levels() -> None:

@@ -1,4 +1,4 @@
-"""Wrappers: fewer or other observations, shaped rewards, histories, perturbed pictures."""
+"""Wrappers: fewer or other observations, shaped rewards, histories, perturbed images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Env = gym.Env[Any, Any]
 
 
 def planning_env(env: Env) -> PlanningEnv:
-    """The environment under the wrappers. Raises TypeError if it is none of ours."""
+    """The environment under the wrappers. Raises TypeError if it is not a PlanningEnv."""
     inner = env.unwrapped
     if not isinstance(inner, PlanningEnv):
         raise TypeError(f"this wrapper is for a PlanningEnv, not {type(inner).__name__}")
@@ -64,7 +64,7 @@ def _part(env: Env, name: str) -> spaces.Space[Any]:
 
 
 class FlatSymbolic(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """The symbolic state as one float32 vector, numbers one-hot: for learners that refuse Dicts.
+    """The symbolic state as one float32 vector, numbers one-hot: for learners without Dict support.
 
     `env` observes `both` or `symbolic`. Grids and positions are scaled to [-1, 1] by their bounds;
     with `one_hot` they too are one-hot, entry by entry, which networks learn from much faster.
@@ -106,7 +106,7 @@ def _eye(size: int) -> NDArray[np.float32]:
 
 
 class TextObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """The board in words, as in `describe`, and a line of where play stands now."""
+    """The board in words, as in `describe`, and a line about the current state."""
 
     def __init__(self, env: Env) -> None:
         RecordConstructorArgs.__init__(self)
@@ -118,10 +118,10 @@ class TextObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorAr
     def observation(self, observation: Any) -> str:
         """For example `… now: agent (0,1), printer (-1,-1), carrying 1`."""
         env = planning_env(self.env)
-        facts = {name: part for name, part in env.symbolic().items() if np.size(part) < 3}
+        small = {name: part for name, part in env.symbolic().items() if np.size(part) < 3}
         now = ", ".join(
             f"{name} {Cell(*part.tolist()) if isinstance(part, np.ndarray) else part}"
-            for name, part in facts.items()
+            for name, part in small.items()
             if name != "level"
         )
         return f"{describe(env.layout)}\nnow: {now}"
@@ -154,10 +154,10 @@ class DistanceReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
 
 class Step(NamedTuple):
-    """One action and what came of it."""
+    """One action and its result."""
 
     state: int
-    """Where play stood before it; an index into the transition tables."""
+    """The state before it: an index into the transition tables."""
     action: int
     reward: float
     outcome: str
@@ -189,8 +189,8 @@ class History(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 class MinigridEncoding(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     """The board as Minigrid encodes a grid: uint8[width, height, 3] of object, colour and state.
 
-    Walls stand around it; the agent looks right. A hole is lava, the table boxes, the printer a
-    ball until it is carried; the cells of a maze are every second cell.
+    A wall surrounds the board; the agent looks right. Each task says which Minigrid object stands
+    for what (`Task.minigrid`): a hole is lava, for example. In a maze every second cell is a cell.
     """
 
     def __init__(self, env: Env) -> None:
@@ -213,10 +213,10 @@ class MinigridEncoding(gym.ObservationWrapper[Any, Any, Any], RecordConstructorA
 
 
 class Perturbed(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """Pictures changed by one of `PERTURBATIONS` or by several, one after another.
+    """Images changed by one of `PERTURBATIONS` or by several, one after another.
 
-    How strongly is drawn for each episode from its seed and stays for all of its pictures. A
-    picture is turned alone: actions keep their meaning on the board as it was.
+    The strength is sampled for each episode from its seed and stays for all of its images. Only
+    the image is rotated: actions keep their meaning on the original board.
     """
 
     def __init__(self, env: Env, kinds: Sequence[str], seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Layouts on demand: candidates of a task until enough of them pass what was asked for."""
+"""Layouts on demand: candidates of a task are sampled until enough of them meet a spec."""
 
 from __future__ import annotations
 

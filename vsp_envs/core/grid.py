@@ -1,4 +1,4 @@
-"""Transition tables: geometry that the tasks' rules share, and the tables of any boards."""
+"""Geometry and arrays that the tasks' rules share, and the transition tables of any boards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 
 
 class Moves(NamedTuple):
-    """The four moves on an empty board: where they lead, and whether that is on the board."""
+    """The four moves on an empty board: where they lead, and whether they stay on the board."""
 
     target: Int  # [cell, 4]; the cell itself where the move would leave the board
     inside: Bool  # [cell, 4]
@@ -57,5 +57,5 @@ def padded(grid: UInt8, max_level: int) -> UInt8:
 
 
 def items(array: NDArray[Any]) -> NDArray[np.void]:
-    """The last axis as one item: what NumPy copies several times as fast."""
+    """The last axis as one item, which NumPy copies several times faster."""
     return array.view(np.dtype((np.void, array.shape[-1] * array.itemsize)))[..., 0]

@@ -1,4 +1,4 @@
-"""Boards as data: actions, outcomes, layouts, and the content hashes by which they are known."""
+"""Boards as data: actions, outcomes, layouts and their content hashes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Outcome(IntEnum):
 
 
 class Cell(NamedTuple):
-    """A place on the board, 0-based from the top left; written `(row,col)` everywhere."""
+    """A cell of the board, 0-based from the top left; written `(row,col)` everywhere."""
 
     row: int
     col: int
@@ -54,7 +54,7 @@ class Cell(NamedTuple):
 
 
 class LayoutError(ValueError):
-    """The data of a layout is not a board of the task; the message names what is wrong."""
+    """The data is not a layout of the task; the message names what is wrong."""
 
 
 class NoLayoutError(ValueError):
@@ -75,13 +75,13 @@ class Layout:
     cells: tuple[int, ...]
 
     def cell(self, landmark: str) -> Cell:
-        """Where a landmark of the task stands, for example `layout.cell("start")`.
+        """The cell of a landmark of the task, for example `layout.cell("start")`.
 
         Raises ValueError for a landmark that the task does not have.
         """
         known = find_task(self.task).landmarks
-        place = known.index(pick_name(f"landmark of {self.task}", landmark, known))
-        return Cell(*divmod(self.cells[place], self.level))
+        index = known.index(pick_name(f"landmark of {self.task}", landmark, known))
+        return Cell(*divmod(self.cells[index], self.level))
 
     def codes(self) -> UInt8:
         """The grid as a fresh uint8[level, level] array."""
@@ -100,7 +100,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class LayoutBatch:
-    """Many layouts of one task and level as arrays, one board to a row."""
+    """Many layouts of one task and level as arrays, one board per row."""
 
     task: str
     level: int
@@ -161,7 +161,7 @@ def _mirrored(pattern: UInt8) -> tuple[UInt8, UInt8]:
 
 
 def _rows(pattern: UInt8) -> list[bytes]:
-    # The shape is part of the content: a 2×3 and a 3×2 pattern of equal bytes differ.
+    # The shape is part of the content: 2×3 and 3×2 patterns with the same bytes differ.
     shape = bytes(pattern.shape[1:])
     return [shape + row.tobytes() for row in pattern]
 

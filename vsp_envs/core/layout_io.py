@@ -1,4 +1,4 @@
-"""Layouts from JSON data, checked: what users, files and public test sets hand in."""
+"""Layouts from JSON data, checked: from users, files and public test sets."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ from vsp_envs.utils.choices import pick_name
 
 @dataclass(frozen=True)
 class RuleSet:
-    """What an illegal action costs, and whether success must also be shortest.
+    """What an illegal action costs, and whether only a shortest plan succeeds.
 
-    The rules of the tasks are one; benchmarks differ in these two policies alone.
+    The transitions of a task are always the same; benchmarks differ in these two policies only.
     """
 
     illegal_ends: bool
     """An illegal action ends the episode; otherwise the state stays and play goes on."""
     lenient_tasks: tuple[str, ...] = ()
-    """Tasks on which play goes on all the same."""
+    """Tasks on which play goes on nevertheless."""
     shortest_only: bool = False
-    """A longer plan than the shortest is no success."""
+    """A plan longer than the shortest is not a success."""
 
     def ends(self, task: str) -> bool:
         """Whether an illegal action ends an episode of that task."""
@@ -41,7 +41,7 @@ RULE_SETS = {
 
 
 class Trace(NamedTuple):
-    """What a plan did: `states[i + 1]` follows from `actions[i]`; what follows the end is out."""
+    """What a plan did: `actions[i]` leads to `states[i + 1]`; later actions are left out."""
 
     states: list[int]
     actions: list[Action]
@@ -63,7 +63,7 @@ def rule_set(name: str) -> RuleSet:
 
 
 def simulate(layout: Layout, plan: Sequence[Action], rules: str = "env") -> Trace:
-    """Play `plan` from the start until it ends or the rules end it."""
+    """Play `plan` from the start, until it or the episode ends; `rules` names a rule set."""
     task, ends = get_task(layout.task), rule_set(rules).ends(layout.task)
     solved = solve_layout(layout)
     state, illegal, reason = solved.start, 0, ""

@@ -58,14 +58,14 @@ def distances(tables: TransitionTables) -> Int:
 
 
 def _edges(tables: TransitionTables) -> list[tuple[Int, UInt8]]:
-    """Where each action leads [state, action], and on which boards it does: packed bits.
+    """Pairs of where each action leads [state, action] and the boards on which it does, in bits.
 
-    The boards of a task agree on where a running action leads, so that there is one entry; a task
-    whose boards differ in that has more.
+    On most tasks a running action leads to the same state on every board, which makes one pair; a
+    task whose boards differ in that has more.
     """
     edges, left = [], tables.outcome == Outcome.RUNNING
     while left.any():
-        first = left.argmax(axis=0)  # a board on which the action runs, if there is one
+        first = left.argmax(axis=0)  # a board on which the action is RUNNING, if there is one
         target = np.take_along_axis(tables.next_state, first[None], axis=0)[0]
         here = left & (tables.next_state == target)
         edges.append((target, _pack(here)))
@@ -84,7 +84,7 @@ def _unpack(bits: UInt8, boards: int) -> UInt8:
 
 
 class SolvedLayout(NamedTuple):
-    """One board, compiled: plain Python lists, fast to read one entry at a time."""
+    """One board, solved: plain Python lists, which are fast to read one entry at a time."""
 
     start: int
     next_state: list[list[int]]  # [state][action]
@@ -119,13 +119,14 @@ def solve_batch(boards: LayoutBatch) -> SolvedBatch:
 
 
 def solve_layout(layout: Layout) -> SolvedLayout:
-    """Tables and solution of one board. Kept for a while: treat the lists as read-only."""
+    """Tables and solution of one board. They are cached: treat the lists as read-only."""
     return _solved.get(layout) or solve_layouts([layout])[0]
 
 
 def solve_layouts(layouts: Sequence[Layout]) -> list[SolvedLayout]:
-    """Tables and solution of each board. Many at once take a fraction of the time that each takes
-    alone, and `compile_layout` finds them afterwards.
+    """Tables and solution of each board: a fraction of the time of one call per board.
+
+    Afterwards `solve_layout` finds them in the cache.
     """
     found = {each: solved for each in layouts if (solved := _solved.get(each))}
     new: dict[tuple[str, int], list[Layout]] = {}
@@ -135,7 +136,7 @@ def solve_layouts(layouts: Sequence[Layout]) -> list[SolvedLayout]:
     if len(_solved) + sum(map(len, new.values())) > _MOST:
         _solved.clear()
     for alike in new.values():
-        found.update(zip(alike, _compile(alike), strict=True))
+        found.update(zip(alike, _solve_alike(alike), strict=True))
     _solved.update(found)
     return [found[each] for each in layouts]
 
@@ -144,7 +145,7 @@ _MOST = 4096
 _solved: dict[Layout, SolvedLayout] = {}
 
 
-def _compile(layouts: Sequence[Layout]) -> list[SolvedLayout]:
+def _solve_alike(layouts: Sequence[Layout]) -> list[SolvedLayout]:
     """Boards of one task and level."""
     tables = transitions(LayoutBatch.stack(layouts))
     starts = (layout.cells[0] for layout in layouts)

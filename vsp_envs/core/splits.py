@@ -1,4 +1,4 @@
-"""Which split a layout belongs to: decided by its content, equal under the eight symmetries."""
+"""Which split a layout belongs to: its content decides, up to rotations and reflections."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SPLITS: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def read_hashes(path: str | Path) -> frozenset[str]:
-    """Canonical hashes from a file, one per line; empty lines and `#` comments are left out.
+    """Canonical hashes from a file, one per line; empty lines and `#` comments are skipped.
 
-    Raises ValueError for a line that is no hash.
+    Raises ValueError for a line that is not a hash.
     """
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
@@ -36,12 +36,12 @@ def splits_of(boards: LayoutBatch) -> list[Split]:
 
 @lru_cache(maxsize=65536)
 def split_of(layout: Layout) -> Split:
-    """`train`, `val` or `test`: a function of the layout's canonical hash alone."""
+    """`train`, `val` or `test`: it depends only on the layout's canonical hash."""
     return splits_of(LayoutBatch.stack([layout]))[0]
 
 
 def check_split(split: str | None) -> Split | None:
-    """`split` if it is one; otherwise a ValueError. None means all layouts."""
+    """`split` itself; None means all layouts. Raises ValueError for an unknown split."""
     return None if split is None else cast(Split, pick_name("split", split, SPLITS))
 
 

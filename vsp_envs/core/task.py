@@ -1,4 +1,4 @@
-"""What a task must bring, and its look-up by name. Read this file after `layout`."""
+"""What a task consists of, and its look-up by name. Read this file after `layout`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vsp_envs.core.layout import Action, Int, Layout, LayoutBatch, UInt8
 from vsp_envs.core.registry import find_task
 
 RandomNumbers = tuple[NDArray[Any], ...]
-"""Random numbers from which boards are made: arrays whose first axis is the board's."""
+"""Random numbers that boards are made from: arrays with one row per board."""
 
 
 class TransitionTables(NamedTuple):
     """Every board as a finite state machine: where each action leads from each state.
 
     A state is a flat cell index, plus `phase * level**2` in a task that has phases. Rows of final
-    and unreachable states hold no promise.
+    and unreachable states may hold anything.
     """
 
     next_state: Int  # [board, state, action]
@@ -65,12 +65,12 @@ class Task:
     name: str
     """Name in commands and files, for example `frozenlake`."""
     title: str
-    """Name in prompts and in the id, for example in `gym.make("VSP/Maze-v0")`."""
+    """Name in prompts and in the id, for example `Maze` in `gym.make("VSP/Maze-v0")`."""
     actions: tuple[Action, ...]
     """Legal actions; their values are 0, 1, 2, …"""
     paper_levels: tuple[int, ...]
-    """Side lengths played unless others are asked for; for the paper's tasks those that MGSD
-    (arXiv 2606.06076) trains and tests on."""
+    """Default side lengths; for the paper's tasks those that MGSD (arXiv 2606.06076) trains and
+    tests on."""
     min_level: int
     """Smallest side length on which the task has a board."""
     landmarks: tuple[str, ...]
@@ -172,9 +172,9 @@ def get_task(name: str) -> Task:
 
 
 def check_level(task: Task, level: int) -> int:
-    """`level` if the task has boards of that side; otherwise a ValueError with the range."""
+    """`level` itself. Raises ValueError with the range if the task has no boards of that side."""
     if not isinstance(level, Integral):
-        raise ValueError(f"level {level!r} is no whole number; it is the side of a board in cells")
+        raise ValueError(f"level {level!r} must be an integer: the side of a board in cells")
     if not task.min_level <= level <= MAX_LEVEL:
         raise ValueError(
             f"level {level!r} is out of range for {task.name}: its boards have a side of "

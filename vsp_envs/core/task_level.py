@@ -1,6 +1,6 @@
 """Task and level by name: `frozenlake:3-5`, `maze:3,6`, `minibehaviour` for the paper's levels.
 
-A mixture has weights too: `frozenlake:3-5@2` is drawn twice as often as `maze:3`.
+A mixture has weights too: `frozenlake:3-5@2` is sampled twice as often as `maze:3`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vsp_envs.core.task import check_level, get_task
 
 
 class TaskLevel(NamedTuple):
-    """A kind of board: task and side length."""
+    """A task and the side length of its boards."""
 
     task: str
     level: int
@@ -23,10 +23,10 @@ class TaskLevel(NamedTuple):
 
 
 def select_task_levels(tasks: Sequence[str], levels: Sequence[int] = ()) -> list[TaskLevel]:
-    """The kinds that names select, in order, each once.
+    """The task levels that names select, in order, each once.
 
-    A name may carry levels after a colon; `levels` holds for the names that do not; without
-    either a task has the levels of the paper. Raises ValueError for an unknown task or level.
+    A name may give levels after a colon; `levels` is for the names without; by default a task has
+    the levels of the paper. Raises ValueError for an unknown task or level.
     """
     kinds: dict[TaskLevel, None] = {}
     for name in tasks:
@@ -40,10 +40,10 @@ def select_task_levels(tasks: Sequence[str], levels: Sequence[int] = ()) -> list
 
 
 def select_mixture(tasks: Sequence[str]) -> dict[TaskLevel, int]:
-    """The kinds that names select, each with its weight: 1, or the whole number after an `@`.
+    """The task levels that names select, with their weights: 1, or the whole number after an `@`.
 
-    A weight holds for every level of its name. Raises ValueError as `select_kinds`, for a weight
-    that is no whole number above 0, and for a kind that is named twice with different weights.
+    A weight holds for every level of its name. Raises ValueError as `select_task_levels` does, for
+    a weight that is not a whole number above 0, and for two different weights of one task level.
     """
     mixture: dict[TaskLevel, int] = {}
     for name in tasks:

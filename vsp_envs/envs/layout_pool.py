@@ -1,4 +1,4 @@
-"""Different layouts that are dealt again and again, each once per round, and at times renewed."""
+"""Different layouts that are played again and again, each once per round."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATIENCE = 4
 class LayoutPool:
     """`size` different layouts, fewer where the space holds fewer, in a new order each round.
 
-    After `rounds` rounds other layouts are drawn in their place; with None that is never.
+    After `rounds` rounds other layouts replace them; None: never.
     """
 
     def __init__(
@@ -32,22 +32,22 @@ class LayoutPool:
     ) -> None:
         self._config, self._store, self._size, self._rng = config, store, size, rng
         self._rounds, self._left = rounds, rounds
-        self._rows = self._draw()
-        self._dealt = len(self._rows)
+        self._rows = self._sample()
+        self._taken = len(self._rows)
         self._old: set[int] = set()
-        """Rows of layouts that were replaced while an environment played them."""
+        """Rows of replaced layouts that an environment was still playing."""
 
     def next_layouts(self, count: int, in_play: Int) -> Int:
         """Rows of the next layouts; `in_play` are the rows that the environments hold now."""
-        dealt = self._next(count)
-        while len(dealt) < count:
-            self._begin_round(np.concatenate([in_play, dealt]))
-            dealt = np.concatenate([dealt, self._next(count - len(dealt))])
-        return dealt
+        rows = self._next(count)
+        while len(rows) < count:
+            self._begin_round(np.concatenate([in_play, rows]))
+            rows = np.concatenate([rows, self._next(count - len(rows))])
+        return rows
 
     def _next(self, most: int) -> Int:
-        rows = self._rows[self._dealt : self._dealt + most]
-        self._dealt += len(rows)
+        rows = self._rows[self._taken : self._taken + most]
+        self._taken += len(rows)
         return rows
 
     def _begin_round(self, in_play: Int) -> None:
@@ -56,13 +56,13 @@ class LayoutPool:
             free = self._old.difference(in_play.tolist())
             self._old -= free
             self._store.free(free)
-            self._rows, self._left = self._draw(), self._rounds
+            self._rows, self._left = self._sample(), self._rounds
         if self._left is not None:
             self._left -= 1
         self._rows = self._rng.permutation(self._rows)
-        self._dealt = 0
+        self._taken = 0
 
-    def _draw(self) -> Int:
+    def _sample(self) -> Int:
         low, high = self._config.levels
         bounds = np.linspace(0, self._size, high - low + 2).astype(int)
         rows: list[int] = []
@@ -75,14 +75,14 @@ def _fill(spec: LayoutSpec, store: LayoutStore, size: int, rng: np.random.Genera
     """Rows of up to `size` different layouts."""
     rows: list[int] = []
     known: set[str] = set()
-    barren = 0
-    while len(rows) < size and barren < _PATIENCE:
-        for drawn in sample_blocks(spec, [rng], _BLOCK):
+    without_new = 0
+    while len(rows) < size and without_new < _PATIENCE:
+        for sampled in sample_blocks(spec, [rng], _BLOCK):
             new = []
-            for row, each in enumerate(layout_ids(drawn.boards.boards)):
+            for row, each in enumerate(layout_ids(sampled.boards.boards)):
                 if each not in known and len(known) < size:
                     known.add(each)
                     new.append(row)
-            rows += store.add(SampledLayouts(drawn.boards[new], [0] * len(new)))
-            barren = 0 if new else barren + 1
+            rows += store.add(SampledLayouts(sampled.boards[new], [0] * len(new)))
+            without_new = 0 if new else without_new + 1
     return rows

@@ -1,4 +1,4 @@
-"""Which layout an environment plays next: the one order that the scalar and vector face share."""
+"""Which layout an environment plays next: the scalar and vector environments share the order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FIRST_BLOCK, _BLOCK = 8, 32
 
 
 class LayoutQueue(Generic[Queued]):
-    """The layouts that one environment has drawn and not played yet, per level.
+    """The layouts that one environment has sampled and not played yet, per level.
 
-    A reset draws a level, then takes the oldest unplayed layout of that level. Where there is
-    none, a block of candidates is drawn (a small one first: often one layout is all that is
-    wanted of a seed) and all that meet the wish are kept. So an environment's layouts hang on its
-    seed and its resets alone, and a layout costs a fraction of a block.
+    A reset samples a level, then takes the oldest unplayed layout of that level. If there is none,
+    a block of candidates is sampled and all that meet the spec are kept; the first block is small,
+    since many seeds are used for one layout only. So the layouts depend only on the seed and the
+    resets, and one layout costs a fraction of a block.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -30,11 +30,11 @@ class LayoutQueue(Generic[Queued]):
         self.block = _FIRST_BLOCK
 
     def generator(self) -> np.random.Generator:
-        """Where the layouts come from."""
+        """The random generator of the layouts."""
         return self.rng
 
     def unplayed(self) -> list[Queued]:
-        """All cards that are left."""
+        """All layouts that are left."""
         return [layout for layouts in self.layouts.values() for layout in layouts]
 
 
@@ -44,20 +44,21 @@ def next_layouts(
     spec: LayoutSpec,
     keep: Callable[[SampledLayouts], Sequence[Queued]],
 ) -> list[Queued]:
-    """The next layout of each deck; `levels` is (low, high). `keep` turns boards into cards.
+    """The next layout of each queue; `levels` is (low, high).
 
-    Decks that have run dry are refilled together, each from its own generator.
+    `keep` turns sampled boards into what a queue holds. Empty queues are filled together, each
+    from its own random generator.
     """
     low, high = levels
     wanted = [int(queue.rng.integers(low, high + 1)) if low < high else low for queue in queues]
-    dry: dict[tuple[int, int], list[LayoutQueue[Queued]]] = defaultdict(list)
+    empty: dict[tuple[int, int], list[LayoutQueue[Queued]]] = defaultdict(list)
     for queue, level in zip(queues, wanted, strict=True):
         if not queue.layouts[level]:
-            dry[level, queue.block].append(queue)
+            empty[level, queue.block].append(queue)
             queue.block = _BLOCK
-    for (level, block), some in dry.items():
+    for (level, block), some in empty.items():
         rngs = [queue.rng for queue in some]
-        for drawn in sample_blocks(replace(spec, level=level), rngs, block):
-            for i, layout in zip(drawn.owner, keep(drawn), strict=True):
+        for sampled in sample_blocks(replace(spec, level=level), rngs, block):
+            for i, layout in zip(sampled.owner, keep(sampled), strict=True):
                 some[i].layouts[level].append(layout)
     return [queue.layouts[level].popleft() for queue, level in zip(queues, wanted, strict=True)]

@@ -48,10 +48,10 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         """Make the environments; the further keyword arguments are the fields of `EnvConfig`.
 
         `copy=False` returns the same observation arrays at every step, overwritten by the next.
-        `pool` makes all environments share that many different layouts, dealt in a new order each
-        round: faster resets, and episodes that no longer equal the scalar environments'. After
-        `pool_rounds` rounds other layouts take their places; with None that is never.
-        `infos=False` leaves the infos empty, but for `final_obs`: they take two fifths of a step.
+        With `pool`, all environments share that many different layouts, in a new order each round:
+        resets are faster, and the episodes are no longer those of the scalar environments. After
+        `pool_rounds` rounds other layouts replace them; None: never. `infos=False` leaves the infos
+        empty except for `final_obs`: they take two fifths of a step.
         """
         own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
         self.config = config = make_config(task, arguments, own)
@@ -79,7 +79,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self._copy, self._pool_size, self._with_infos = copy, pool, infos
         self._pool_rounds = pool_rounds
         self._pool: LayoutPool | None = None
-        self._asked: set[int] = set()  # rows beside the pool, of layouts that a reset asked for
+        self._requested: set[int] = set()  # rows outside the pool, from `reset(options=…)`
         self._queues: list[LayoutQueue[int]] = []
         self._state: VectorState
 
@@ -99,8 +99,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         `seed` s seeds environment i with s + i; a list holds a seed for each. With
         `options["reset_mask"]`, bool[num_envs], only the marked environments are reset.
         """
-        asked = dict(options or {})
-        mask = self._read_mask(asked.pop("reset_mask", None))
+        wanted = dict(options or {})
+        mask = self._read_mask(wanted.pop("reset_mask", None))
         envs = where(mask)
         seeds: list[int | None]
         if seed is None or isinstance(seed, (int, np.integer)):
@@ -110,7 +110,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
         self._seed(envs, seeds)
-        self._begin(envs, self._asked_rows(envs, asked))
+        self._begin(envs, self._requested_rows(envs, wanted))
         infos = self._infos()
         return self._state.observe(self._copy), infos if mask.all() else _only(infos, mask)
 
@@ -146,30 +146,30 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
                 store = self._state.store = LayoutStore(self.task, config.padding)
                 rng = self._queues[0].rng
                 self._pool = LayoutPool(config, store, self._pool_size, rng, self._pool_rounds)
-                self._asked = set()
+                self._requested = set()
 
-    def _asked_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
+    def _requested_rows(self, envs: Int, options: dict[str, Any]) -> Int | None:
         rows = []
         for i in envs.tolist():
-            asked = self.config.requested_layout(options, self._queues[i].generator)
-            if asked is None:
+            layout = self.config.requested_layout(options, self._queues[i].generator)
+            if layout is None:
                 return None
             rows += self._state.store.add(
-                SampledLayouts(solve_batch(LayoutBatch.stack([asked])), [0])
+                SampledLayouts(solve_batch(LayoutBatch.stack([layout])), [0])
             )
         return np.array(rows)
 
     def _begin(self, envs: Int, rows: Int | None = None) -> None:
-        """Begin new episodes, on the boards of `rows` or on the next ones."""
+        """Begin new episodes on the boards of `rows`; None: on the next ones."""
         if self._pool is not None:
-            if self._asked:
-                played_out = self._asked.intersection(self._state.row[envs].tolist())
+            if self._requested:
+                played_out = self._requested.intersection(self._state.row[envs].tolist())
                 self._state.store.free(played_out)
-                self._asked -= played_out
+                self._requested -= played_out
             if rows is None:
                 rows = self._pool.next_layouts(len(envs), self._state.row)
             else:
-                self._asked.update(rows.tolist())
+                self._requested.update(rows.tolist())
         else:
             store, config = self._state.store, self.config
             if rows is None:
@@ -180,7 +180,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self._state.start(envs, rows)
 
     def step(self, actions: Any) -> tuple[Any, Any, Bool, Bool, dict[str, Any]]:
-        """Play an action in each environment; those that ended start anew as the mode says."""
+        """Play an action in each environment; those that ended are reset as the mode says."""
         state = self._state
         ended = where(state.terminated | state.truncated)
         if len(ended) and self.autoreset_mode == AutoresetMode.DISABLED:
@@ -205,7 +205,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _read_actions(self, given: Any) -> Int:
         actions = np.asarray(given, np.int64)
-        # Below 0 is a large number without its sign.
+        # As unsigned numbers, negative actions are large.
         if actions.shape != (self.num_envs,) or len(where(actions.view(_UNSIGNED) >= self._end)):
             raise ValueError(f"actions are {self.num_envs} numbers of 0 to {self._end - 1}")
         return actions

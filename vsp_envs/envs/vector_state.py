@@ -26,7 +26,7 @@ _MASKS = (
 
 
 class VectorState:
-    """`count` boards in play, a place in the arrays to each; their tables are rows of a store."""
+    """The boards in play, one per environment; their tables are rows of a store."""
 
     def __init__(
         self, config: EnvConfig, store: LayoutStore, themes: list[ThemeSampler], limit: int
@@ -39,7 +39,9 @@ class VectorState:
         self._cells = _cells(self.task.phases, config.padding)
         self.row: Int = np.full(count, -1)
         self._here, self._steps, self._code = np.zeros((3, count), np.int64)
-        self._shift = np.zeros(count, np.int64)  # from a place in `facts` to one in `_cells`
+        self._shift = np.zeros(
+            count, np.int64
+        )  # from an index into `state_table` to one into `_cells`
         self._layout_id = np.full(count, "", object)
         self._nothing_legal = np.zeros((), store.state_table.dtype["legal"])
         self._all = np.ones((len(_MASKS), count), bool)
@@ -47,22 +49,22 @@ class VectorState:
         self._symbolic: dict[str, Any] = {}
         shown = config.observation != "symbolic" or config.render_mode == "rgb_array"
         self._images = np.zeros((count if shown else 0, side, side, 3), np.uint8)
-        self._pictures: list[BoardRenderer | None] = [None] * count
+        self._renderers: list[BoardRenderer | None] = [None] * count
         self._theme = [config.theme] * count
         self._drawn = np.full(count, -1)  # what `_here` was when it was drawn; -1: another board
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copied picture would no longer draw into the images; it is made anew when needed.
-        nothing = {"_pictures": [None] * self._count, "_drawn": np.full(self._count, -1)}
+        # A copied renderer would no longer draw into the images; a new one is made when needed.
+        nothing = {"_renderers": [None] * self._count, "_drawn": np.full(self._count, -1)}
         return {**vars(self), **nothing}
 
     @property
     def state(self) -> Int:
-        """Where play stands: indices into the transition tables."""
+        """The current states: indices into the transition tables."""
         return self._here - self.row * self.store.states
 
     def start(self, envs: Int, rows: Int) -> None:
-        """Begin episodes at some places, on the boards of those rows."""
+        """Begin episodes in some environments, on the boards of those rows."""
         store = self.store
         self.row[envs] = rows
         self._here[envs] = store.start.take(rows)
@@ -75,7 +77,7 @@ class VectorState:
             self._theme[i] = self.themes[i].next()
 
     def play(self, actions: Int) -> None:
-        """Move in every environment; what this does to those that have ended is overwritten."""
+        """Move in every environment; the caller overwrites those that have ended."""
         move = self.store.moves.take(self._here * self._width + actions).astype(np.int64)
         self._here += move >> _STATE
         self._code = move & _CODE
@@ -126,11 +128,11 @@ class VectorState:
     def infos(self) -> dict[str, Any]:
         """The infos, with a mask for each key."""
         codes, code, store = self._codes, self._code, self.store
-        facts, (outcome, reason) = (
+        here, (outcome, reason) = (
             store.state_table.take(self._here),
             codes.words.take(code, axis=0).T,
         )
-        distance, legal = facts["distance"], facts["legal"]
+        distance, legal = here["distance"], here["legal"]
         over = where(self.terminated)
         final = over if self.config.illegal == "stay" else where(codes.final.take(code))
         distance[final] = codes.distance.take(code.take(final))
@@ -148,23 +150,23 @@ class VectorState:
         }
 
     def frames(self) -> tuple[Any, ...]:
-        """A picture of every board, as copies."""
+        """An image of every board, as copies."""
         self._draw()
         return tuple(image.copy() for image in self._images)
 
     def _draw(self) -> None:
-        """Bring the pictures up to date."""
+        """Bring the images up to date."""
         state, drawn = self.state.tolist(), self._drawn.tolist()
         for i in where(self._here != self._drawn).tolist():
-            picture = self._pictures[i]
-            if picture is not None and drawn[i] >= 0:
-                picture.show(state[i])
+            renderer = self._renderers[i]
+            if renderer is not None and drawn[i] >= 0:
+                renderer.show(state[i])
                 continue
             layout, theme = self.store.layout(int(self.row[i])), self._theme[i]
-            if picture is not None and picture.can_become(layout, theme):
-                picture.change(layout, state[i])
+            if renderer is not None and renderer.can_become(layout, theme):
+                renderer.change(layout, state[i])
             else:
-                self._pictures[i] = BoardRenderer(self._images[i], layout, theme, state[i])
+                self._renderers[i] = BoardRenderer(self._images[i], layout, theme, state[i])
         self._drawn = self._here.copy()
 
 

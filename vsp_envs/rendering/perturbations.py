@@ -1,4 +1,4 @@
-"""What pictures may go through before a model sees them: colour, noise, blur, JPEG and more."""
+"""Changes to an image before a model sees it: colour, noise, blur, JPEG and more."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def jpeg(image: UInt8, rng: np.random.Generator) -> UInt8:
 
 
 def scale(image: UInt8, rng: np.random.Generator) -> UInt8:
-    """Shrunk to 70–95 % and set down anywhere on a grey ground."""
+    """Shrunk to 70–95 % and placed anywhere on a grey background."""
     side = len(image)
     small = round(side * rng.uniform(0.7, 0.95))
     top, left = rng.integers(side - small + 1, size=2).tolist()
@@ -51,7 +51,7 @@ def scale(image: UInt8, rng: np.random.Generator) -> UInt8:
 
 
 def rotate(image: UInt8, rng: np.random.Generator) -> UInt8:
-    """Turned by a quarter, a half or three quarters."""
+    """Rotated by 90, 180 or 270 degrees."""
     return np.rot90(image, int(rng.integers(1, 4))).copy()
 
 
@@ -68,5 +68,5 @@ def perturb(image: UInt8, kinds: Sequence[str], episode: int) -> UInt8:
 
 
 def episode_of(rng: np.random.Generator) -> int:
-    """The number of an episode, drawn from the generator of its seed."""
+    """The number of an episode, sampled from the generator of its seed."""
     return int(rng.integers(1 << 32))

@@ -1,7 +1,7 @@
 """Boards as PNG data URLs, ten times faster than a general encoder: rows of cells repeat.
 
-A band of pixel rows is deflated once and kept, and a picture is put together from its bands: each
-ends at a full flush of the compressor, so that deflated bands may follow one another in any order.
+Each band of pixel rows is deflated once and cached, and an image is put together from its bands.
+Each band ends with a full flush of the compressor, so that bands can follow in any order.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class _Band(NamedTuple):
 
 @dataclass(frozen=True)
 class LazyImage:
-    """The picture that `render` makes of a board, drawn when somebody looks: `np.asarray` does.
+    """The image that `render` makes of a board, drawn only when `np.asarray` asks for it.
 
-    Its PNG is put together without drawing it: rows of cells that were seen before, on whatever
-    board, are neither drawn nor deflated again.
+    Its PNG is put together without drawing it: rows of cells that occurred before, on any board,
+    are neither drawn nor deflated again.
     """
 
     layout: Layout
@@ -126,8 +126,8 @@ def _blank(height: int, width: int) -> UInt8:
 
 
 def _deflate(raw: UInt8) -> _Band:
-    squeezer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-    deflated = squeezer.compress(raw.data) + squeezer.flush(zlib.Z_FULL_FLUSH)
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = compressor.compress(raw.data) + compressor.flush(zlib.Z_FULL_FLUSH)
     return _Band(deflated, zlib.adler32(raw.data), raw.size)
 
 

@@ -44,7 +44,7 @@ class BoardRenderer:
     """A picture of a board that follows the play: `show` redraws what a new state changes."""
 
     def __init__(self, image: UInt8, layout: Layout, theme: str, state: int) -> None:
-        """Draw the board into `image`, uint8[side, side, 3]; writing there is up to `show`."""
+        """Draw the board into `image`, uint8[side, side, 3]; only the renderer writes there."""
         self.image, self.layout, self.state = image, layout, state
         self._task = get_task(layout.task)
         self._look = Look(layout.task, check_theme(layout.task, theme), layout.level, len(image))
@@ -96,7 +96,7 @@ class BoardRenderer:
 
 
 def check_image_size(image_size: int) -> int:
-    """`image_size` if pictures can have that side; otherwise a ValueError with the range."""
+    """`image_size` itself. Raises ValueError with the range if images cannot have that side."""
     if not isinstance(image_size, Integral):
         raise ValueError(f"image_size is the side of a square picture in px; got {image_size!r}")
     if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
@@ -108,7 +108,7 @@ def check_image_size(image_size: int) -> int:
 
 
 def check_theme(task: str, theme: str) -> str:
-    """`theme` if the task can be drawn in it; otherwise a ValueError with the themes."""
+    """`theme` itself. Raises ValueError with the themes if the task has no such theme."""
     _painter(task, theme)
     return theme
 

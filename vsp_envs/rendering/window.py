@@ -12,7 +12,7 @@ class Window:
 
     def __init__(self, title: str, fps: int) -> None:
         try:
-            import pygame
+            import pygame  # here, because only this window and `vsp_envs.play` need it
         except ImportError:
             raise DependencyNotInstalled(
                 'render_mode="human" needs pygame-ce; run `pip install "vsp-envs[play]"`'

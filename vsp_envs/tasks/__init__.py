@@ -1,7 +1,8 @@
 """The tasks: the folders here, and those of installed packages that announce one.
 
-A new task here is a new folder, and nothing else changes. A package announces its task, an object
-`Task`, as an entry point of the group `vsp_envs.tasks`. Importing this package fills the registry.
+A new task is a new folder here, and nothing else changes. Another package announces its task, a
+`Task` object, as an entry point of the group `vsp_envs.tasks`. Importing this module fills the
+registry.
 """
 
 from importlib import import_module

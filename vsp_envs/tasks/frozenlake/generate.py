@@ -32,13 +32,13 @@ def build(level: int, numbers: RandomNumbers, frozen_prob: float) -> LayoutBatch
 
 
 def size(level: int) -> int:
-    """Two cells for start and goal; each of the others is ice or a hole."""
+    """Ordered pairs of start and goal times ice or hole in each of the other cells."""
     cells = level * level
     return cells * (cells - 1) * int(2 ** (cells - 2))
 
 
 def every(level: int) -> LayoutBatch:
-    """All of these, whatever `frozen_prob` makes of them."""
+    """All lakes, however likely `frozen_prob` makes them."""
     cells = level * level
     ice = np.arange(2 ** (cells - 2))[:, None] >> np.arange(cells - 2) & 1
     boards = []

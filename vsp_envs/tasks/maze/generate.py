@@ -15,10 +15,10 @@ _BEHIND = np.array([EAST, NORTH, WEST, SOUTH], np.uint8)  # the same wall from t
 
 
 def sample_numbers(level: int, count: int, rng: np.random.Generator) -> RandomNumbers:
-    """The cell where carving begins, four numbers per step of it, the start and the goal's lead."""
+    """The first cell to carve, four numbers per step, the start, and the steps on to the goal."""
     cells = level * level
     first = rng.integers(cells, size=count)
-    # Each step enters one new cell or goes back one: every maze is done after 2(cells - 1) steps.
+    # Each step enters a new cell or goes back one: every maze is complete after 2(cells - 1) steps.
     steps = rng.random((2 * (cells - 1), count, 4))
     start, onward = rng.integers(cells, size=count), rng.integers(1, cells, size=count)
     return first, np.moveaxis(steps, 1, 0), start, onward
@@ -33,7 +33,7 @@ def build(level: int, numbers: RandomNumbers) -> LayoutBatch:
 
 
 def size(level: int) -> int:
-    """Spanning trees of the grid (by Kirchhoff's theorem) times the places of start and goal.
+    """Spanning trees of the grid (by Kirchhoff's theorem) times ordered pairs of start and goal.
 
     Carving depth first makes some of the trees only: 88 of 192 at level 3.
     """
@@ -45,7 +45,7 @@ def size(level: int) -> int:
 
 
 def every(level: int) -> LayoutBatch:
-    """All perfect mazes, those too that are not carved depth first."""
+    """All perfect mazes, including those that depth-first carving cannot make."""
     cells = level * level
     target, inside = moves(level)
     borders = [(cell, move) for cell in range(cells) for move in (1, 2) if inside[cell, move]]

@@ -19,7 +19,7 @@ def sample_numbers(level: int, count: int, rng: np.random.Generator) -> RandomNu
 
 
 def build(level: int, numbers: RandomNumbers) -> LayoutBatch:
-    """Every candidate can be solved: the free cells of a room hang together."""
+    """Every candidate can be solved: the free cells of a room are connected."""
     row, col, rank = numbers
     table, anywhere = row * level + col, np.zeros(len(row), np.int64)
     bare = furnish(level, anywhere, table, table).flat() == FLOOR
@@ -30,7 +30,7 @@ def build(level: int, numbers: RandomNumbers) -> LayoutBatch:
 
 
 def size(level: int) -> int:
-    """Places of the table times ordered pairs of free cells."""
+    """Positions of the table times ordered pairs of free cells."""
     free = level * level - TABLE_ROWS * TABLE_COLS
     return (level - TABLE_ROWS + 1) * (level - TABLE_COLS + 1) * free * (free - 1)
 

@@ -119,11 +119,11 @@ def transitions(boards: LayoutBatch) -> TransitionTables:
         outcome[:, phase, :, :4][free] = Outcome.RUNNING
     next_state[:, :, :, 4:] = np.arange(3 * cells).reshape(3, cells, 1)
     next_state[:, DELIVERED, :, :4] = own + DELIVERED * cells
-    reach, place = beside(boards.level, printer), beside(boards.level, table)
-    next_state[:, WAITING, :, Action.PICK] += reach * cells
-    outcome[:, WAITING, :, Action.PICK][reach] = Outcome.RUNNING
-    next_state[:, CARRIED, :, Action.DROP] += place * cells
-    outcome[:, CARRIED, :, Action.DROP][place] = Outcome.SUCCESS
+    at_printer, at_table = beside(boards.level, printer), beside(boards.level, table)
+    next_state[:, WAITING, :, Action.PICK] += at_printer * cells
+    outcome[:, WAITING, :, Action.PICK][at_printer] = Outcome.RUNNING
+    next_state[:, CARRIED, :, Action.DROP] += at_table * cells
+    outcome[:, CARRIED, :, Action.DROP][at_table] = Outcome.SUCCESS
     reason = np.empty((count, 3, cells, 6), np.uint8)
     met = np.where(table[:, target], _TABLE, np.uint8(_PRINTER))
     reason[:, :, :, :4] = np.where(inside, met, _OFF_GRID)[:, None]

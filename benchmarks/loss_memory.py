@@ -30,12 +30,12 @@ def peak_bytes(tokens: int, vocabulary: int) -> int:
     heads = torch.randn(2, vocabulary, HIDDEN) / HIDDEN**0.5
     hidden = student.requires_grad_()
     weight = heads[0].clone().requires_grad_()
-    score = objective_of(OPCDConfig(out=Path()), ()).score(
+    token_loss = objective_of(OPCDConfig(out=Path()), ()).token_loss(
         Tokens(torch.randint(vocabulary, (tokens,))), TeacherOutputs(teacher, heads[1]),
         torch.tensor(tokens),
     )  # fmt: skip
     before = _held()
-    chunked_loss(hidden, weight, lambda logits, rows: score(logits, rows)[0]).backward()
+    chunked_loss(hidden, weight, lambda logits, rows: token_loss(logits, rows)[0]).backward()
     # Linux counts in KiB.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 

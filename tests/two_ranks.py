@@ -36,7 +36,7 @@ class TextFirst(Collate):
 
     def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
         return super().__call__(
-            [ShownAsText(*board) if board.place % 8 < 4 else board for board in boards]
+            [ShownAsText(*board) if board.stream_index % 8 < 4 else board for board in boards]
         )
 
 

@@ -1,11 +1,24 @@
-"""The settings that every stage has, and what the Trainer makes of them."""
+"""The settings that every training stage shares, and their closed choices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from vsp_envs.core.splits import Split
 from vsp_envs.core.task_level import TaskLevel, select_mixture
+
+Schedule = Literal["cosine", "constant", "half-linear"]
+Precision = Literal["auto", "float32", "bfloat16"]
+WeightsDtype = Literal["float32", "bfloat16"]
+OnNan = Literal["stop", "skip"]
+Tracker = Literal["tensorboard", "wandb", "trackio", "swanlab"]
+Part = Literal[
+    "vision", "patch_embedding", "position_embedding", "blocks", "merger", "deepstack_mergers",
+    "language", "embeddings", "layers", "head",
+]  # fmt: skip
+"""A part of the model, as `--freeze` names it."""
 
 
 @dataclass(frozen=True)
@@ -15,29 +28,30 @@ class TrainingConfig:
     out: Path
     """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
     preset: str = ""
-    """Settings to start from: `tiny`, `qwen3-vl-4b` or `qwen3-vl-8b`. Others given override it."""
+    """Settings to start from: `tiny`, `qwen3-vl-4b` or `qwen3-vl-8b`. Other flags override it."""
     dry_run: bool = False
-    """Print one prompt, its tokens side by side and an estimate of the memory, and stop."""
+    """Print one prompt, its tokens side by side and an estimate of the memory; then stop."""
     tasks: tuple[str, ...] = ("frozenlake:3",)
     """Boards to train on, such as `frozenlake:3-8 maze:3`; a bare name has the paper's levels.
-    `frozenlake:3-5@2` draws each of these levels twice as often as a level without a weight."""
-    split: str = "train"
-    """Split the boards are drawn from."""
+    `frozenlake:3-5@2` samples each of these levels twice as often as a level without a weight."""
+    split: Split = "train"
+    """Split the boards are sampled from: `train`, `val` or `test`."""
     exclude: tuple[str, ...] = ()
-    """Boards that are never drawn, nor their rotations and reflections: files of canonical hashes,
-    or public test sets such as `vsp:ROOT`."""
+    """Boards that are never sampled, nor their rotations and reflections: files of canonical
+    hashes, or public test sets such as `vsp:ROOT`."""
     curriculum: float = 0.0
     """Share of the steps over which each task goes from its first level to all; 0: all at once."""
     theme: str = ""
-    """The drawing, or `random` for another one each time; empty: what the model was trained on."""
+    """The look of the boards, or `random` for a new one each time; empty: what the model was
+    trained on."""
     perturb: tuple[str, ...] = ()
-    """Changes to the pictures, drawn for each board: `colour noise blur jpeg scale rotate`."""
+    """Changes to the pictures, sampled for each board: `colour noise blur jpeg scale rotate`."""
     seed: int = 0
-    """Seed of the boards and of all that is drawn in training."""
+    """Seed of the boards and of all sampling in training."""
     steps: int = 300
     """Optimizer steps."""
     batch_size: int = 64
-    """Boards per optimizer step over all processes, shared among the kinds by their weights."""
+    """Boards per optimizer step over all processes, divided among the kinds by their weights."""
     lora_rank: int = 0
     """Rank of LoRA adapters on all linear layers of the language model; 0: all weights are
     trained."""
@@ -45,22 +59,22 @@ class TrainingConfig:
     """Scale of the adapters; 0: twice the rank."""
     lora_vision: bool = False
     """Adapters on the linear layers of the vision tower too."""
-    freeze: tuple[str, ...] = ()
-    """Parts that stay as they are: `vision`, or of it `patch_embedding`, `position_embedding`,
+    freeze: tuple[Part, ...] = ()
+    """Parts that are not trained: `vision`, or of it `patch_embedding`, `position_embedding`,
     `blocks`, `merger`, `deepstack_mergers`; `language`, or of it `embeddings`, `layers`, `head`."""
     micro_batch_size: int | None = None
-    """Most boards that a process takes through the model at once; None: its share of one kind.
-    Lower it when memory runs out: the step's boards and its gradient stay the same."""
+    """Most boards in one forward pass of a process; None: its share of one kind. Lower it when
+    memory runs out: the step's boards and its gradient stay the same."""
     mix_kinds: bool = False
-    """Boards of all kinds share micro-batches, padded to the longest: fewer and larger ones, which
-    a GPU wants, where otherwise each kind has its own."""
+    """Boards of all kinds share micro-batches, padded to the longest. These are fewer and larger,
+    which is faster on a GPU; otherwise each kind has its own."""
     gradient_checkpointing: bool = False
-    """Keep no activations for the backward pass and compute them again: less memory, slower."""
+    """Compute activations again in the backward pass: less memory, slower."""
     learning_rate: float = 1e-4
     """Peak learning rate of the language model."""
     vision_learning_rate: float | None = None
     """Peak learning rate of the vision tower; None: the same."""
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     """`cosine` (the paper's SFT), `constant` (its OPCD), or `half-linear`: constant, then linear
     over the second half."""
     warmup: float = 0.1
@@ -71,31 +85,31 @@ class TrainingConfig:
     """AdamW's second momentum."""
     clip: float = 1.0
     """Largest gradient norm."""
-    precision: str = "auto"
-    """What the model computes in: `bfloat16`, `float32`, or `auto`: bfloat16 on a GPU. Weights that
-    are trained, their gradients and the optimizer stay as they are in memory."""
+    precision: Precision = "auto"
+    """What the model computes in: `bfloat16`, `float32`, or `auto`: bfloat16 on a GPU. Trained
+    weights, their gradients and the optimizer keep their own dtype."""
     log_every: int = 10
     """Steps between entries of the training curves."""
     save_every: int = 100
     """Steps between checkpoints to resume from; the last two are kept."""
     minutes: float = 0.0
-    """Stop at a checkpoint after so many minutes, with exit status 3; run again, it goes on there.
-    0: train to the end."""
+    """Stop at a checkpoint after so many minutes, with exit status 3. The same command goes on from
+    there. 0: train to the end."""
     eval_every: int = 50
     """Steps between measurements on validation boards; 0: none."""
     eval_episodes: int = 64
     """Validation boards per task and level."""
     workers: int = 0
     """Processes that reset environments beside the training one."""
-    dtype: str = "float32"
+    dtype: WeightsDtype = "float32"
     """Weights in memory: `float32`, or `bfloat16` to halve them where only adapters are trained."""
     min_pixels: int = 0
-    """Smaller pictures are enlarged to so many pixels; 0: as the processor has it."""
+    """Smaller pictures are enlarged to so many pixels; 0: the processor's own bound."""
     max_pixels: int = 0
-    """Larger pictures are reduced to so many pixels; 0: as the processor has it."""
-    report_to: tuple[str, ...] = ()
-    """Where curves go beside `run.json`: `tensorboard`, `wandb`, `trackio`, `swanlab`."""
-    on_nan: str = "stop"
+    """Larger pictures are reduced to so many pixels; 0: the processor's own bound."""
+    report_to: tuple[Tracker, ...] = ()
+    """Where curves go besides `run.json`: `tensorboard`, `wandb`, `trackio`, `swanlab`."""
+    on_nan: OnNan = "stop"
     """A step whose gradient is not finite: `stop`, or `skip` it and go on."""
 
     def kinds(self) -> list[TaskLevel]:
@@ -107,15 +121,13 @@ class TrainingConfig:
         return select_mixture(self.tasks)
 
     def resumes_every(self) -> int:
-        """A run can be resumed after a step that this divides."""
+        """Runs resume only at multiples of this step."""
         return 1
 
     def parts(self) -> int:
-        """Micro-batches that a step falls into by itself: boards of one kind, without padding."""
+        """Least micro-batches in a step: one for each kind, so that none needs padding."""
         return 1 if self.mix_kinds else sum(self.mixture().values())
 
 
-BYTES = {"float32": 4, "bfloat16": 2}
+BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2}
 """Bytes of a weight by dtype."""
-ON_NAN = ("stop", "skip")
-PRECISIONS = ("auto", "float32", "bfloat16")

@@ -1,4 +1,4 @@
-"""How much memory a run takes on each GPU, from shapes alone: `python -m training.memory`."""
+"""Print how much memory a run takes on each GPU: `python -m training.memory`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGES = {
     "sft": Sizes(boards=4, prompt=640, completion=256),
     "opcd": Sizes(boards=1, prompt=640, completion=2048, rollouts=4),
 }
-"""What the presets take through the model at once, 2048 tokens being OPCD's longest answer."""
+"""The micro-batches of the presets; 2048 tokens are OPCD's longest answer."""
 
 
 @dataclass(frozen=True)

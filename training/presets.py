@@ -75,7 +75,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def preset(config_class: type[Config], stage: str, name: str) -> Config:
-    """The settings of a preset, "" being the stage's defaults; `out` is still to be given."""
+    """The settings of a preset; "" means the stage's defaults. `out` has no value yet."""
     values = PRESETS[stage][pick_name("preset", name, PRESETS[stage])] if name else {}
     return config_class(**{"out": tyro.MISSING, "preset": name, **values})
 
@@ -86,8 +86,7 @@ def main(
     stage: str,
     args: Sequence[str] | None = None,
 ) -> None:
-    """The command line of a stage. What is given beside `--preset` overrides it; `--help` beside
-    it shows its values."""
+    """The command line of a stage. Flags override the values of `--preset`; `--help` shows them."""
     args = list(sys.argv[1:] if args is None else args)
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", default="")

@@ -1,8 +1,8 @@
 """Supervised fine-tuning on live boards: `python -m training.sft`.
 
 Stage 1 of MGSD (arXiv 2606.06076): the model learns to read the board before it plans on it. Each
-example is a fresh reset; its target is written from the symbolic state, which the model never
-sees. With `--target plan` it is the direct-plan baseline.
+example is a new reset. Its target is written from the symbolic state, which the model never sees.
+`--target plan` is the direct-plan baseline.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from agents.agent import View
 from agents.prompts import perception_target, planning_target
-from agents.rollout import INPUTS
 from agents.vlm.checkpoint import Loaded
 from agents.vlm.encoding import Completed, complete, encode_prompts
 from training.config import TrainingConfig
@@ -28,7 +27,13 @@ from training.presets import main
 from training.validate import SHARE, check_config
 from vsp_envs.utils.choices import pick_name
 
-TARGETS = {"perception": ("perceive",), "plan": ("plan",), "both": ("perceive", "plan")}
+Input = Literal["image", "text"]
+Target = Literal["perception", "plan", "both"]
+TARGETS: dict[str, tuple[str, ...]] = {
+    "perception": ("perceive",),
+    "plan": ("plan",),
+    "both": ("perceive", "plan"),
+}
 """Target → what the prompts ask for."""
 ANSWERS = {"perceive": perception_target, "plan": planning_target}
 """What a prompt asks for → the reference answer."""
@@ -40,16 +45,16 @@ class SFTConfig(TrainingConfig):
 
     model: str = ""
     """Checkpoint to start from."""
-    input: str = "image"
+    input: Input = "image"
     """What the model sees: `image`, or `text` (the symbolic state)."""
-    target: str = "perception"
-    """What it learns to answer: `perception`, `plan` (state, route and answer), or `both`, half of
-    the boards each."""
+    target: Target = "perception"
+    """What the model learns to answer: `perception`, `plan` (state, route and answer), or `both`,
+    half of the boards each."""
     plan_share: float = 0.0
-    """Share of text prompts with a reference plan in them, as a teacher's may have."""
+    """Share of text prompts that include a reference plan, as a teacher's prompt may."""
 
     def parts(self) -> int:
-        """Micro-batches that a step falls into by itself."""
+        """Least micro-batches in a step: one for each kind and goal."""
         return super().parts() * (1 if self.mix_kinds else len(TARGETS[self.target]))
 
 
@@ -66,8 +71,8 @@ class SFTTrainer(CompletionTrainer):
 class Collate:
     """Boards → prompts with their reference answers appended, ended by the end token.
 
-    With workers it runs there: rendering, image preprocessing and tokenizing leave the process
-    that trains.
+    It runs in the worker processes, if there are any: the process that trains is then spared
+    rendering, image preprocessing and tokenizing.
     """
 
     def __init__(self, processor: Any, view: View, input: str, plan_share: float = 0.0) -> None:
@@ -78,9 +83,9 @@ class Collate:
     def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
         """One micro-batch, the fields of `Completed`."""
         tokenizer = self.processor.tokenizer
-        given = round(self.plan_share * len(boards))
+        with_plan = round(self.plan_share * len(boards))
         prompts = [
-            board.prompt(self.input, board.goal, self.view, with_plan=row < given)
+            board.prompt(self.input, board.goal, self.view, with_plan=row < with_plan)
             for row, board in enumerate(boards)
         ]
         answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
@@ -92,10 +97,10 @@ class Collate:
 def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> Path:
     """Run the stage; returns the folder of the final checkpoint.
 
-    It starts from the checkpoint that the settings name, or from what `build` makes.
+    Training starts from the checkpoint `config.model`, or from what `build` returns.
     """
-    pick_name("target", config.target, TARGETS)
-    pick_name("input", config.input, INPUTS)
+    pick_name("target", config.target, get_args(Target))
+    pick_name("input", config.input, get_args(Input))
     check_config(config, {} if build else {"--model": config.model}, {SHARE: ("plan_share",)})
     return run(config, SFTTrainer.__name__, lambda: make_sft_trainer(config, build))
 

@@ -1,18 +1,20 @@
-"""What of a run's settings can be refused before anything is loaded."""
+"""Checks the settings of a run and refuses bad ones before anything is loaded.
+
+`training.loop.validation` is another thing: it measures a model on validation boards.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from agents.vlm.checkpoint import find_checkpoint
-from training.config import BYTES, ON_NAN, PRECISIONS, TrainingConfig
+from training.config import OnNan, Part, Precision, Schedule, TrainingConfig, WeightsDtype
 from training.data.layout_stream import excluded
-from training.loop.arguments import SCHEDULES, micro_batches
+from training.loop.arguments import micro_batches
 from training.loop.trackers import trackers
 from training.loop.validation import validation_layouts
-from training.model.trainable import PARTS
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import check_split
 from vsp_envs.envs.config import RANDOM_THEME
@@ -25,7 +27,7 @@ FROM_0: Range = (0, math.inf)
 FROM_1: Range = (1, math.inf)
 SHARE: Range = (0, 1)
 Ranges = Mapping[Range, Sequence[str]]
-"""The least and the largest value → the settings that are to be between them."""
+"""Least and largest value → the settings that must lie between them."""
 RANGES: Ranges = {
     FROM_1: ("steps", "batch_size", "micro_batch_size", "log_every", "save_every", "eval_episodes"),
     FROM_0: (
@@ -37,21 +39,21 @@ RANGES: Ranges = {
 
 
 def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges: Ranges) -> None:
-    """Raise ValueError for settings of any stage that make no sense.
+    """Raise ValueError for bad settings of any stage.
 
-    `checkpoints` are those that will be loaded, by the setting that names them; `ranges` are a
-    stage's own beside `RANGES`.
+    `checkpoints` maps the setting that names a checkpoint to the checkpoint that will be loaded.
+    `ranges` are the stage's own, besides `RANGES`.
     """
     check_ranges(config, RANGES)
     check_ranges(config, ranges)
     if config.adam_beta2 == 1:
         raise ValueError("--adam-beta2 must be at least 0 and below 1, got 1.0")
-    pick_name("schedule", config.schedule, SCHEDULES)
-    pick_name("precision", config.precision, PRECISIONS)
-    pick_name("dtype", config.dtype, BYTES)
-    pick_name("policy on NaN", config.on_nan, ON_NAN)
+    pick_name("schedule", config.schedule, get_args(Schedule))
+    pick_name("precision", config.precision, get_args(Precision))
+    pick_name("dtype", config.dtype, get_args(WeightsDtype))
+    pick_name("policy on NaN", config.on_nan, get_args(OnNan))
     for part in config.freeze:
-        pick_name("part of the model", part, PARTS)
+        pick_name("part of the model", part, get_args(Part))
     check_boards(config)
     micro_batches(config)
     trackers(config.report_to)
@@ -60,7 +62,7 @@ def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges:
 
 
 def check_ranges(config: Any, ranges: Ranges) -> None:
-    """Raise ValueError if a setting is out of its range; None is in any."""
+    """Raise ValueError if a setting is out of its range; None is in every range."""
     for (least, most), names in ranges.items():
         asked = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
         for name in names:
@@ -70,7 +72,7 @@ def check_ranges(config: Any, ranges: Ranges) -> None:
 
 
 def check_boards(config: TrainingConfig) -> None:
-    """Raise ValueError if there are no such boards to train on, or too few to measure on."""
+    """Raise ValueError if no such boards exist, or too few for validation."""
     check_split(config.split)
     for change in config.perturb:
         pick_name("perturbation", change, PERTURBATIONS)

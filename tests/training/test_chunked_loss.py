@@ -109,10 +109,10 @@ def test_the_models_own_logits_give_the_same_loss(
     )
     hidden = completion_hidden(model, completed)
     torch.testing.assert_close(hidden @ output_layer(model).weight.T, logits)
-    _, figures = completion_loss(
+    _, metrics = completion_loss(
         model, completed, lambda logits, rows: (logits.sum(), {"id": ids[rows].float()})
     )
-    assert figures["id"].tolist() == [5, 6, 7, 8]
+    assert metrics["id"].tolist() == [5, 6, 7, 8]
     assert model(**completed.inputs).logits.shape[-1] == model.config.get_text_config().vocab_size
 
 
@@ -135,13 +135,13 @@ MEASURE = """
 import resource, torch
 from training.loop.chunked_loss import CHUNK, chunked_loss
 from training.opcd.divergences import log_probs, reverse_kl
-from training.opcd.diagnostics import divergence_figures
+from training.opcd.diagnostics import divergence_metrics
 torch.set_num_threads(1)
 vocab, tokens, width = 151_936, {tokens}, 8
 hidden, weight = torch.randn(tokens, width, requires_grad=True), torch.randn(vocab, width)
 def loss(logits, rows):
     student, teacher = log_probs(logits), log_probs(hidden.detach()[rows] @ weight.T)
-    divergence_figures(student.detach(), teacher)
+    divergence_metrics(student.detach(), teacher)
     return reverse_kl(student, teacher).sum()
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 weight.requires_grad_()

@@ -205,7 +205,7 @@ def test_unreadable_answers_are_told_and_stop_the_run_if_asked(
 def test_a_lasting_trouble_is_told_ever_more_rarely(capsys: pytest.CaptureFixture[str]) -> None:
     watch = StreakMonitor("rain", True)
     for step in range(9):
-        watch.see(step, step != 6)
+        watch.update(step, step != 6)
     assert capsys.readouterr().err.splitlines() == [
         "step 0: rain", "step 1: rain (2 steps in a row)", "step 3: rain (4 steps in a row)",
         "step 7: rain", "step 8: rain (2 steps in a row)",

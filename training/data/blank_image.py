@@ -1,7 +1,7 @@
-"""A picture that counts for nothing, for a process whose micro-batch has none.
+"""A blank picture without effect on the loss, for a process whose micro-batch has no picture.
 
-Where weights are sharded, all processes must run the vision tower together or not at all: one that
-leaves it out waits for the others in another place, and the run hangs.
+Where weights are sharded, all processes must run the vision tower together or not at all. A process
+that skips it waits at another collective call than the others, and the run hangs.
 """
 
 from __future__ import annotations

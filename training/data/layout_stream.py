@@ -31,14 +31,13 @@ class Board(NamedTuple):
     layout: Layout
     image: np.ndarray  # uint8[S, S, 3]
     goal: str = "plan"
-    """What a prompt is to ask of it, where the stream decides: `plan` or `perceive`."""
+    """What the prompt asks, where the stream decides: `plan` or `perceive`."""
     theme: str = ""
-    """Its drawing, where that is drawn for each board."""
-    place: int = 0
-    """Its index in the stream."""
+    """Its look, where each board has its own."""
+    stream_index: int = 0
 
     def prompt(self, input: str, goal: str, view: View, with_plan: bool = False) -> Prompt:
-        """The board's prompt by `image` or by `text`; `told` puts a shortest plan into the text."""
+        """The prompt by `image` or by `text`; `with_plan` adds a shortest plan to the text."""
         if pick_name("input", input, INPUTS) == "text":
             plan = shortest_plan(self.layout) if with_plan else None
             return text_prompt(self.layout, goal, view.style, plan)
@@ -56,9 +55,9 @@ class Part(NamedTuple):
 class LiveBoards(Dataset[Board]):
     """Board i of a stream that is a function of its seed.
 
-    Any index can be had at any time, so samplers shard, workers share and runs resume without
-    replaying what came before. In a step kinds follow one another, `block` boards each: a
-    micro-batch then holds boards of one shape and needs no padding, and a step holds all kinds.
+    Any index can be read at any time, so samplers shard, workers share and runs resume without
+    replaying earlier boards. Within a step the kinds follow one another, `block` boards each. So a
+    micro-batch holds boards of one shape and needs no padding, and a step holds all kinds.
     """
 
     def __init__(
@@ -77,10 +76,10 @@ class LiveBoards(Dataset[Board]):
     ) -> None:
         """`size` boards in all.
 
-        A kind that is named twice is drawn twice as often. `block` is a fraction where a step
-        cannot be divided evenly; chance then says, step by step, which kinds have a board more.
+        A kind that is named twice is sampled twice as often. `block` is a fraction if a step cannot
+        be divided evenly; a random shift for each step then decides which kinds get one board more.
         Over the first `opening` steps each task goes from its first level to all. `perturb` are
-        changes to the pictures, `exclude` hashes of layouts that are never drawn.
+        changes to the pictures, `exclude` hashes of layouts that are never sampled.
         """
         self.parts = [Part(kind, goal) for kind in kinds for goal in goals]
         self.view, self.split, self.exclude = view, split, exclude
@@ -97,37 +96,37 @@ class LiveBoards(Dataset[Board]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Board]:
-        """Many boards at once, as PyTorch asks for a batch: a quarter of the time of one by one."""
+        """Many boards at once, for PyTorch's batches: four times as fast as one by one."""
         boards: list[Board] = []
         for part, some in groupby(indices, self.part):
-            kind, places = part.kind, list(some)
-            seeds = [self._seed(index) for index in places]
+            kind, stream = part.kind, list(some)
+            seeds = [self._seed(index) for index in stream]
             envs = live_envs(kind.task, kind.level, self.view, self.split, len(seeds), self.exclude)
             images, _ = envs.reset(seed=seeds)
             themes = [ThemeSampler(envs.config, seed).next() for seed in seeds]
             images = [self._perturbed(*each) for each in zip(images, seeds, strict=True)]
-            drawn = zip(envs.layouts, images, themes, places, strict=True)
+            fields = zip(envs.layouts, images, themes, stream, strict=True)
             boards += [
-                Board(layout, image, part.goal, theme, place)
-                for layout, image, theme, place in drawn
+                Board(layout, image, part.goal, theme, index)
+                for layout, image, theme, index in fields
             ]
         return boards
 
     def part(self, index: int) -> Part:
-        """What board `index` is of, and what is asked of it."""
-        step, place = divmod(index, self.period)
-        which = int((place + self._shift(step)) / self.block)
+        """The kind of board `index`, and what is asked of it."""
+        step, row = divmod(index, self.period)
+        which = int((row + self._shift(step)) / self.block)
         return self.parts[self._opened(step)[min(which, len(self.parts) - 1)]]
 
     def _shift(self, step: int) -> float:
-        # One draw for the whole step: each kind has its share, up or down to the next whole number.
+        # One number for the whole step: each kind has its share, rounded up or down.
         return 0.0 if self.block == int(self.block) else _uniform(self.seed, step)
 
     def _opened(self, step: int) -> Sequence[int]:
-        """For each part the one that takes its place while its level is closed."""
+        """For each part the one that stands in for it while its level is closed."""
         if step >= self.opening:
             return range(len(self.parts))
-        return _places(tuple(part.kind.task for part in self.parts), step / self.opening)
+        return _stand_ins(tuple(part.kind.task for part in self.parts), step / self.opening)
 
     def _seed(self, index: int) -> int:
         return int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
@@ -142,15 +141,15 @@ def _uniform(seed: int, step: int) -> float:
 
 
 @lru_cache(maxsize=64)
-def _places(tasks: tuple[str, ...], share: float) -> list[int]:
-    """Of each task's parts only the first are open; they share the places of all."""
-    places = list(range(len(tasks)))
+def _stand_ins(tasks: tuple[str, ...], share: float) -> list[int]:
+    """Of each task's parts only the first are open; they stand in for all of them, evenly."""
+    stand_ins = list(range(len(tasks)))
     for task in set(tasks):
-        own = [place for place in places if tasks[place] == task]
+        own = [part for part in range(len(tasks)) if tasks[part] == task]
         open_ = 1 + int(share * len(own))
-        for number, place in enumerate(own):
-            places[place] = own[number * open_ // len(own)]
-    return places
+        for number, part in enumerate(own):
+            stand_ins[part] = own[number * open_ // len(own)]
+    return stand_ins
 
 
 def live_boards(config: TrainingConfig, view: View, goals: Sequence[str] = ("plan",)) -> LiveBoards:

@@ -1,4 +1,4 @@
-"""How the boards of an optimizer step are dealt to processes and micro-batches."""
+"""How the boards of an optimizer step are divided among processes and micro-batches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.utils.data import Sampler
 
 
 class StepBatches(Sampler[list[int]]):
-    """Indices of the stream, one list a micro-batch; the processes take turns, list by list.
+    """Indices of the stream, one list per micro-batch; the processes take the lists in turn.
 
-    Step s holds boards s·`batch_size` to (s+1)·`batch_size` − 1 however many processes and
-    micro-batches share them, so neither number changes what is learned from. Neighbours, which are
-    boards of one kind, stay together. Sizes differ by at most one; none is 0, as a process without
-    a batch would leave the others waiting for its gradients.
+    Step s holds boards s·`batch_size` to (s+1)·`batch_size` − 1 for any number of processes and
+    micro-batches, so neither number changes the training data. Neighbours, which are boards of one
+    kind, stay together. Sizes differ by at most one. None is 0: the other processes would wait for
+    the gradients of a process without a batch.
     """
 
     def __init__(self, steps: int, batch_size: int, parts: int) -> None:
@@ -33,7 +33,7 @@ class StepBatches(Sampler[list[int]]):
 
 
 def count_micro_batches(batch_size: int, largest: int | None, kinds: int, processes: int) -> int:
-    """Micro-batches of each process in a step: one a kind of boards, or more to stay in `largest`.
+    """Micro-batches of each process in a step: one for each kind, or more to respect `largest`.
 
     A process's micro-batch is at most `largest` boards (None: any number). Raises ValueError if
     the processes cannot all have the same number of them.

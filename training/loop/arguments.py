@@ -1,4 +1,4 @@
-"""A run's settings as the Trainer's arguments, and how a step is shared by processes."""
+"""The Trainer's arguments from a run's settings, and how processes share a step."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from training.config import TrainingConfig
 from training.data.step_batches import count_micro_batches
 from training.loop.trackers import trackers
 
-SCHEDULES = {
+SCHEDULES: dict[str, str] = {
     "cosine": "cosine",
     "constant": "constant_with_warmup",
     "half-linear": "warmup_stable_decay",
 }
-"""Ours → the Trainer's."""
+"""Our schedule → the Trainer's."""
 
 
 def training_arguments(config: TrainingConfig) -> TrainingArguments:
-    """The Trainer's arguments. What a launcher has set for the processes is kept."""
+    """The Trainer's arguments. What a launcher has set for the processes stays."""
     accumulation = micro_batches(config)
     schedule: dict[str, Any] = {"lr_scheduler_type": SCHEDULES[config.schedule]}
     if config.schedule == "half-linear":
@@ -34,7 +34,7 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
         per_device_train_batch_size=ceil(config.batch_size / (processes() * accumulation)),
         gradient_accumulation_steps=accumulation,
         gradient_checkpointing=config.gradient_checkpointing,
-        # A step may show the vision tower nothing, and then leaves it alone.
+        # A step without pictures leaves the vision tower without gradients.
         ddp_find_unused_parameters=True,
         learning_rate=config.learning_rate,
         warmup_steps=int(config.warmup * config.steps),
@@ -62,7 +62,7 @@ def computes_in_bfloat16(config: TrainingConfig) -> bool:
 
 
 def processes() -> int:
-    """Processes that train together, as the launcher has it."""
+    """Processes that train together, as the launcher says."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 

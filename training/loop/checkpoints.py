@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: sealed with checksums when they are whole, believed if they hold."""
+"""Checkpoints to resume from: a manifest of checksums tells which ones are complete and intact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from vsp_envs.utils.files import read_json, write_json
 
 MANIFEST = "manifest.json"
-"""Names the SHA-256 of every other file of a checkpoint; it is written last."""
+"""Holds the SHA-256 of every other file of a checkpoint; it is written last."""
 
 
 class TrainingStopped(ValueError):
@@ -22,7 +22,7 @@ class TrainingStopped(ValueError):
 
 
 def write_manifest(folder: Path) -> None:
-    """Declare a checkpoint whole."""
+    """Declare a checkpoint complete."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
     write_json(folder / MANIFEST, {str(file.relative_to(folder)): digest(file) for file in files})
 
@@ -34,23 +34,23 @@ def digest(file: Path) -> str:
 
 
 def find_corruption(folder: Path) -> str:
-    """What is wrong with a checkpoint; empty if it is as it was sealed."""
+    """What is wrong with a checkpoint; empty if it agrees with its manifest."""
     if not (folder / MANIFEST).is_file():
         return "it was never finished"
     try:
-        sealed = read_json(folder / MANIFEST)
+        manifest = read_json(folder / MANIFEST)
     except ValueError:
         return f"its {MANIFEST} is broken"
-    for name, kept in sealed.items():
+    for name, checksum in manifest.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
-        if digest(folder / name) != kept:
+        if digest(folder / name) != checksum:
             return f"{name} is not what was written"
     return ""
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole, or None; says which newer ones are not."""
+    """The newest intact checkpoint, or None; prints which newer ones are not intact."""
     found = [path for path in folder.glob("checkpoint-*") if path.name[11:].isdigit()]
     for path in sorted(found, key=lambda path: int(path.name[11:]), reverse=True):
         wrong = find_corruption(path)
@@ -61,17 +61,17 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 @contextmanager
-def writing(folder: Path, kept: Path) -> Iterator[None]:
-    """Turn a failure to write into one clear line; what was written of `folder` is removed.
+def writing(folder: Path, checkpoints: Path) -> Iterator[None]:
+    """Turn a failure to write `folder` into one clear line, and remove what was written of it.
 
-    `kept` is the folder of checkpoints, which the line names what is left of.
+    The line names the last intact checkpoint in the folder `checkpoints`.
     """
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        free = shutil.disk_usage(kept).free / 2**30
-        last = last_checkpoint(kept)
+        free = shutil.disk_usage(checkpoints).free / 2**30
+        last = last_checkpoint(checkpoints)
         raise TrainingStopped(
             f"cannot write {folder} ({_reason(error)}; {free:.1f} GiB are free there). "
             + (f"{last} is intact; " if last else "There is no earlier checkpoint; ")

@@ -1,7 +1,7 @@
-"""The output layer and its loss a few tokens at a time: no [token, vocab] logits of a batch.
+"""The output layer and its loss, a few tokens at a time: a batch never has [token, vocab] logits.
 
 At a vocabulary of 152 000, 32 answers of 256 tokens have 5 GB of logits, and a loss holds several
-copies. Here a chunk's logits, loss and gradient are made and dropped before the next chunk's.
+copies. Here the logits, loss and gradient of a chunk are computed and dropped before the next.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ CHUNK = 2**24
 
 TokenMetrics = dict[str, Tensor]
 TokenLoss = Callable[[Tensor, slice], tuple[Tensor, TokenMetrics]]
-"""Logits [token, vocab] and which tokens they are → their part of the loss, and figures [token]."""
+"""Logits [token, vocab] and the rows they are of → their part of the loss, and metrics [token]."""
 
 
 def completion_loss(
-    model: Any, completed: Completed, score: TokenLoss
+    model: Any, completed: Completed, token_loss: TokenLoss
 ) -> tuple[Tensor, TokenMetrics]:
-    """The loss of `score` over all completion tokens, and its figures for each of them.
+    """`token_loss` over all completion tokens, and the metrics of each token.
 
-    Tokens are in the order of `completed.mask`. The loss is made inside the model's forward, in
-    the place of its output layer, where sharded weights are together.
+    Tokens are in the order of `completed.mask`. The loss replaces the output layer inside the
+    model's forward: sharded weights are gathered there.
     """
-    figures: list[TokenMetrics] = []
+    metrics: list[TokenMetrics] = []
 
     def collected(logits: Tensor, rows: slice) -> Tensor:
-        loss, each = score(logits, rows)
-        figures.append({name: values.detach() for name, values in each.items()})
+        loss, each = token_loss(logits, rows)
+        metrics.append({name: values.detach() for name, values in each.items()})
         return loss
 
     head = output_layer(model)
     loss = _forward(
         model, head, completed, lambda hidden: chunked_loss(hidden, head.weight, collected)
     )
-    return loss, {name: torch.cat([each[name] for each in figures]) for name in figures[0]}
+    return loss, {name: torch.cat([each[name] for each in metrics]) for name in metrics[0]}
 
 
 def completion_hidden(model: Any, completed: Completed) -> Tensor:
-    """What the output layer is given at each completion token: [token, hidden]."""
+    """The input of the output layer at each completion token: [token, hidden]."""
     return _forward(model, output_layer(model), completed, lambda hidden: hidden)
 
 
@@ -72,14 +72,14 @@ def chunked_loss(
 ) -> Tensor:
     """Σ loss(hidden[rows] @ weight.T, rows) over chunks of rows; hidden [token, hidden].
 
-    `chunk` is a number of tokens. The gradient is made on the way, so backward runs once.
+    `chunk` is a number of tokens. The forward computes the gradient too, so backward runs once.
     """
     rows = max(1, CHUNK // len(weight)) if chunk is None else chunk
     return _Chunked.apply(hidden, weight, loss, rows, torch.is_grad_enabled())
 
 
 def output_layer(model: Any) -> nn.Linear:
-    """The layer that makes logits. Raises TypeError if it is more than a matrix."""
+    """The layer that computes logits. Raises TypeError if it is more than a matrix."""
     head = getattr(model, "module", model).get_output_embeddings()
     if not isinstance(head, nn.Linear) or head.bias is not None:
         raise TypeError(
@@ -96,11 +96,11 @@ def to_autocast_dtype(values: Tensor) -> Tensor:
 
 
 def _forward(
-    model: Any, head: nn.Linear, completed: Completed, put: Callable[[Tensor], Tensor]
+    model: Any, head: nn.Linear, completed: Completed, replace: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    # Row t scores token t + 1, so the completion's rows begin one before it.
+    # Row t predicts token t + 1, so the rows begin one token before the completion.
     width = completed.ids.shape[1]
-    with _replaced(head, lambda hidden: put(hidden[:, :-1][completed.mask])):
+    with _replaced(head, lambda hidden: replace(hidden[:, :-1][completed.mask])):
         return model(**completed.inputs, logits_to_keep=width + 1, use_cache=False).logits
 
 
@@ -135,7 +135,7 @@ class _Chunked(torch.autograd.Function):
                     hidden_slope[rows] = slope @ matrix
                 if weight_slope is not None:
                     _add_product(weight_slope, slope, inputs[rows])
-                del slope  # else two are there while the next is made
+                del slope  # or two of them exist while the next is computed
         ctx.slopes = hidden_slope, weight_slope
         return total
 
@@ -160,7 +160,7 @@ def _add_product(into: Tensor, slope: Tensor, inputs: Tensor) -> None:
     if into.dtype == inputs.dtype:
         into.addmm_(slope.T, inputs)
         return
-    # Sums in the weight's own precision; in parts, as each makes a copy of the narrow product.
+    # Sum in the weight's own precision, in parts: each part copies the low-precision product.
     for first in range(0, len(into), 2**15):
         part = slice(first, first + 2**15)
         into[part] += slope[:, part].T @ inputs

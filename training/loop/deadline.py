@@ -1,4 +1,4 @@
-"""Training in pieces: a run stops in time at a checkpoint, and goes on there when run again."""
+"""Training in pieces: a run stops at a checkpoint in time, and the same command resumes it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from training.loop.checkpoints import TrainingStopped
 
 
 class TimeIsUp(TrainingStopped):
-    """All is well, but there is more to do: run the same command again."""
+    """The time is used up and the run is not done: run the same command again."""
 
     exit_status = 3
-    """What a command ends with; 0 would say that all is done."""
+    """Exit status of the command; 0 would say that the run is done."""
 
 
 class Deadline(TrainerCallback):
     """Saves a checkpoint and raises TimeIsUp at the first step after so many minutes."""
 
     def __init__(self, minutes: float, every: int = 1) -> None:
-        """Counted from now. Only steps that `every` divides are stopped at."""
+        """The time counts from now. Only multiples of `every` are steps to stop at."""
         self.end, self.every, self.over = time.monotonic() + 60 * minutes, every, False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for a checkpoint when it is time; the last step needs none."""
+        """Ask for a checkpoint when the time is up; the last step needs none."""
         if state.global_step % self.every or state.global_step >= state.max_steps:
             return
         # The clocks of several processes differ by a moment: the first one's counts.
@@ -34,7 +34,7 @@ class Deadline(TrainerCallback):
         control.should_save |= self.over
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The checkpoint is whole; stop."""
+        """The checkpoint is complete: stop."""
         if self.over:
             raise TimeIsUp(
                 f"time is up at step {state.global_step} of {state.max_steps}; "

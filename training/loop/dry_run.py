@@ -1,4 +1,4 @@
-"""What a run is about to do, printed instead of done: prompts, aligned tokens, memory."""
+"""Print what a run would do instead of doing it: prompts, aligned tokens, memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.loop.trainer import CompletionTrainer
 
 
 def dry_run(trainer: CompletionTrainer) -> None:
-    """Print what the first board of the stream becomes, and what the run takes."""
+    """Print the prompts and tokens of the first board, and the memory of the run."""
     boards: Any = trainer.train_dataset
     batch = trainer.prepare_batch(trainer.data_collator([boards[0]]), 0)
     found: dict[str, Any] = {name: batch[name] for name in ("student", "teacher") if name in batch}
@@ -21,7 +21,7 @@ def dry_run(trainer: CompletionTrainer) -> None:
     tokenizer = trainer.processor.tokenizer
     for name, side in sides.items():
         print(f"— {name}'s prompt, {prompt_length(side)} tokens\n{prompt_text(tokenizer, side)}\n")
-    print("— the answer: each token, its place in each sequence, and what it is scored after")
+    print("— the answer: each token, its index in each sequence, and the token before it there")
     print(aligned(tokenizer, sides))
     print(f"\n— memory\n{memory_text(trainer, sides)}")
 
@@ -32,7 +32,7 @@ def prompt_length(side: Completed) -> int:
 
 
 def prompt_text(tokenizer: Any, side: Completed) -> str:
-    """The first prompt as the model reads it; runs of image tokens are counted."""
+    """The first prompt as the model reads it, with runs of image tokens as a count."""
     width = side.ids.shape[1]
     ids = side.inputs["input_ids"][0, :-width]
     text = tokenizer.decode(ids[side.inputs["attention_mask"][0, :-width].bool()])
@@ -40,26 +40,26 @@ def prompt_text(tokenizer: Any, side: Completed) -> str:
 
 
 def aligned(tokenizer: Any, sides: Mapping[str, Completed]) -> str:
-    """A line a token: its place in each sequence, and the token before it there."""
+    """One line per token: its index in each sequence, and the token before it there."""
     names, first = list(sides), next(iter(sides.values()))
-    heads = [f"{name + ' place':>14} {'after':<16}" for name in names]
+    heads = [f"{name + ' index':>14} {'after':<16}" for name in names]
     lines = [f"{'token':<18}" + "".join(heads)]
-    for place in range(int(first.mask[0].sum())):
+    for token in range(int(first.mask[0].sum())):
         cells = []
         for side in sides.values():
             sequence = side.inputs["input_ids"][0]
-            where = len(sequence) - side.ids.shape[1] + place
-            if sequence[where] != first.ids[0, place]:
-                raise ValueError(f"token {place} of the answer differs between {names}")
-            before = repr(tokenizer.decode(sequence[where - 1 : where]))
-            cells.append(f"{where:>14} {before:<16}")
-        token = repr(tokenizer.decode(first.ids[0, place : place + 1]))
-        lines.append(f"{token:<18}" + "".join(cells))
+            index = len(sequence) - side.ids.shape[1] + token
+            if sequence[index] != first.ids[0, token]:
+                raise ValueError(f"token {token} of the answer differs between {names}")
+            before = repr(tokenizer.decode(sequence[index - 1 : index]))
+            cells.append(f"{index:>14} {before:<16}")
+        text = repr(tokenizer.decode(first.ids[0, token : token + 1]))
+        lines.append(f"{text:<18}" + "".join(cells))
     return "\n".join(map(str.rstrip, lines))
 
 
 def memory_text(trainer: CompletionTrainer, sides: Mapping[str, Completed]) -> str:
-    """The estimate for the settings and processes of this run, one part a line."""
+    """The estimate for the settings and processes of this run, one part per line."""
     config, side = trainer.config, sides["student"]
     boards = -(-config.batch_size // (processes() * micro_batches(config)))
     longest = getattr(config, "max_new_tokens", side.ids.shape[1])

@@ -1,7 +1,7 @@
-"""How much memory a run takes on each GPU, from shapes alone.
+"""Estimates how much memory a run takes on each GPU, from shapes alone.
 
-Weights, gradients, Adam's moments, the teacher and the key-value cache are counted; activations
-and logits are estimated. Fragmentation, the CUDA context (about 1 GiB) and a vLLM engine's share
+Weights, gradients, Adam's moments, the teacher and the key-value cache are exact; activations and
+logits are estimated. Fragmentation, the CUDA context (about 1 GiB) and a vLLM engine's share
 come on top.
 """
 
@@ -20,7 +20,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a process takes through the model at once."""
+    """The size of one forward pass of a process."""
 
     boards: int
     """Boards of a micro-batch."""
@@ -31,7 +31,7 @@ class Sizes:
     patches: int = 256
     """Patches of a picture: 256 of 16 px in 256 × 256 px."""
     rollouts: int = 0
-    """Answers that are sampled at once; 0 where none are."""
+    """Answers that are sampled at once; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +59,27 @@ class Memory:
 def estimate(
     shape: Any, config: TrainingConfig, sizes: Sizes, gpus: int = 1, teacher: bool = False
 ) -> Memory:
-    """Memory of a run of that model configuration on each of `gpus`.
+    """Memory of a run with the model configuration `shape`, on each of `gpus`.
 
-    Several GPUs share weights, gradients and moments (FSDP2, ZeRO-3) and the teacher, which is
-    held in bf16. A GPU computes in bf16; what is kept of it is.
+    Several GPUs share weights, gradients, moments (FSDP2, ZeRO-3) and the teacher. The teacher and
+    the activations are in bf16.
     """
     model = trainable(meta_model(shape), config)
-    held = BYTES[config.dtype]
-    opened = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    adapters = opened if config.lora_rank else 0
+    width = BYTES[config.dtype]
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    adapters = trained if config.lora_rank else 0
     base = sum(each.numel() for each in model.parameters()) - adapters
     tower = any(
         each.requires_grad for name, each in model.named_parameters() if in_part(name, "vision")
     )
     text = shape.get_text_config()
-    # Where weights are shared, the layer at work is whole, in bf16, and its gradient too.
-    whole = 0 if gpus == 1 else 4 * largest_layer(text)
-    trained_bytes = 4 if config.lora_rank else held
+    # With sharded weights, the running layer and its gradient are gathered, in bf16.
+    gathered = 0 if gpus == 1 else 4 * largest_layer(text)
+    trained_bytes = 4 if config.lora_rank else width
     return Memory(
-        weights=(held * base + 4 * adapters) / gpus + whole,
-        gradients=trained_bytes * opened / gpus,
-        optimizer=2 * trained_bytes * opened / gpus,
+        weights=(width * base + 4 * adapters) / gpus + gathered,
+        gradients=trained_bytes * trained / gpus,
+        optimizer=2 * trained_bytes * trained / gpus,
         activations=activations(shape, sizes, config.gradient_checkpointing, tower),
         # A chunk's logits, their fp32 copy, its log-softmax and the gradient.
         logits=min(CHUNK, sizes.boards * sizes.completion * text.vocab_size) * (2 + 4 + 4 + 4),
@@ -106,8 +106,8 @@ def activations(
 ) -> float:
     """Bytes that the backward pass needs, with values of `width` bytes.
 
-    With checkpointing a layer keeps its input, and one layer at a time all that it computes.
-    `tower`: whether anything in the vision tower is trained.
+    With checkpointing each layer keeps its input, and one layer at a time all its activations.
+    `tower` says whether anything in the vision tower is trained.
     """
     text, vision = shape.get_text_config(), shape.vision_config
     tokens = sizes.boards * (sizes.prompt + sizes.completion)
@@ -116,13 +116,13 @@ def activations(
     block = patches * vision_block(vision, width)
     if not checkpointing:
         return text.num_hidden_layers * layer + vision.depth * block
-    kept = tokens * text.hidden_size * text.num_hidden_layers
-    kept += patches * vision.hidden_size * vision.depth
-    return 4 * kept + max(layer, block)  # the residual stream is fp32
+    inputs = tokens * text.hidden_size * text.num_hidden_layers
+    inputs += patches * vision.hidden_size * vision.depth
+    return 4 * inputs + max(layer, block)  # the residual stream is fp32
 
 
 def text_layer(text: Any, width: int) -> int:
-    """Bytes a token that a decoder layer keeps: what its norms, attention and MLP multiply."""
+    """Bytes per token that a decoder layer keeps for its norms, attention and MLP."""
     queries = text.num_attention_heads * text.head_dim
     keys = text.num_key_value_heads * text.head_dim
     norms = 2 * text.hidden_size * (8 + width) + (queries + keys) * (8 + width)
@@ -131,5 +131,5 @@ def text_layer(text: Any, width: int) -> int:
 
 
 def vision_block(vision: Any, width: int) -> int:
-    """Bytes a patch that a block of the vision tower keeps."""
+    """Bytes per patch that a block of the vision tower keeps."""
     return (10 * vision.hidden_size + 3 * vision.intermediate_size) * width

@@ -1,4 +1,4 @@
-"""What a training run shows: a bar with the success rate on a terminal, plain lines elsewhere."""
+"""The progress of a run: a bar with the success rate on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import TrainerCallback
 
 SHOWN = ("success", "perception", "rollout_success", "reward", "reverse_kl", "loss")
-"""What is shown, in this order, of what is logged."""
+"""The logged values that are shown, in this order."""
 RATES = ("success", "perception", "rollout_success")
 
 
 class ProgressBar(TrainerCallback):
-    """Shows steps, what is left of them, and the latest loss and rates, on stderr."""
+    """Shows the step, the time left, and the latest loss and rates, on stderr."""
 
     def __init__(self, name: str) -> None:
-        """`name` is the run's."""
+        """`name` is the name of the run."""
         self.name, self.console = name, Console(stderr=True)
         self.latest: dict[str, float] = {}
         self.bar: Progress | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin at the step that a resumed run goes on from."""
+        """Start the bar, at the step that a resumed run goes on from."""
         self.first, self.began = state.global_step, time.perf_counter()
         if not state.is_world_process_zero:
             return
@@ -34,10 +34,10 @@ class ProgressBar(TrainerCallback):
             self._say(f"goes on from step {state.global_step}")
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            facts = TextColumn("{task.fields[facts]}")
-            self.bar = Progress(*columns, TimeRemainingColumn(), facts, console=self.console)
+            values = TextColumn("{task.fields[values]}")
+            self.bar = Progress(*columns, TimeRemainingColumn(), values, console=self.console)
             self.task = self.bar.add_task(
-                self.name, total=state.max_steps, completed=state.global_step, facts=""
+                self.name, total=state.max_steps, completed=state.global_step, values=""
             )
             self.bar.start()
 
@@ -47,26 +47,26 @@ class ProgressBar(TrainerCallback):
             self.bar.update(self.task, completed=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Show the latest values; a line of them where there is no terminal."""
+        """Show the latest values, in a line of their own where there is no terminal."""
         fresh = {name: logs[name] for name in SHOWN if name in (logs or {})}
         if not state.is_world_process_zero or not fresh:
             return
         self.latest |= fresh
         if self.bar:
-            self.bar.update(self.task, facts=facts_text(self.latest))
+            self.bar.update(self.task, values=values_text(self.latest))
         else:
             passed = time.perf_counter() - self.began
             left = passed / max(1, state.global_step - self.first)
             left *= state.max_steps - state.global_step
             step = f"step {state.global_step}/{state.max_steps}"
-            self._say(f"{step}  {facts_text(fresh)}  {passed:.0f} s, {left:.0f} s left")
+            self._say(f"{step}  {values_text(fresh)}  {passed:.0f} s, {left:.0f} s left")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Leave the terminal as it was."""
         self.stop()
 
     def stop(self) -> None:
-        """Take the bar away, also after an error."""
+        """Remove the bar, also after an error."""
         if self.bar:
             self.bar.stop()
             self.bar = None
@@ -75,7 +75,7 @@ class ProgressBar(TrainerCallback):
         print(f"{self.name}: {text}", file=sys.stderr, flush=True)
 
 
-def facts_text(logs: Mapping[str, float]) -> str:
+def values_text(logs: Mapping[str, float]) -> str:
     """For example `success 94.5 %  loss 0.0132`, in the order of `SHOWN`."""
     return "  ".join(
         f"{name} {100 * logs[name]:.1f} %" if name in RATES else f"{name} {logs[name]:.4g}"

@@ -1,4 +1,4 @@
-"""A training run's folder: refused while another run uses it, resumed, finished, left alone."""
+"""A training run in its folder: started, resumed or done; refused while another run uses it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANGEABLE = (
     "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
     "rollout_folder", "rollout_memory", "rollout_urls",
 )  # fmt: skip
-"""Settings that a resumed run may have otherwise than before."""
+"""Settings that may change when a run is resumed."""
 
 
 class RunRecord(NamedTuple):
@@ -35,47 +35,47 @@ class RunRecord(NamedTuple):
     settings: dict[str, Any]
     done: bool
     history: list[dict[str, float]]
-    """What the Trainer logged, an entry a log; empty until the run is done."""
+    """What the Trainer logged; empty until the run is done."""
 
 
-def run(config: TrainingConfig, stage: str, begin: Callable[[], CompletionTrainer]) -> Path:
-    """Train, resuming from the last whole checkpoint in the run folder, and save the final one.
+def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], CompletionTrainer]) -> Path:
+    """Train, resuming from the last intact checkpoint in the run folder, and save the final one.
 
-    `begin` makes the trainer and loads all that it needs; for a finished run it is not called.
-    `stage` is the kind of run. Raises ValueError if the folder holds a run of other settings or is
-    in use, and TrainingStopped if training cannot go on.
+    `make_trainer` also loads the models; it is not called for a finished run. `stage` is the kind
+    of run. Raises ValueError if the folder holds a run of other settings or is in use, and
+    TrainingStopped if training cannot go on.
     """
     if config.dry_run:
-        dry_run(begin())
+        dry_run(make_trainer())
     elif is_done(config, stage):
         print(f"{config.out} is done; delete it to train again", file=sys.stderr)
     else:
-        train(begin(), as_json({"stage": stage, **asdict(config)}))
+        train(make_trainer(), as_json({"stage": stage, **asdict(config)}))
     return config.out
 
 
 def train(trainer: CompletionTrainer, settings: dict[str, Any]) -> None:
-    """Train in the run's folder, which no other process may use meanwhile."""
+    """Train in the run's folder, and keep other runs out of it meanwhile."""
     out, first = trainer.config.out, trainer.is_world_process_zero()
     checkpoints = out / "checkpoints"
     with claimed(out) if first else nullcontext():
-        facts = provenance(settings)
+        record = provenance(settings)
         if first:
             with writing(out / "run.json.part", checkpoints):
-                write_json(out / "run.json", {**facts, "done": False})
+                write_json(out / "run.json", {**record, "done": False})
         # One process decides for all: it reads every byte of the checkpoints.
         [last] = broadcast_object_list([str(last_checkpoint(checkpoints) or "") if first else ""])
         generation = trainer.model.generation_config
         with shown(trainer):
             trainer.train(resume_from_checkpoint=last or None)
-        # Every process: where the weights are sharded, all have to hand over theirs.
+        # Every process takes part: where weights are sharded, each has a part of them.
         with writing(out / "run.json.part", checkpoints):
             trainer.save_model(str(out))
             if first:
                 generation.save_pretrained(out)
                 history = trainer.state.log_history
                 draw_curves(history, out / "curves.png")
-                write_json(out / "run.json", {**facts, "done": True, "history": history})
+                write_json(out / "run.json", {**record, "done": True, "history": history})
 
 
 @contextmanager
@@ -94,45 +94,45 @@ def shown(trainer: CompletionTrainer) -> Iterator[None]:
 def is_done(config: TrainingConfig, stage: str) -> bool:
     """Whether the folder holds a finished run of these settings.
 
-    A setting that the run's version did not know had what is now its default. Raises ValueError if
-    the run is another one.
+    A setting that an older version did not have counts as its present default. Raises ValueError
+    if the folder holds another run.
     """
-    kept = read_kept(config.out)
-    if kept is None:
+    record = read_record(config.out)
+    if record is None:
         return False
     known = {each.name: each.default for each in fields(config) if each.default is not MISSING}
     asked = asdict(config)
-    held = {name: {**known, **kept.settings}.get(name) for name in asked}
+    held = {name: {**known, **record.settings}.get(name) for name in asked}
     check_same(
         config.out,
-        {"stage": kept.settings.get("stage"), **as_flags(held)},
+        {"stage": record.settings.get("stage"), **as_flags(held)},
         {"stage": stage, **as_flags(asked)},
     )
-    return kept.done
+    return record.done
 
 
-def read_kept(folder: Path) -> RunRecord | None:
-    """The run in a folder, or None. Raises ValueError if its `run.json` cannot be one's."""
+def read_record(folder: Path) -> RunRecord | None:
+    """The run in a folder, or None. Raises ValueError if its `run.json` is not a run's."""
     file = folder / "run.json"
     if not file.exists():
         return None
     said: dict[str, Any] = {"settings": None, "done": None, "history": [], **read_json(file)}
-    kept = RunRecord(said["settings"], said["done"], said["history"])
+    record = RunRecord(said["settings"], said["done"], said["history"])
     sound = {
-        "settings": isinstance(kept.settings, dict),
-        "done": isinstance(kept.done, bool),
-        "history": isinstance(kept.history, list) and all(map(_is_entry, kept.history)),
+        "settings": isinstance(record.settings, dict),
+        "done": isinstance(record.done, bool),
+        "history": isinstance(record.history, list) and all(map(_is_entry, record.history)),
     }
     for name, is_sound in sound.items():
         if not is_sound:
             raise ValueError(f"{file} holds no {name} of a run; remove it to start anew")
-    return kept
+    return record
 
 
 def history_of(folder: Path) -> list[dict[str, float]]:
-    """What the Trainer of a finished run logged; empty for one that is not. Raises ValueError."""
-    kept = read_kept(folder)
-    return kept.history if kept else []
+    """What the Trainer of a finished run logged; empty for an unfinished one. Raises ValueError."""
+    record = read_record(folder)
+    return record.history if record else []
 
 
 def _is_entry(entry: Any) -> bool:
@@ -140,7 +140,7 @@ def _is_entry(entry: Any) -> bool:
 
 
 def as_flags(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change of the settings, named as on the command line, read as from JSON."""
+    """The settings that must not change, by their flags, with values as JSON gives them back."""
     return {
         f"--{name.replace('_', '-')}": value
         for name, value in as_json(settings).items()
@@ -149,5 +149,5 @@ def as_flags(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON gives them back: tuples are lists, paths are text."""
+    """Settings as JSON gives them back: tuples become lists, paths text."""
     return json.loads(json.dumps(settings, default=str))

@@ -1,4 +1,4 @@
-"""Where a run's curves go: trackers by name, and a picture in the run folder."""
+"""Where the curves of a run go: trackers by name, and a picture in the run folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from evaluation.report.plots import Chart, history_points, save_curves
 from vsp_envs.utils.choices import pick_name
 
-TRACKERS = {
+TRACKERS: dict[str, str] = {
     "tensorboard": "tensorboard",
     "wandb": "wandb",
     "trackio": "trackio",
     "swanlab": "swanlab<0.7",  # transformers' side of it breaks with 0.10
 }
-"""Tracker → what pip is to install for it; the module has the tracker's name."""
+"""Tracker → what to install with pip; the module has the name of the tracker."""
 
 
 def trackers(names: Sequence[str]) -> list[str]:
@@ -45,11 +45,11 @@ def charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
         "Gradient norm": (("grad_norm",), False),
         "Learning rate of the first group": (("learning_rate",), False),
     }
-    drawn = [
+    curves = [
         Chart(title, [point for name in names for point in history_points(history, name)], share)
         for title, (names, share) in groups.items()
     ]
-    return [chart for chart in drawn if chart.points]
+    return [chart for chart in curves if chart.points]
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], file: Path) -> None:

@@ -1,4 +1,19 @@
-"""What SFT and OPCD share: settings, loss over completion tokens, learning rates, run folders."""
+"""The Trainer that SFT and OPCD share: a loss over completion tokens, normalised per step.
+
+One optimizer step, in order:
+
+1. `get_batch_samples` takes all micro-batches of the step from the loader.
+2. `prepare_batch` does what comes before any gradient of the step: OPCD samples answers there.
+3. `get_batch_samples` counts the completion tokens of all processes, and adds a blank image where
+   a process has none.
+4. `compute_loss` of the stage, for each micro-batch, divides its sum by those tokens; `over_ranks`
+   undoes the averaging over processes; backward adds up the gradients.
+5. `_get_grad_norm` clips the gradient; `_check_finite` stops the run or skips the step if the
+   gradient is not finite.
+6. AdamW of `create_optimizer` updates the weights, with a learning rate for each parameter group.
+7. `log` writes the means of what `note` collected; `ValidationCallback` measures the model.
+8. `_save_checkpoint` writes a checkpoint, and its manifest last.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +50,7 @@ PATIENCE = 20
 class CompletionTrainer(Trainer):
     """A Trainer whose loss is a sum over completion tokens, normalised over the whole step."""
 
-    # The loss is divided by the step's token count, so the Trainer must not average it again.
+    # `compute_loss` divides by the step's token count, so the Trainer must not average again.
     loss_is_scaled_for_ga = True
     optimizer: Any
 
@@ -56,7 +71,7 @@ class CompletionTrainer(Trainer):
             self.add_callback(Deadline(config.minutes, config.resumes_every()))
 
     def get_train_dataloader(self) -> Any:
-        """The stream in its order: it is random already, and so a resumed run goes on in it."""
+        """The stream in its own order, which is random already: a resumed run goes on in it."""
         parts = processes() * micro_batches(self.config)
         batches = StepBatches(self.config.steps, self.config.batch_size, parts)
         loader = DataLoader(
@@ -85,19 +100,19 @@ class CompletionTrainer(Trainer):
         return batches, torch.tensor(total, device=device)
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Of a prepared micro-batch what the trained model is shown: the fields of `Completed`."""
+        """What the trained model sees of a prepared micro-batch: the fields of `Completed`."""
         return batch
 
     def _prepare_input(self, data: Any) -> Any:
-        # Bytes cross to the device, floats are made there.
+        # Pictures move to the device as bytes and become floats there.
         return unpack(super()._prepare_input(data))
 
     def prepare_batch(self, batch: dict[str, Any], micro: int) -> dict[str, Any]:
-        """What is to be done once per micro-batch, before any gradient of the step."""
+        """Work for each micro-batch that comes before any gradient of the step."""
         return batch
 
     def over_ranks(self, loss: torch.Tensor) -> torch.Tensor:
-        """Undo the averaging of gradients over processes: the loss is a share of a global mean."""
+        """Undo the averaging of gradients over processes: the loss is part of a global mean."""
         return loss * self.accelerator.num_processes
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -116,7 +131,7 @@ class CompletionTrainer(Trainer):
         return norm
 
     def _check_finite(self, model: Any, norm: float) -> None:
-        # A loss that is not finite shows in the gradient, whose norm is the same on every rank.
+        # A loss that is not finite makes the gradient norm so too, equally on every rank.
         step = self.state.global_step + 1
         self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
         if not self.skipped:
@@ -134,7 +149,7 @@ class CompletionTrainer(Trainer):
         model.zero_grad(set_to_none=True)  # AdamW leaves alone what has no gradient
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        # A checkpoint does not hold what waits to be averaged: logged first, nothing is lost.
+        # A checkpoint does not hold noted values: they are logged first, so none is lost.
         self.control.should_log |= self.control.should_save
         super()._maybe_log_save_evaluate(*args, **kwargs)
 
@@ -142,7 +157,7 @@ class CompletionTrainer(Trainer):
         checkpoints = Path(self.args.output_dir)
         folder = checkpoints / f"checkpoint-{self.state.global_step}"
         if self.is_world_process_zero():
-            shutil.rmtree(folder, ignore_errors=True)  # of a run that ended while it wrote
+            shutil.rmtree(folder, ignore_errors=True)  # from a run that ended while it wrote
         self.accelerator.wait_for_everyone()
         with writing(folder, checkpoints):
             super()._save_checkpoint(model, trial)
@@ -159,48 +174,52 @@ class CompletionTrainer(Trainer):
         if _internal_call or not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             return super().save_model(output_dir, _internal_call)
         weights = self.accelerator.get_state_dict(self.model_wrapped)
-        if self.args.should_save:  # the others may have been given none
+        if self.args.should_save:  # other processes may have none
             for tied in getattr(self.model, "all_tied_weights_keys", {}):
-                weights.pop(tied, None)  # gathered, it is a copy that no longer shows as one
+                weights.pop(
+                    tied, None
+                )  # gathered, it is a copy that safetensors takes for a second tensor
             self._save(output_dir, state_dict=weights)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
-        if self.config.lora_rank:  # peft leaves out what says how boards are shown
+        if self.config.lora_rank:  # peft leaves out the view of boards
             self.model.config.save_pretrained(output_dir or self.args.output_dir)
 
     def note(self, **values: float) -> None:
-        """Remember values until the next log, which writes their means."""
+        """Collect values until the next log, which writes their means."""
         for name, value in values.items():
             self.metrics[name].append(float(value))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log with the means of what was noted, by all processes."""
+        """Log, with the means of what all processes noted."""
         noted: dict[str, list[float]] = defaultdict(list)
         for metrics in gather_object([dict(self.metrics)]):
             for name, values in metrics.items():
                 noted[name] += values
         means = {name: sum(values) / len(values) for name, values in noted.items()}
         self.metrics.clear()
-        logs.pop("train_loss", None)  # a mean over the steps since the last resume alone
+        logs.pop(
+            "train_loss", None
+        )  # the Trainer's mean covers only the steps since the last resume
         logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
         super().log(logs, *args, **kwargs)
 
 
 class ValidationCallback(TrainerCallback):
-    """Calls `measure(step)` every so many steps and at the start, and logs what it returns."""
+    """Calls `validate()` every so many steps, and logs what it returns."""
 
     def __init__(
         self, trainer: CompletionTrainer, every: int, validate: Callable[[], dict[str, float]]
     ):
-        """`every` 0 measures nothing."""
+        """With `every` 0 it is never called."""
         self.trainer, self.every, self.validate = trainer, every, validate
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Measure after every `every`-th step."""
+        """Validate after every `every`-th step."""
         if self.every and state.global_step % self.every == 0:
             with unsharded(self.trainer.model):
                 measured = self.validate()
             due = control.should_log
             self.trainer.log(measured)
-            control.should_log = due  # logging takes the step's own entry for written
+            control.should_log = due  # logging clears it, and the step's own entry is still to come

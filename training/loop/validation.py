@@ -1,4 +1,7 @@
-"""Success and perception on validation boards, inside a training run."""
+"""Measures success and perception on validation boards during training.
+
+`training.validate` is another thing: it checks the settings of a run.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.scoring.episode import Episode
 
 MIXED = 512
-"""Boards that are answered at once where kinds share batches."""
+"""Boards that are answered at once if kinds share batches."""
 
 
 @lru_cache(maxsize=64)
@@ -29,27 +32,27 @@ def validation_layouts(kind: TaskLevel, count: int) -> tuple[Layout, ...]:
 
 
 def validate(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> dict[str, float]:
-    """`success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds.
+    """Measure `success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds.
 
     The processes share the boards.
     """
     boards = [validation_layouts(kind, config.eval_episodes) for kind in config.kinds()]
-    # Together where kinds are mixed; otherwise each kind by itself, without padding.
+    # All kinds together if they are mixed; otherwise each by itself, without padding.
     together = [tuple(itertools.chain(*boards))] if config.mix_kinds else boards
     batch = MIXED if config.mix_kinds else 64
     agent = HFAgent(loaded, Sampling(max_new_tokens=160), batch)
-    judge = _succeeded if goal == "plan" else _perceived
+    is_right = _succeeded if goal == "plan" else _perceived
     marks: list[bool] = []
     for layouts in together:
-        places = list(range(len(layouts)))
-        # Padded by repeating one: under ZeRO-3 all processes must generate equally often.
-        with PartialState().split_between_processes(places, apply_padding=True) as mine:
-            cases = [Case(layouts[place], input, goal) for place in mine]
+        indices = list(range(len(layouts)))
+        # Padded by repeating one board: under ZeRO-3 all processes must generate equally often.
+        with PartialState().split_between_processes(indices, apply_padding=True) as mine:
+            cases = [Case(layouts[index], input, goal) for index in mine]
             episodes = play(agent, cases, batch_size=batch)
-        judged = dict(gather_object([*zip(mine, map(judge, episodes), strict=True)]))
-        marks += [judged[place] for place in places]
-    each = iter(marks)
-    rates = [sum(itertools.islice(each, len(layouts))) / len(layouts) for layouts in boards]
+        right = dict(gather_object([*zip(mine, map(is_right, episodes), strict=True)]))
+        marks += [right[index] for index in indices]
+    marks_left = iter(marks)
+    rates = [sum(itertools.islice(marks_left, len(layouts))) / len(layouts) for layouts in boards]
     name = "success" if goal == "plan" else "perception"
     by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
     return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}

@@ -1,24 +1,24 @@
-"""Weights spread over processes: held whole to generate with, and a frozen teacher's own."""
+"""Weights that are sharded over processes: gathered for generation, and the teacher's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate.state import AcceleratorState
 from torch import distributed
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-PLACEMENTS = ("replicated", "sharded")
+Placement = Literal["replicated", "sharded"]
 
 
-def place_model(model: Any, placement: str, device: Any) -> Any:
-    """A frozen model whole on every process (`replicated`), or spread over all of them.
+def place_model(model: Any, placement: Placement, device: Any) -> Any:
+    """Put a frozen model on every process (`replicated`), or shard it over all of them.
 
-    Spread, each block is put together where it runs and dropped again: less memory, more traffic.
-    A single process has nothing to spread.
+    If sharded, each block is gathered when it runs and dropped again: less memory, more traffic.
+    A single process shards nothing.
     """
     if placement == "replicated" or not is_distributed():
         return model.to(device)
@@ -31,9 +31,9 @@ def place_model(model: Any, placement: str, device: Any) -> Any:
 def unsharded(model: Any) -> Iterator[None]:
     """Hold all weights on every process, so that each can generate at its own pace.
 
-    FSDP2 would put every block together again for every token. It costs the memory of the model
-    in the precision it computes in. A model that FSDP2 has not sharded is left alone; under ZeRO-3
-    transformers generates in step on all processes, gathering block by block.
+    Without this, FSDP2 would gather every block again for every token. It costs the memory of the
+    model in its compute precision. A model that FSDP2 has not sharded is left alone. Under ZeRO-3
+    transformers generates in step on all processes and gathers block by block.
     """
     sharded = [module for module in model.modules() if isinstance(module, FSDPModule)]
     inner = [block for block in blocks(model) if isinstance(block, FSDPModule)]
@@ -51,10 +51,10 @@ def unsharded(model: Any) -> Iterator[None]:
 
 
 def keep_float32(accelerator: Any) -> None:
-    """Under FSDP2 in bfloat16, sum gradients over processes and leave outputs in float32.
+    """Under FSDP2 in bfloat16, sum gradients over processes in float32 and leave outputs in it.
 
-    accelerate's own policy rounds both: the sums lose small gradients, and of a loss that is made
-    inside the model three digits are left.
+    accelerate's own policy rounds both to bfloat16: the sums lose small gradients, and a loss that
+    is computed inside the model keeps three digits.
     """
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
     if plugin is not None and accelerator.mixed_precision == "bf16":

@@ -1,4 +1,4 @@
-"""The model that a run trains: loaded, shown boards as the settings want them, parts frozen."""
+"""The model that a run trains: loaded, with its view of boards set and its parts frozen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vsp_envs.envs.config import RANDOM_THEME
 
 
 def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = None) -> Loaded:
-    """The checkpoint `model`, or what is `loaded` already, ready to be trained.
+    """The checkpoint `model`, or what is `loaded` already, ready for training.
 
     Raises CheckpointError, or ValueError for settings that the model cannot have.
     """

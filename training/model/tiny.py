@@ -1,4 +1,4 @@
-"""A tiny Qwen3-VL and its tokenizer, from nothing: a backbone for machines without one."""
+"""A tiny Qwen3-VL and its tokenizer, freshly initialised: a backbone for small machines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -36,7 +36,7 @@ MAX_LEVEL = 8
 END, PAD = "<|im_end|>", "<|endoftext|>"
 SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>",
            "<|image_pad|>", "<|video_pad|>")  # fmt: skip
-# Qwen's chat format, less system prompts and tools.
+# Qwen's chat format without system prompts and tools.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% if message.content is string %}{{ message.content }}{% else %}"
@@ -68,16 +68,17 @@ class Size:
     init: float = INIT
 
 
-# Pictures of 256 px whatever the level, so that any public PNG can be given: the processor brings
-# all to 256 × 256, 256 patches and 64 visual tokens of 32 px. Only at levels 4 and 8 do these end
-# where cells end; elsewhere the tower's attention over patches of 16 px, of which every cell has
-# four or more, has to find the cells. Hence twice the depth of the towers that are shown cells.
+# Pictures are 256 px at every level, so any public PNG will do: the processor resizes all to
+# 256 × 256, which is 256 patches and 64 visual tokens of 32 px. Only at levels 4 and 8 do tokens
+# end where cells end. At other levels the tower has to find the cells by attention over patches of
+# 16 px, four or more in each cell. So it is twice as deep as the towers of S and M.
 NANO_VIEW = View(style="brief", image_size=256)
 
-SIZES = {
+SizeName = Literal["S", "M", "nano-1m", "nano-4m", "nano-10m"]
+SIZES: dict[str, Size] = {
     "S": Size(64, 3, 2, 1, 192, 64, 2, 128),  # 0.5 M parameters
     "M": Size(128, 4, 4, 2, 384, 96, 2, 192),  # 1.5 M parameters
-    # INIT by one over the square root of the width, from M's.
+    # INIT scales with one over the square root of the width, from M's.
     "nano-1m": Size(96, 5, 3, 1, 256, 64, 4, 192, NANO_VIEW, 0.09),
     "nano-4m": Size(192, 6, 6, 2, 512, 128, 4, 384, NANO_VIEW, 0.065),
     "nano-10m": Size(256, 8, 8, 4, 704, 192, 4, 576, NANO_VIEW, 0.055),

@@ -1,4 +1,4 @@
-"""Which parameters are trained, and at what rate: LoRA, frozen parts, groups of the optimizer."""
+"""Which parameters are trained, and at what rate: LoRA, frozen parts, optimizer groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from training.config import TrainingConfig
 from vsp_envs.utils.choices import pick_name
 
-PARTS = {
+PARTS: dict[str, str] = {
     "vision": r"\.visual\.",
     "patch_embedding": r"\.visual\.patch_embed\.",
     "position_embedding": r"\.visual\.pos_embed\.",
@@ -23,9 +23,9 @@ PARTS = {
     "layers": r"\.language_model\.(layers|norm)\.",
     "head": r"\.lm_head\.",
 }
-"""Part → where its parameters are in a Qwen3-VL, as a pattern for `.NAME`. The vision tower is all
-of `patch_embedding`, `position_embedding`, `blocks`, `merger` and `deepstack_mergers`; the language
-model all of `embeddings`, `layers` and `head`. A head that is tied is the embeddings."""
+"""Part → a pattern for `.NAME` of its parameters in a Qwen3-VL. The vision tower is all of
+`patch_embedding`, `position_embedding`, `blocks`, `merger` and `deepstack_mergers`; the language
+model all of `embeddings`, `layers` and `head`. A tied head belongs to the embeddings."""
 
 
 def in_part(name: str, part: str) -> bool:
@@ -34,7 +34,7 @@ def in_part(name: str, part: str) -> bool:
 
 
 def trainable(model: Any, config: TrainingConfig) -> Any:
-    """The model with what the settings train left open, and everything else frozen.
+    """The model with only those parameters trainable that the settings select.
 
     Returns another object where adapters are added. Raises ValueError if nothing is left to train.
     """
@@ -47,7 +47,7 @@ def trainable(model: Any, config: TrainingConfig) -> Any:
 
 
 def freeze(model: Any, parts: Iterable[str]) -> None:
-    """Close the parameters of these parts."""
+    """Stop training the parameters of these parts."""
     for part in parts:
         for name, parameter in model.named_parameters():
             if in_part(name, part):
@@ -57,6 +57,7 @@ def freeze(model: Any, parts: Iterable[str]) -> None:
 def with_adapters(model: Any, config: TrainingConfig) -> Any:
     """A peft model: LoRA on the linear layers of the language model, and of the vision tower if
     asked; nothing else is trained."""
+    # peft takes long to import, and runs without LoRA do not need it
     from peft import LoraConfig, get_peft_model
 
     parts = ("language_model", "visual") if config.lora_vision else ("language_model",)

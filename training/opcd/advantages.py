@@ -1,4 +1,4 @@
-"""What the environment pays for an answer, and its advantage over answers to the same board."""
+"""The reward of an answer, and its advantage over other answers to the same board."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def reward_of(score: Score, optimal_reward: float) -> float:
     return float(score.success) + optimal_reward * float(score.optimal)
 
 
-def score_figures(scores: Sequence[Score], optimal_reward: float) -> dict[str, float]:
-    """What is logged of a batch of answers: means, and shares by how they could be read."""
+def score_metrics(scores: Sequence[Score], optimal_reward: float) -> dict[str, float]:
+    """The logged metrics of a batch of answers: means, and the share of each parse status."""
     rewards = [reward_of(score, optimal_reward) for score in scores]
     return {
         "rollout_success": share(score.success for score in scores),
@@ -39,8 +39,8 @@ def group_advantages(rewards: Tensor, rollouts: int, scaled: bool) -> Tensor:
     """Reward above the mean of the answers to the same board; `rollouts` in a row share a board.
 
     `scaled` divides by the group's standard deviation, as GRPO (arXiv 2402.03300, section 4.1)
-    does; without, hard and easy boards weigh alike (arXiv 2503.20783). A group whose answers all
-    earned the same has no advantage and teaches nothing.
+    does; without it, hard and easy boards weigh alike (arXiv 2503.20783). If all answers of a group
+    earn the same, none has an advantage, and the group teaches nothing.
     """
     groups = rewards.view(-1, rollouts)
     advantages = groups - groups.mean(1, keepdim=True)
@@ -50,6 +50,6 @@ def group_advantages(rewards: Tensor, rollouts: int, scaled: bool) -> Tensor:
 
 
 def share_without_advantage(rewards: Tensor, rollouts: int) -> float:
-    """The share of boards whose answers all earned the same."""
+    """The share of boards whose answers all earn the same."""
     groups = rewards.view(-1, rollouts)
     return (groups.max(1).values == groups.min(1).values).float().mean().item()

@@ -1,21 +1,23 @@
-"""What OPCD can be told: whose judgement, which loss, how much reward, and what is refused."""
+"""The settings of OPCD: the teacher, the loss, the reward; and checks that refuse bad ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from agents.backends.vllm import check_whole
-from agents.vlm.checkpoint import DTYPES
-from training.config import TrainingConfig
-from training.model.sharding import PLACEMENTS
-from training.opcd.divergences import divergence_named
+from training.config import Schedule, TrainingConfig
+from training.model.sharding import Placement
+from training.opcd.divergences import Loss, divergence_named
 from training.opcd.objective import Objective
-from training.opcd.rollout_config import ROLLOUTS, RolloutConfig
-from training.opcd.teachers import TEACHERS
+from training.opcd.rollout_config import Rollout, RolloutConfig
+from training.opcd.teachers import TeacherKind
 from training.validate import FROM_0, FROM_1, SHARE, check_config
 from vsp_envs.scoring.answer_readers import READERS, ReaderName
 from vsp_envs.utils.choices import pick_name
+
+TeacherDtype = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     """The student's checkpoint: the perception SFT model."""
     teacher: str = ""
     """The checkpoint of a frozen teacher: the base model."""
-    teacher_kind: str = "frozen"
+    teacher_kind: TeacherKind = "frozen"
     """`frozen`: the checkpoint `teacher`; `adapter-off`: the student without its LoRA; `ema`: the
     moving average of the student's weights."""
     ema_decay: float = 0.99
@@ -34,7 +36,7 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     teacher_plan: bool = False
     """Give the teacher a reference plan besides the state (the paper's default is True)."""
     teacher_plan_share: float = 1.0
-    """With `teacher_plan`: the share of boards, drawn at random, that it is given for."""
+    """With `teacher_plan`: the random share of boards for which the teacher gets the plan."""
     distill_weight: float = 1.0
     """Weight of the divergence from the teacher; 0: the reward alone, and no teacher is loaded."""
     reward_weight: float = 0.0
@@ -43,54 +45,54 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     rollouts: int = 1
     """Answers sampled per board; the batch of a step is `batch_size` × `rollouts` answers."""
     optimal_reward: float = 0.0
-    """What a shortest plan earns beside the 1 for success."""
+    """What a shortest plan earns besides the 1 for success."""
     reader: ReaderName = "strict"
     """How the reward reads answers: `strict` (the format that the prompt asks for), `tolerant` or
     `mgsd`, as in `evaluation.planning`."""
     scale_rewards: bool = True
     """Divide advantages by the standard deviation over a board's answers, as GRPO does."""
-    loss: str = "reverse_kl"
+    loss: Loss = "reverse_kl"
     """`reverse_kl` over the full vocabulary; `sampled`: the paper's; `topk`: over the student's
-    likeliest tokens and the rest as one; `forward_kl`; `jsd`: between the two, by `beta`."""
+    most probable tokens and the rest as one; `forward_kl`; `jsd`: between the two, by `beta`."""
     beta: float = 0.5
     """`jsd`: the teacher's share of the mixture, between 0 and 1."""
     top_k: int = 64
-    """`topk`: tokens that are told apart."""
+    """`topk`: number of tokens that count one by one."""
     divergence_cap: float | None = None
-    """Most that one token's divergence counts for, in nats; None: no cap."""
+    """Largest divergence of one token, in nats; None: no cap."""
     updates_per_rollout: int = 1
-    """Optimizer steps on the same answers; the boards of the others are passed over."""
+    """Optimizer steps on the same answers; the boards of the later steps are skipped."""
     clip_ratio: tuple[float, float] = (0.2, 0.3)
     """PPO's clip of p / p_old below and above 1, for `sampled` and the reward (the paper's; with
     one update per rollout the ratio is 1 and nothing is clipped)."""
     stop_after_unreadable: int = 0
-    """Stop after so many steps in a row in which no answer could be read; 0: only say so."""
-    teacher_dtype: str = "auto"
-    """The teacher's weights in memory: `auto` as they are stored, `float32` or `bfloat16`."""
-    teacher_placement: str = "replicated"
-    """`replicated`: whole on every process; `sharded`: spread over all of them, for a frozen
+    """Stop after so many steps in a row without a readable answer; 0: only warn."""
+    teacher_dtype: TeacherDtype = "auto"
+    """The teacher's weights in memory: `auto` as stored, `float32` or `bfloat16`."""
+    teacher_placement: Placement = "replicated"
+    """`replicated`: a copy in every process; `sharded`: spread over all of them, for a frozen
     teacher that does not fit beside the student."""
     seed_per_board: bool = False
-    """Draw every answer from a stream of its own, so that the answers do not depend on how many
-    processes and micro-batches share the step; otherwise each micro-batch has one stream."""
+    """Sample every answer with its own seed, so that answers do not depend on the number of
+    processes and micro-batches; otherwise each micro-batch has one seed."""
     temperature: float = 1.0
-    """Of the student's sampling; both sides' logits are divided by it in the loss."""
+    """Sampling temperature of the student; the loss divides both models' logits by it."""
     max_new_tokens: int = 160
     """Longest answer that is sampled."""
     learning_rate: float = 5e-4
     """Peak learning rate. The paper: 1e-6 for all parameters of 4B and 8B models."""
-    schedule: str = "half-linear"
+    schedule: Schedule = "half-linear"
     """`half-linear`: constant, then linear over the second half; or `cosine`."""
     weight_decay: float = 0.0
     """AdamW's weight decay."""
 
     def resumes_every(self) -> int:
-        """A run can be resumed after a step that this divides: answers are in no checkpoint."""
+        """Runs resume only at multiples of this step: checkpoints hold no answers."""
         return self.updates_per_rollout
 
 
-def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
-    """The loss that the settings describe. Raises ValueError if they make no sense."""
+def objective_of(config: OPCDConfig, suppressed_ids: Sequence[int]) -> Objective:
+    """The loss that the settings describe. Raises ValueError for bad settings."""
     if config.temperature <= 0:
         raise ValueError(f"--temperature must be above 0 to sample, got {config.temperature}")
     divergence = divergence_named(
@@ -98,7 +100,7 @@ def objective_of(config: OPCDConfig, never: Sequence[int]) -> Objective:
     )
     return Objective(
         divergence, config.distill_weight, config.reward_weight, config.clip_ratio,
-        config.temperature, never,
+        config.temperature, suppressed_ids,
     )  # fmt: skip
 
 
@@ -110,7 +112,7 @@ RANGES = {
 
 
 def check_opcd(config: OPCDConfig) -> None:
-    """Raise ValueError for settings that make no sense, before anything is loaded."""
+    """Raise ValueError for bad settings of OPCD, before anything is loaded."""
     checkpoints = {"--model": config.model}
     if config.distill_weight and config.teacher_kind == "frozen":
         checkpoints["--teacher"] = config.teacher
@@ -122,13 +124,13 @@ def check_opcd(config: OPCDConfig) -> None:
             f"{config.updates_per_rollout}: answers are not kept in checkpoints"
         )
     pick_name("reader", config.reader, READERS)
-    check_lessons(config)
+    check_learning_signal(config)
     check_teacher(config)
     check_rollout(config)
 
 
-def check_lessons(config: OPCDConfig) -> None:
-    """Raise ValueError for settings under which there is nothing to learn from."""
+def check_learning_signal(config: OPCDConfig) -> None:
+    """Raise ValueError for settings that leave nothing to learn from."""
     if config.reward_weight == config.distill_weight == 0:
         raise ValueError("--distill-weight and --reward-weight are both 0; one must be above 0")
     if config.reward_weight and config.rollouts == 1:
@@ -139,10 +141,10 @@ def check_lessons(config: OPCDConfig) -> None:
 
 
 def check_teacher(config: OPCDConfig) -> None:
-    """Raise ValueError for a teacher that cannot be."""
-    pick_name("kind of teacher", config.teacher_kind, TEACHERS)
-    pick_name("placement of the teacher", config.teacher_placement, PLACEMENTS)
-    pick_name("dtype of the teacher", config.teacher_dtype, DTYPES)
+    """Raise ValueError for a teacher that is impossible with these settings."""
+    pick_name("kind of teacher", config.teacher_kind, get_args(TeacherKind))
+    pick_name("placement of the teacher", config.teacher_placement, get_args(Placement))
+    pick_name("dtype of the teacher", config.teacher_dtype, get_args(TeacherDtype))
     if not config.distill_weight or config.teacher_kind == "frozen":
         return
     if config.teacher:
@@ -160,8 +162,8 @@ def check_teacher(config: OPCDConfig) -> None:
 
 
 def check_rollout(config: OPCDConfig) -> None:
-    """Raise ValueError for a way to draw answers that cannot be."""
-    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf":
+    """Raise ValueError for a way of sampling that is impossible with these settings."""
+    if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
         return
     if config.rollout == "vllm":
         check_whole(config.model)

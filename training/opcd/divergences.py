@@ -1,16 +1,15 @@
 """Losses as pure functions of log-probabilities, one value per token, in nats.
 
 `student` and `teacher` are log-probabilities [token, vocab], in fp32: row t is the distribution
-that token t of a completion was drawn from. `log_p`, `log_q` and `old` are those of the sampled
-tokens alone, [token]: the student's, the teacher's, and the student's when it sampled them.
+of token t of a completion. `log_p`, `log_q` and `old_logprobs` are those of the sampled tokens
+alone, [token]: the student's, the teacher's, and the student's at the time of sampling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import log
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,7 +45,7 @@ def reverse_kl(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def forward_kl(student: Tensor, teacher: Tensor) -> Tensor:
-    """KL(teacher ‖ student): the student is to cover all that the teacher would say."""
+    """KL(teacher ‖ student): the student has to cover all that the teacher would say."""
     return reverse_kl(teacher, student)
 
 
@@ -61,10 +60,10 @@ def jsd(student: Tensor, teacher: Tensor, beta: float) -> Tensor:
 
 
 def top_k_kl(student: Tensor, teacher: Tensor, k: int) -> Tensor:
-    """Reverse KL over the student's `k` likeliest tokens, and all others as one more outcome.
+    """Reverse KL over the student's `k` most probable tokens, and all others as one outcome.
 
-    Without that outcome the student could lower the loss by moving its mass out of sight. It is
-    never more than the full KL, and the same with `k` the size of the vocabulary.
+    Without that outcome the student could lower the loss by moving its mass to the other tokens.
+    The value is at most the full KL, and equal to it if `k` is the size of the vocabulary.
     """
     top = student.topk(min(k, student.shape[-1]), -1).indices
     seen = student.gather(-1, top), teacher.gather(-1, top)
@@ -73,37 +72,40 @@ def top_k_kl(student: Tensor, teacher: Tensor, k: int) -> Tensor:
 
 
 def _rest(seen: Tensor) -> Tensor:
-    # 1 − Σp is no finer than fp32; a smaller rest counts as that.
+    # 1 − Σp is only as exact as fp32, so a smaller rest is raised to eps.
     least = torch.finfo(seen.dtype).eps
     return (1 - seen.exp().sum(-1, keepdim=True)).clamp(min=least).log()
 
 
-def clipped(log_p: Tensor, old: Tensor | None, advantages: Tensor, clip: ClipRatio) -> Tensor:
+def clipped(
+    log_p: Tensor, old_logprobs: Tensor | None, advantages: Tensor, clip: ClipRatio
+) -> Tensor:
     """PPO's objective, to be minimised: −min(r·A, clamp(r, 1 − low, 1 + high)·A), r = p / p_old.
 
-    `old` None means that the tokens were drawn from the present weights: the ratio is 1, clipping
-    is inert and the gradient is −A·∇log p.
+    `old_logprobs` None means that the present weights sampled the tokens: the ratio is 1, nothing
+    is clipped and the gradient is −A·∇log p.
     """
-    ratio = (log_p - (log_p.detach() if old is None else old)).exp()
+    ratio = (log_p - (log_p.detach() if old_logprobs is None else old_logprobs)).exp()
     low, high = clip
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
 
 
-def sampled(log_p: Tensor, log_q: Tensor, old: Tensor | None, clip: ClipRatio) -> Tensor:
+def sampled(log_p: Tensor, log_q: Tensor, old_logprobs: Tensor | None, clip: ClipRatio) -> Tensor:
     """The paper's estimator of the reverse KL: PPO with the advantage log p_T − log p_S.
 
     With one step per rollout its value is log p_S − log p_T and its gradient
     sg(log p_S − log p_T)·∇log p_S. Back-propagating log p_S − log p_T itself has expected
     gradient 0.
     """
-    return clipped(log_p, old, log_q - (log_p.detach() if old is None else old), clip)
+    before = log_p.detach() if old_logprobs is None else old_logprobs
+    return clipped(log_p, old_logprobs, log_q - before, clip)
 
 
 def capped(divergence: Tensor, most: float | None) -> Tensor:
-    """No token counts for more than `most`: its value and its gradient are scaled down to that.
+    """No token counts for more than `most`: larger values are scaled down, gradients with them.
 
-    Tokens of style can diverge ten times as much as those that matter. Cutting their gradient off
-    would keep them from ever being learned.
+    Tokens of style can diverge ten times as much as those that matter. Without any gradient they
+    would never be learned.
     """
     if most is None:
         return divergence
@@ -117,17 +119,52 @@ class Pair(NamedTuple):
     teacher: Tensor
     ids: Tensor
     """The sampled tokens, int64[token]."""
-    old: Tensor | None = None
+    old_logprobs: Tensor | None = None
 
 
-DIVERGENCES = ("reverse_kl", "sampled", "topk", "forward_kl", "jsd")
-"""Losses of OPCD by name."""
+class LossSettings(NamedTuple):
+    """The settings of all losses; each reads its own."""
+
+    beta: float
+    top_k: int
+    cap: float | None
+    clip: ClipRatio
+
+
+Divergence = Callable[[Pair, LossSettings], Tensor]
+
+
+def _sampled(pair: Pair, settings: LossSettings) -> Tensor:
+    log_p, log_q = of_tokens(pair.student, pair.ids), of_tokens(pair.teacher, pair.ids)
+    cap = settings.cap
+    if cap is not None:
+        before = log_p.detach() if pair.old_logprobs is None else pair.old_logprobs
+        log_q = before + (log_q - before).clamp(-cap, cap)
+    return sampled(log_p, log_q, pair.old_logprobs, settings.clip)
+
+
+def _full(divergence: Callable[[Tensor, Tensor, LossSettings], Tensor]) -> Divergence:
+    """A divergence of whole distributions, with its cap."""
+    return lambda pair, settings: capped(
+        divergence(pair.student, pair.teacher, settings), settings.cap
+    )
+
+
+Loss = Literal["reverse_kl", "sampled", "topk", "forward_kl", "jsd"]
+DIVERGENCES: dict[str, Divergence] = {
+    "reverse_kl": _full(lambda student, teacher, _: reverse_kl(student, teacher)),
+    "sampled": _sampled,
+    "topk": _full(lambda student, teacher, settings: top_k_kl(student, teacher, settings.top_k)),
+    "forward_kl": _full(lambda student, teacher, _: forward_kl(student, teacher)),
+    "jsd": _full(lambda student, teacher, settings: jsd(student, teacher, settings.beta)),
+}
+"""The losses of OPCD by name: the same names as `Loss`."""
 
 
 def divergence_named(
     name: str, beta: float, top_k: int, cap: float | None, clip: ClipRatio
 ) -> Callable[[Pair], Tensor]:
-    """The loss of that name as a function of both sides. Raises ValueError for bad settings."""
+    """The loss of that name. Raises ValueError for bad settings."""
     if pick_name("loss", name, DIVERGENCES) == "jsd" and not 0 < beta < 1:
         raise ValueError(
             f"--beta must be between 0 and 1, got {beta}; the limits are --loss forward_kl and "
@@ -137,21 +174,5 @@ def divergence_named(
         raise ValueError(f"--top-k must be at least 1, got {top_k}")
     if cap is not None and cap <= 0:
         raise ValueError(f"--divergence-cap must be above 0 nats, got {cap}; None: no cap")
-    if name == "sampled":
-        return partial(_sampled, cap=cap, clip=clip)
-    full: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "reverse_kl": reverse_kl,
-        "forward_kl": forward_kl,
-        "jsd": partial(jsd, beta=beta),
-        "topk": partial(top_k_kl, k=top_k),
-    }
-    divergence = full[name]
-    return lambda pair: capped(divergence(pair.student, pair.teacher), cap)
-
-
-def _sampled(pair: Pair, cap: float | None, clip: ClipRatio) -> Tensor:
-    log_p, log_q = of_tokens(pair.student, pair.ids), of_tokens(pair.teacher, pair.ids)
-    if cap is not None:
-        old = log_p.detach() if pair.old is None else pair.old
-        log_q = old + (log_q - old).clamp(-cap, cap)
-    return sampled(log_p, log_q, pair.old, clip)
+    settings = LossSettings(beta, top_k, cap, clip)
+    return lambda pair: DIVERGENCES[name](pair, settings)

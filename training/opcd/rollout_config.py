@@ -1,25 +1,29 @@
-"""Who draws the student's answers: transformers itself, or a vLLM that follows the training."""
+"""What samples the student's answers: transformers itself, or a vLLM with the same weights."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
+from agents.backends.vllm import VLLMAgent
+from agents.backends.vllm_server import VLLMServer
 from agents.vlm.checkpoint import Loaded
 from training.opcd.sampler import HFSampler, Sampler
 from training.opcd.vllm_sampler import VLLMSampler, guarded
 from vsp_envs.utils.choices import pick_name
 
+Rollout = Literal["hf", "vllm", "server"]
+
 
 @dataclass(frozen=True)
 class RolloutConfig:
-    """Who draws the answers, and where; see docs/rollouts.md."""
+    """What samples the answers, and where; see docs/rollouts.md."""
 
-    rollout: str = "hf"
+    rollout: Rollout = "hf"
     """`hf`: transformers' own generation; `vllm`: vLLM in this process, on the same GPU; `server`:
     vLLM servers on other GPUs."""
     rollout_adapter: bool = False
@@ -30,30 +34,25 @@ class RolloutConfig:
     rollout_tokens: int = 4096
     """`vllm`: the longest prompt and answer together."""
     rollout_urls: tuple[str, ...] = ("http://127.0.0.1:8000",)
-    """`server`: one or several servers of the student's checkpoint. They obey whoever reaches them:
-    they listen on 127.0.0.1 alone, and other machines are reached through a tunnel."""
+    """`server`: one or several servers of the student's checkpoint. They obey everybody who reaches
+    them: let them listen on 127.0.0.1 alone, and use a tunnel to other machines."""
     rollout_folder: Path | None = None
-    """`server`: where weights are left for the servers, which see it under the same path. None:
-    `weights` in the run folder."""
-
-
-ROLLOUTS = ("hf", "vllm", "server")
+    """`server`: a folder for weights that the servers see under the same path. None: `weights` in
+    the run folder."""
 
 
 def make_sampler(config: RolloutConfig, checkpoint: str, student: Loaded, out: Path) -> Sampler:
     """The sampler that the settings name, for the student of this checkpoint.
 
-    In several processes it is made after they know each other. Raises RolloutError if vLLM cannot
+    With several processes, call it after they are connected. Raises RolloutError if vLLM cannot
     be started, and CheckpointError if it is not installed.
     """
-    if pick_name("rollout", config.rollout, ROLLOUTS) == "hf":
+    if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
         return HFSampler(student.model, student.processor.tokenizer.pad_token_id)
     folder = config.rollout_folder or out / "weights"
     if config.rollout == "vllm":
         engine = guarded(lambda: _start_engine(config, checkpoint, student))
         return VLLMSampler(engine, student.processor, folder, config.rollout_adapter)
-    from agents.backends.vllm_server import VLLMServer
-
     servers = VLLMServer(
         config.rollout_urls, folder, student.model.config, student.processor, _dtype()
     )
@@ -61,13 +60,11 @@ def make_sampler(config: RolloutConfig, checkpoint: str, student: Loaded, out: P
 
 
 def _dtype() -> torch.dtype:
-    """What a vLLM computes in, to be as near to the trainer as can be."""
+    """The dtype in which vLLM computes, as close to the trainer as possible."""
     return torch.bfloat16 if torch.cuda.is_available() else torch.float32
 
 
 def _start_engine(config: RolloutConfig, checkpoint: str, student: Loaded) -> Any:
-    from agents.backends.vllm import VLLMAgent
-
     gpu = torch.cuda.is_available()
     options: dict[str, Any] = {"enforce_eager": not gpu}
     if config.rollout_adapter:

@@ -1,4 +1,4 @@
-"""What draws the student's answers, and transformers' own generation as one that does."""
+"""The protocol of what samples the student's answers, and transformers' generation as one."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from training.model.sharding import unsharded
 
 
 class RolloutError(TrainingStopped):
-    """No answers can be drawn, so the run stops; its checkpoints are as they were."""
+    """No answers can be sampled, so the run stops; its checkpoints stay intact."""
 
 
 class SampledCompletions(NamedTuple):
     """Completions that were sampled."""
 
     ids: list[list[int]]
-    """Of each, up to its end token."""
+    """Of each completion, up to its end token."""
     logprobs: list[list[float]] | None
-    """Of each id as the sampler drew it: at its temperature, vision tokens excluded. None if the
-    trainer's own forward drew them."""
+    """Of each id in the sampler, at its temperature, with vision tokens suppressed. None if the
+    trainer's own model samples."""
 
 
 class Sampler(Protocol):
-    """Draws completions from the policy as it was at the last `update`."""
+    """Samples completions from the policy of the last `update`."""
 
     def update(self, model: Any) -> None:
-        """Draw from these weights from now on. Every process calls it before each step's rollout.
+        """Sample from these weights from now on. Every process calls it before each step's rollout.
 
         Raises RolloutError.
         """
@@ -46,20 +46,20 @@ class Sampler(Protocol):
     ) -> SampledCompletions:
         """One completion per prompt; `inputs` are the prompts encoded. Raises RolloutError.
 
-        `seeds`, one a prompt, take the place of `sampling.seed`.
+        `seeds`, one per prompt, replace `sampling.seed`.
         """
         ...
 
 
 class HFSampler:
-    """transformers' generation, by the very model that is trained."""
+    """transformers' generation, with the model that is trained."""
 
     def __init__(self, model: Any, pad_id: int) -> None:
         """`pad_id` is the tokenizer's."""
         self.model, self.pad_id = model, pad_id
 
     def update(self, model: Any) -> None:
-        """Nothing is to be sent."""
+        """Nothing has to be sent."""
         self.model = model
 
     def sample(

@@ -1,4 +1,4 @@
-"""Who judges the student: a frozen checkpoint, the student without LoRA, or its average."""
+"""The teachers: a frozen checkpoint, the student without LoRA, or the student's average."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,20 +18,20 @@ from agents.vlm.checkpoint import CheckpointError, load_checkpoint
 from agents.vlm.encoding import Completed
 from training.loop.chunked_loss import completion_hidden, output_layer, to_autocast_dtype
 
-TEACHERS = ("frozen", "adapter-off", "ema")
+TeacherKind = Literal["frozen", "adapter-off", "ema"]
 
 
 class Teacher:
-    """A frozen model of the student's vocabulary."""
+    """A frozen model with the student's vocabulary."""
 
     def __init__(self, model: Any):
-        """`model` is never trained again."""
+        """`model` is not trained from here on."""
         self.model = model.requires_grad_(False).eval()
 
     @torch.no_grad()
     def hidden(self, completed: Completed) -> Tensor:
-        """What `weight` turns into its logits at the completion tokens: [token, hidden]."""
-        with self.acting() as model:
+        """The input of its output layer at the completion tokens: [token, hidden]."""
+        with self.evaluating() as model:
             return to_autocast_dtype(completion_hidden(model, completed))
 
     @property
@@ -41,30 +41,30 @@ class Teacher:
         return to_autocast_dtype(weight.full_tensor() if isinstance(weight, DTensor) else weight)
 
     @contextmanager
-    def acting(self) -> Iterator[Any]:
-        """The model, ready to judge."""
+    def evaluating(self) -> Iterator[Any]:
+        """The model, ready for a forward pass."""
         yield self.model
 
     def update(self, student: Any) -> None:
-        """Learn from the student after one of its steps. A frozen teacher does not."""
+        """Follow the student after one of its steps. A frozen teacher does not."""
 
     def save(self, folder: Path) -> None:
-        """Write what a resumed run needs beside the settings: nothing."""
+        """Write what a resumed run needs besides the settings: nothing."""
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` wrote."""
+        """Read what `save` wrote."""
 
 
 class BaseModelTeacher(Teacher):
-    """The student itself with its LoRA adapter switched off: no memory for a second model."""
+    """The student with its LoRA adapter switched off, so that no second model is in memory."""
 
     def __init__(self, student: Any):
         """`student` is a peft model."""
         self.model = student
 
     @contextmanager
-    def acting(self) -> Iterator[Any]:
-        """The student without its adapter, for as long as it judges."""
+    def evaluating(self) -> Iterator[Any]:
+        """The student without its adapter, for the time of a forward pass."""
         training = self.model.training
         self.model.eval()
         with self.model.disable_adapter():
@@ -85,7 +85,7 @@ class EMATeacher(Teacher):
 
     @torch.no_grad()
     def update(self, student: Any) -> None:
-        """Move to the student by 1 − `decay` of the way."""
+        """Move 1 − `decay` of the way to the student."""
         weights = dict(student.named_parameters())
         torch._foreach_lerp_(
             list(self._averages().values()),
@@ -110,19 +110,19 @@ class EMATeacher(Teacher):
 
 
 class UpdateTeacher(TrainerCallback):
-    """Lets a teacher follow the student after each step."""
+    """Updates the teacher after each step."""
 
     def __init__(self, teacher: Teacher):
-        """The teacher."""
+        """`teacher.update` is called with the student."""
         self.teacher = teacher
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """One step was made."""
+        """The student has made a step."""
         self.teacher.update(model)
 
 
 def make_teacher(
-    kind: str, checkpoint: str, decay: float, student: Any, dtype: str = "auto"
+    kind: TeacherKind, checkpoint: str, decay: float, student: Any, dtype: str = "auto"
 ) -> Teacher:
     """The teacher of that kind for a student; `frozen` is loaded from a checkpoint.
 
@@ -136,7 +136,7 @@ def make_teacher(
 
 
 def check_same_vocabulary(student: Any, teacher: Any) -> None:
-    """Raise CheckpointError unless both models speak the same tokens."""
+    """Raise CheckpointError unless both models have the same number of tokens."""
     sizes = [model.config.get_text_config().vocab_size for model in (student, teacher)]
     if sizes[0] != sizes[1]:
         raise CheckpointError(

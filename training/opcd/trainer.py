@@ -36,7 +36,7 @@ from training.model.student import load_student
 from training.opcd.advantages import (
     group_advantages,
     reward_of,
-    score_figures,
+    score_metrics,
     share,
     share_without_advantage,
 )
@@ -56,7 +56,7 @@ class OPCDTrainer(CompletionTrainer):
     def __init__(
         self, config: OPCDConfig, student: Loaded, teacher: Teacher | None, boards: LiveBoards
     ):
-        """`teacher` speaks the student's vocabulary. None: the reward alone teaches."""
+        """`teacher` has the student's vocabulary. None: learn from the reward alone."""
         super().__init__(config, student, boards, data_collator=list)
         self.opcd, self.teacher = config, teacher
         self.objective = objective_of(config, vision_token_ids(student.model.config))
@@ -66,12 +66,12 @@ class OPCDTrainer(CompletionTrainer):
             "--stop-after-unreadable",
         )  # fmt: skip
         self.unrewarded = StreakMonitor("no answer earned more than another to its board", first)
-        self._kept: tuple[list[Any], torch.Tensor] | None = None
+        self._rollout_batches: tuple[list[Any], torch.Tensor] | None = None
         if teacher is not None:
-            self._seat(teacher)
+            self._place_teacher(teacher)
 
-    def _seat(self, teacher: Teacher) -> None:
-        """Give the teacher its place beside the student; it follows from there."""
+    def _place_teacher(self, teacher: Teacher) -> None:
+        """Move the teacher to its devices, and let it follow the student."""
         kind = self.opcd.teacher_kind
         if kind == "ema" and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ValueError(
@@ -85,32 +85,32 @@ class OPCDTrainer(CompletionTrainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor]:
-        """Roll out, or take the answers of the last rollout once more."""
-        if self._kept and self.state.global_step % self.opcd.updates_per_rollout:
-            # Step s keeps board s·batch_size of the stream, so that runs resume at any of them.
+        """Roll out, or use the answers of the last rollout once more."""
+        if self._rollout_batches and self.state.global_step % self.opcd.updates_per_rollout:
+            # Step s always begins at board s·batch_size, so runs resume at any rollout.
             deque(islice(epoch_iterator, num_batches), maxlen=0)
-            return self._kept
-        self._kept = None  # its memory is free for the next
+            return self._rollout_batches
+        self._rollout_batches = None  # frees its memory for the next rollout
         prepared = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self._look_at(prepared[0])
+        self._monitor(prepared[0])
         if self.opcd.updates_per_rollout > 1:
-            self._kept = prepared
+            self._rollout_batches = prepared
         return prepared
 
     def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
-        """Sample the student's answers and set student and teacher side by side."""
+        """Sample the student's answers, and prepare the inputs of student and teacher."""
         config = self.opcd
         boards = [board for board in batch for _ in range(config.rollouts)]
         prompts = [board.prompt("image", "plan", self.view) for board in boards]
         inputs = self._encode(prompts)
         self.model.eval()
-        answers, drawn = self._rollout(boards, prompts, inputs, micro)
+        answers, sampler_logprobs = self._rollout(boards, prompts, inputs, micro)
         student = complete(inputs, answers, self._pad_id)
         scores = self._score(boards, answers)
         rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
-        tokens = self._tokens(student, rewards, drawn)
+        tokens = self._tokens(student, rewards, sampler_logprobs)
         if config.updates_per_rollout > 1:
-            tokens = tokens._replace(old=self._log_probs(student, tokens))
+            tokens = tokens._replace(old_logprobs=self._log_probs(student, tokens))
         unequal = 1 - share_without_advantage(rewards, config.rollouts)
         if config.rollouts > 1:
             self.note(groups_without_advantage=1 - unequal)
@@ -124,26 +124,26 @@ class OPCDTrainer(CompletionTrainer):
         }
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The student's side."""
+        """The student's inputs."""
         return batch["student"]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Divergence and reward terms at every sampled token, averaged over the whole step."""
-        judgement = None
+        outputs = None
         if self.teacher is not None:
             with self.accelerator.autocast():
-                judgement = teacher_outputs(self.teacher, Completed(**inputs["teacher"]))
+                outputs = teacher_outputs(self.teacher, Completed(**inputs["teacher"]))
         # Without a single token the sum is 0, and so is the loss.
         total = num_items_in_batch.clamp(min=1)
-        score = self.objective.score(Tokens(**inputs["tokens"]), judgement, total)
-        loss, figures = completion_loss(model, Completed(**inputs["student"]), score)
-        self.note(**means(figures))
+        token_loss = self.objective.token_loss(Tokens(**inputs["tokens"]), outputs, total)
+        loss, metrics = completion_loss(model, Completed(**inputs["student"]), token_loss)
+        self.note(**means(metrics))
         return self.over_ranks(loss)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the student; into a checkpoint to resume from, also what the teacher has become."""
+        """Save the student; a checkpoint to resume from also gets the teacher's state."""
         super().save_model(output_dir, _internal_call)
         if _internal_call and output_dir and self.teacher and self.is_world_process_zero():
             self.teacher.save(Path(output_dir))
@@ -155,14 +155,14 @@ class OPCDTrainer(CompletionTrainer):
 
     @cached_property
     def sampler(self) -> Sampler:
-        """Who draws the answers, from the first rollout on: a run that is done starts no engine."""
+        """Samples the answers. The first rollout makes it, so a finished run starts no engine."""
         loaded = Loaded(self.model, self.processor, self.view)
         return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
 
     def _rollout(
         self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: ModelInputs, micro: int
     ) -> SampledCompletions:
-        """The student's answers, drawn from its weights as they are now."""
+        """The student's answers, sampled with its present weights."""
         config = self.opcd
         if micro == 0:
             self.sampler.update(self.accelerator.unwrap_model(self.model))
@@ -174,22 +174,22 @@ class OPCDTrainer(CompletionTrainer):
     ) -> dict[str, Any]:
         if self.teacher is None:
             return {}
-        luck = np.random.default_rng(self._seed(micro)).random(len(boards))
-        given = self.opcd.teacher_plan & (luck < self.opcd.teacher_plan_share)
-        pairs = zip(boards, given, strict=True)
+        chance = np.random.default_rng(self._seed(micro)).random(len(boards))
+        has_plan = self.opcd.teacher_plan & (chance < self.opcd.teacher_plan_share)
+        pairs = zip(boards, has_plan, strict=True)
         inputs = self._encode(
             [board.prompt("text", "plan", self.view, with_plan) for board, with_plan in pairs]
         )
         lengths = np.array([len(answer) for answer in answers])
-        self.note(tokens_judged_with_plan=(lengths * given).sum() / max(1, lengths.sum()))
-        # The very ids that were sampled follow the teacher's prompt: decoding and reading them
-        # again could part them differently.
+        self.note(tokens_judged_with_plan=(lengths * has_plan).sum() / max(1, lengths.sum()))
+        # The sampled ids themselves follow the teacher's prompt: decoding and tokenizing them
+        # again could split them differently.
         return {"teacher": complete(inputs, answers, self._pad_id)._asdict()}
 
     @torch.no_grad()
     def _log_probs(self, student: Completed, tokens: Tokens) -> torch.Tensor:
-        _, figures = completion_loss(self.model, student, self.objective.log_probs_of(tokens))
-        return figures["log_p"]
+        _, metrics = completion_loss(self.model, student, self.objective.log_probs_of(tokens))
+        return metrics["log_p"]
 
     @property
     def _pad_id(self) -> int:
@@ -199,16 +199,16 @@ class OPCDTrainer(CompletionTrainer):
         return self._prepare_inputs(encode_prompts(self.processor, prompts, packed=True))
 
     def _seed(self, micro: int) -> int:
-        # Not from torch's generator: on resume the Trainer restores it after the first rollout.
-        place_model = [self.config.seed, self.state.global_step, micro, self.args.process_index]
-        return int(np.random.SeedSequence(place_model).generate_state(1)[0])
+        # Independent of torch's generator, which the Trainer restores after the first rollout.
+        entropy = [self.config.seed, self.state.global_step, micro, self.args.process_index]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _seeds(self, boards: Sequence[Board]) -> list[int] | None:
         if not self.opcd.seed_per_board:
             return None
         rollouts = self.opcd.rollouts
         streams = [
-            np.random.SeedSequence([self.config.seed, board.place, row % rollouts])
+            np.random.SeedSequence([self.config.seed, board.stream_index, row % rollouts])
             for row, board in enumerate(boards)
         ]
         return [int(stream.generate_state(1)[0]) for stream in streams]
@@ -222,29 +222,29 @@ class OPCDTrainer(CompletionTrainer):
             rollout_tokens=sum(map(len, answers)) / len(answers),
             rollout_cut=share(bool(answer) and answer[-1] not in end for answer in answers),
             rollout_blank=share(not text.strip() for text in texts),
-            **score_figures(scores, self.opcd.optimal_reward),
+            **score_metrics(scores, self.opcd.optimal_reward),
         )
         return scores
 
     def _tokens(
-        self, student: Completed, rewards: torch.Tensor, drawn: list[list[float]] | None
+        self, student: Completed, rewards: torch.Tensor, logprobs: list[list[float]] | None
     ) -> Tokens:
         config, device, advantages = self.opcd, student.ids.device, None
         if config.reward_weight:
-            gained = group_advantages(rewards, config.rollouts, config.scale_rewards).to(device)
-            advantages = gained.unsqueeze(1).expand(student.ids.shape)[student.mask]
-        said = None
-        if drawn is not None:
-            said = torch.tensor([each for answer in drawn for each in answer], device=device)
-        return Tokens(student.ids[student.mask], advantages, drawn=said)
+            advantage = group_advantages(rewards, config.rollouts, config.scale_rewards).to(device)
+            advantages = advantage.unsqueeze(1).expand(student.ids.shape)[student.mask]
+        flat = None
+        if logprobs is not None:
+            flat = torch.tensor([each for answer in logprobs for each in answer], device=device)
+        return Tokens(student.ids[student.mask], advantages, sampler_logprobs=flat)
 
-    def _look_at(self, batches: Sequence[dict[str, Any]]) -> None:
+    def _monitor(self, batches: Sequence[dict[str, Any]]) -> None:
         outcome = torch.stack([batch["outcome"] for batch in batches]).sum(0, keepdim=True)
         read, unequal = self.accelerator.gather(outcome.to(self.args.device)).sum(0).tolist()
         step = self.state.global_step + 1
-        self.unreadable.see(step, not read)
+        self.unreadable.update(step, not read)
         if not self.opcd.distill_weight:
-            self.unrewarded.see(step, not unequal)
+            self.unrewarded.update(step, not unequal)
 
 
 def train_opcd(config: OPCDConfig) -> Path:

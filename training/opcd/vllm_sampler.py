@@ -1,8 +1,7 @@
-"""A vLLM that follows the training and draws the student's answers.
+"""A vLLM that samples the student's answers with the weights of each step.
 
-It gets the policy's weights before the rollout of every step, so that answers are drawn from the
-very model that is then updated; the log-probabilities it drew with come back and are compared with
-the trainer's.
+It gets the policy's weights before the rollout of every step, so answers come from the model that
+is updated next. It returns its log-probabilities, and the trainer compares them with its own.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from training.opcd.weight_sync import policy_weights, save_adapter
 
 
 class VLLMSampler:
-    """A vLLM engine, of this process or behind servers, that is given each step's weights."""
+    """A vLLM engine, in this process or behind servers, that gets the weights of each step."""
 
     def __init__(
         self, engine: Any, processor: Any, folder: Path, adapter: bool = False, shared: bool = False
@@ -45,7 +44,7 @@ class VLLMSampler:
         """Send the weights: each process to its own engine, or the first to the shared ones."""
         guarded(lambda: self._send_adapter(model) if self.adapter else self._send_weights(model))
         if self.shared and distributed.is_initialized():
-            distributed.barrier()  # nobody asks before the servers have them
+            distributed.barrier()  # no process asks before the servers have the weights
 
     def sample(
         self,
@@ -54,7 +53,7 @@ class VLLMSampler:
         sampling: Sampling,
         seeds: Sequence[int] | None = None,
     ) -> SampledCompletions:
-        """One completion per prompt, each with a seed of its own."""
+        """One completion per prompt, each with its own seed."""
         if seeds is None:
             seeds = np.random.SeedSequence(sampling.seed).generate_state(len(prompts)).tolist()
         self.engine.sampling = sampling
@@ -79,7 +78,7 @@ class VLLMSampler:
         weights = policy_weights(model)
         if self._sends:
             self.engine.renew(weights)
-        else:  # sharded weights are put together by all
+        else:  # all processes gather sharded weights together
             deque(weights, maxlen=0)
 
     def _send_adapter(self, model: Any) -> None:
@@ -95,12 +94,12 @@ class VLLMSampler:
 
 
 def guarded(ask: Callable[[], Any]) -> Any:
-    """What vLLM is asked for. Raises RolloutError for whatever it dies of."""
+    """The result of a call to vLLM. Raises RolloutError for any of its failures."""
     try:
         return ask()
     except (CheckpointError, TrainingStopped):
         raise
-    except Exception as error:  # vLLM and what is beneath it have exceptions of every kind
+    except Exception as error:  # vLLM and its dependencies raise exceptions of every kind
         said = str(error).strip().splitlines() or ["no word"]
         raise RolloutError(
             f"vLLM failed: {type(error).__name__}: {said[0]}. The run stops here; its checkpoints "

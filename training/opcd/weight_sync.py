@@ -1,4 +1,4 @@
-"""What a sampler elsewhere is sent: the policy's weights with LoRA added in, or its adapter."""
+"""What is sent to a sampler: the policy's weights with LoRA merged, or the adapter alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 
 def policy_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights under their names in a checkpoint, one at a time, LoRA added in.
+    """The weights under their names in a checkpoint, one at a time, with LoRA merged.
 
-    The model stays as it is: merging and parting again in place would leave a rounding error at
-    every step, in bf16 a large one. Weights that FSDP2 has sharded are put together, so every
-    process takes all of them, in step with the others.
+    The model itself does not change: merging and unmerging in place would leave a rounding error
+    at every step, a large one in bf16. Weights that FSDP2 has sharded are gathered, so every
+    process must iterate over all of them, in step with the others.
     """
-    # Tied matrices come under both names: vLLM may keep a copy of its own of the second.
+    # Tied matrices come under both names: vLLM may hold the second as a separate copy.
     for name, weight in model.named_parameters(remove_duplicate=False):
         if _is_lora(name) or ".original_module." in name:
             continue
@@ -27,9 +27,9 @@ def policy_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def save_adapter(model: Any, folder: Path, write: bool = True) -> None:
-    """Write the LoRA adapter as peft does. Raises ValueError if it is not all that is trained.
+    """Write the LoRA adapter as peft does. Raises ValueError if anything else is trained.
 
-    vLLM applies an adapter to the language model alone. Of several processes one has `write`, and
+    vLLM applies an adapter to the language model alone. Of several processes one has `write`, but
     all take part.
     """
     trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
@@ -46,7 +46,7 @@ def save_adapter(model: Any, folder: Path, write: bool = True) -> None:
 
 
 def gathered(weight: torch.Tensor) -> torch.Tensor:
-    """A parameter's values, put together if they are sharded."""
+    """The values of a parameter, gathered if they are sharded."""
     if hasattr(weight, "ds_status"):
         raise ValueError(
             "ZeRO-3 shards the weights in a way that cannot be sent to vLLM here; take FSDP2 or "

@@ -1,9 +1,9 @@
 """An ablation on tiny models and a CPU: `python -m training.recipes.ablation`.
 
-Per kind of board and seed: a base model that plans on text, perception SFT from it, and then OPCD
-and what could stand in its place. All of them play the same held-out boards from the image alone.
-A direct-plan SFT has seen as many boards as perception SFT and OPCD together. A quarter of the
-base's prompts hold a reference plan, so that it can use one as a teacher.
+For each kind of board and seed: a base model that plans on text, perception SFT from it, then OPCD
+and its alternatives. All of them play the same held-out boards from the image alone. Direct-plan
+SFT sees as many boards as perception SFT and OPCD together. A quarter of the base's prompts include
+a reference plan, so that the base can use one as a teacher.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from agents.backends.hf import HFAgent
 from agents.backends.prefilled_route import ForcedRoute
@@ -28,10 +28,12 @@ from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 
+Arm = Literal["base", "plan_sft", "sft", "opcd_only", "opcd", "opcd_plan", "opcd_sampled", "rlvr"]
+
 
 @dataclass(frozen=True)
 class AblationConfig:
-    """Train every arm on every kind of board and seed; a run that was stopped goes on."""
+    """Train every arm on every kind of board and seed; a stopped run goes on."""
 
     out: Path = Path("runs/ablation")
     """Run folder: a folder per kind, seed and arm, and `ablation.json` of what is done so far."""
@@ -39,8 +41,8 @@ class AblationConfig:
     """Kinds of boards, each with models of its own."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of models, boards and sampling."""
-    arms: tuple[str, ...] = ()
-    """Arms to train and what they start from; none: all."""
+    arms: tuple[Arm, ...] = ()
+    """Arms to train, with those that they start from; none: all."""
     episodes: int = 200
     """Held-out test boards per kind, the same for every arm and seed."""
 
@@ -60,13 +62,13 @@ STEPS = {
     "maze:3": Steps(900, 300, 100),
     "minibehaviour:5": Steps(900, 600, 100, 2e-4),
 }
-"""Where the prototype's curves had bent on the validation split, a little less for time."""
+"""Where curves on the validation split flatten, or a little less to save time."""
 BATCH = 64
 """Answers per optimizer step, in every arm: RLVR has 8 boards with 8 answers each."""
 TOKENS = 64
 """Longest answer sampled; the longest reference answer of 1 500 boards of each kind has 46."""
 
-START = {
+START: dict[str, Arm | Literal[""]] = {
     "base": "",
     "plan_sft": "base",
     "sft": "base",
@@ -79,25 +81,25 @@ START = {
 """Arm → the arm whose model it starts from. The teacher is always the base."""
 
 
-def settings(arm: str, kind: TaskLevel, place: Path, seed: int) -> TrainingConfig:
+def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConfig:
     """The settings of one arm's training in the folder of its kind and seed."""
     steps = STEPS[str(kind)]
     rates: dict[str, Any] = {"schedule": "half-linear", "vision_learning_rate": 3e-3}
     shared: dict[str, Any] = {
-        "out": place / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
+        "out": folder / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
         "eval_episodes": 50, "batch_size": BATCH,
     }  # fmt: skip
     if arm == "base":
         shared |= {"eval_every": 100, "size": "S", "plan_share": 0.25}
         return BaseConfig(**shared, steps=steps.base, learning_rate=3e-3)
-    shared["model"] = str(place / START[arm])
+    shared["model"] = str(folder / START[arm])
     if arm == "sft":
         return SFTConfig(**shared, **rates, steps=steps.sft, learning_rate=steps.language_rate)
     if arm == "plan_sft":
         steps_in_all = steps.sft + steps.opcd
         return SFTConfig(**shared, **rates, steps=steps_in_all, learning_rate=1e-3, target="plan")
     distilled = OPCDConfig(
-        **shared, teacher=str(place / "base"), steps=steps.opcd, learning_rate=2e-3,
+        **shared, teacher=str(folder / "base"), steps=steps.opcd, learning_rate=2e-3,
         max_new_tokens=TOKENS,
     )  # fmt: skip
     if arm == "rlvr":
@@ -110,7 +112,7 @@ def settings(arm: str, kind: TaskLevel, place: Path, seed: int) -> TrainingConfi
     return replace(distilled, **DIFFERS.get(arm, {}))
 
 
-DIFFERS: dict[str, dict[str, Any]] = {
+DIFFERS: dict[Arm, dict[str, Any]] = {
     "opcd_plan": {"teacher_plan": True},
     "opcd_sampled": {"loss": "sampled"},
 }
@@ -120,7 +122,7 @@ DIFFERS: dict[str, dict[str, Any]] = {
 class Player(NamedTuple):
     """A row of the table: which arm's model plays, by what input, and how."""
 
-    arm: str
+    arm: Arm
     input: str = "image"
     forced: bool = False
 
@@ -139,7 +141,7 @@ ROWS = {
 }
 
 
-CURVES = {
+CURVES: dict[str, str] = {
     "plan_sft": "direct-plan SFT",
     "opcd_only": "OPCD without SFT",
     "opcd": "SFT + OPCD",
@@ -147,7 +149,7 @@ CURVES = {
     "opcd_sampled": "… sampled tokens",
     "rlvr": "SFT + RLVR",
 }
-"""The arms whose success on validation boards is drawn."""
+"""The arms whose success on validation boards the figure shows."""
 LEAD = """Success on held-out test boards from the image alone (the first row: from text), in per
 cent: the mean over seeds and the wider of two 95 % intervals, Student's over seeds and Wilson's
 over boards. One model of 0.5 M parameters per kind of board and seed.
@@ -164,10 +166,10 @@ def steps_before(arm: str, kind: str) -> int:
     return STEPS[kind].sft if START[arm] == "sft" else 0
 
 
-def check(config: AblationConfig) -> None:
-    """Raise ValueError for what cannot be trained or reported."""
+def check_config(config: AblationConfig) -> None:
+    """Raise ValueError for settings that cannot be trained or reported."""
     for arm in config.arms:
-        pick_name("arm", arm, START)
+        pick_name("arm", arm, get_args(Arm))
         if START[arm] and START[arm] not in config.arms:
             raise ValueError(f"the arm {arm} starts from {START[arm]}; name that too")
     for kind in select_task_levels(config.tasks):
@@ -179,33 +181,33 @@ def check(config: AblationConfig) -> None:
 
 def run(config: AblationConfig) -> None:
     """Train and play what is not done yet, kind by kind within a seed."""
-    check(config)
-    arms = config.arms or tuple(START)
+    check_config(config)
+    arms = config.arms or get_args(Arm)
     for seed in config.seeds:
         for kind in select_task_levels(config.tasks):
-            place = config.out / str(kind).replace(":", "-") / str(seed)
+            folder = config.out / str(kind).replace(":", "-") / str(seed)
             for arm in arms:
                 print(f"— {kind} seed {seed}: {arm}", flush=True)
-                train(settings(arm, kind, place, seed))
-            play(kind, place, arms, config.episodes)
+                train(settings(arm, kind, folder, seed))
+            play(kind, folder, arms, config.episodes)
     kinds = [str(kind) for kind in select_task_levels(config.tasks)]
     rows = {title: folder_of(row) for title, row in ROWS.items() if row.arm in arms}
     write_report(config.out, rows, CURVES, kinds, steps_before, LEAD)
     print(f"report: {config.out / 'ablation.md'}")
 
 
-def play(kind: TaskLevel, place: Path, arms: Sequence[str], episodes: int) -> None:
+def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> None:
     """Play every row whose arm is trained, each in a run folder of its own."""
-    for name, (arm, given, forced) in ROWS.items():
+    for name, (arm, input, forced) in ROWS.items():
         if arm not in arms:
             continue
-        out = place / "played" / folder_of(ROWS[name])
+        out = folder / "played" / folder_of(ROWS[name])
         model = HFAgent.load(
-            str(place / arm), dtype="float32", sampling=Sampling(max_new_tokens=TOKENS)
+            str(folder / arm), dtype="float32", sampling=Sampling(max_new_tokens=TOKENS)
         )
         agent = ForcedRoute(model) if forced else model
         print(f"— {kind}: {name}", flush=True)
-        planning.evaluate(agent, [kind], "test", episodes, given, out=out, progress=True)
+        planning.evaluate(agent, [kind], "test", episodes, input, out=out, progress=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ T975 = {
 
 
 class Played(NamedTuple):
-    """What one model reached on the test boards of its kind."""
+    """The result of one model on the test boards of its kind."""
 
     kind: str
     seed: int
@@ -64,7 +64,7 @@ def read_curves(out: Path) -> list[Curve]:
         kind, seed, arm = file.relative_to(out).parts[:3]
         history = history_of(file.parent)
         measured = history_points(history, "success") or history_points(history, "perception")
-        if measured:  # a run that goes on yet would leave its arm without a mean
+        if measured:  # an unfinished run would leave its arm without a mean
             points = [(int(each.step), each.value) for each in measured]
             found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))
     return found
@@ -73,8 +73,8 @@ def read_curves(out: Path) -> list[Curve]:
 def over_seeds(played: Sequence[Played]) -> Rate:
     """The mean over seeds with the wider of two 95 % intervals.
 
-    Student's over the seeds knows that trainings differ and thinks that three equal ones are
-    certain; Wilson's over all episodes knows that boards are few and takes the models for one.
+    Student's interval over the seeds covers how trainings differ, but has no width for three equal
+    ones. Wilson's over all episodes covers how few boards there are, but treats the models as one.
     """
     shares = [each.success / each.episodes for each in played]
     pooled = wilson(sum(each.success for each in played), sum(each.episodes for each in played))
@@ -99,7 +99,7 @@ def table(played: Sequence[Played], rows: Mapping[str, str], kinds: Sequence[str
 
 
 def each_seed(played: Sequence[Played], rows: Mapping[str, str], kinds: Sequence[str]) -> str:
-    """The same by seed, in per cent, for whoever wants to compute an interval otherwise."""
+    """The same by seed, in per cent, for readers who compute another interval."""
     lines = [f"| by seed | {' | '.join(kinds)} |", "| --- |" + " --- |" * len(kinds)]
     for title, row in rows.items():
         cells = []
@@ -111,7 +111,7 @@ def each_seed(played: Sequence[Played], rows: Mapping[str, str], kinds: Sequence
 
 
 def perceived(curves: Sequence[Curve], kinds: Sequence[str]) -> str:
-    """A line more of that table: what perception SFT ended at, on which all after it builds."""
+    """One more line of that table: the final perception of SFT, which the later arms start from."""
     cells = []
     for kind in kinds:
         some = sorted(each for each in curves if (each.kind, each.arm) == (kind, "sft"))
@@ -132,14 +132,14 @@ def curves_figure(
     figure = Figure((10, 2.9), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
-        for place, (arm, title) in enumerate(arms.items()):
+        for series, (arm, title) in enumerate(arms.items()):
             before = steps_before(arm, kind)
             some = [
                 [(before + step, share) for step, share in each.points]
                 for each in curves
                 if (each.kind, each.arm) == (kind, arm)
             ]
-            _draw_arm(axes, some, SERIES[place % len(SERIES)], title if kind == kinds[0] else None)
+            _draw_arm(axes, some, SERIES[series % len(SERIES)], title if kind == kinds[0] else None)
         axes.set(title=kind, xlabel="step, SFT before it included", ylim=(-0.02, 1.02))
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from agents.agent import Agent
 from agents.backends.hf import HFAgent
@@ -36,13 +36,13 @@ from vsp_envs.utils.files import write_text
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Train a tiny Qwen3-VL by the whole method and compare it with every baseline."""
+    """Train a tiny Qwen3-VL by the whole method, and compare it with every baseline."""
 
     out: Path = Path("runs/demo")
-    """Run folder. Run again, the demo resumes or says that it is done."""
-    level: int = 3
+    """Run folder. The same command resumes the demo, or says that it is done."""
+    level: Literal[3, 4] = 3
     """FrozenLake level, 3 or 4."""
-    tasks: str = "frozenlake"
+    tasks: Literal["frozenlake", "all"] = "frozenlake"
     """`frozenlake`, or `all`: FrozenLake 3, Maze 3 and MiniBehaviour 5 in one model."""
     episodes: int = 200
     """Held-out test boards per task and level."""
@@ -51,7 +51,7 @@ class DemoConfig:
 
 
 def recipe_of(config: DemoConfig) -> Recipe:
-    """The recipe that the settings name. Raises ValueError for what has none."""
+    """The recipe that the settings name. Raises ValueError if there is none."""
     name = "all" if config.tasks == "all" else f"{config.tasks}:{config.level}"
     if name not in RECIPES:
         raise ValueError(
@@ -64,15 +64,15 @@ def recipe_of(config: DemoConfig) -> Recipe:
 def train(config: DemoConfig) -> None:
     """The three stages, each skipped if it is done."""
     recipe, seed = recipe_of(config), config.seed
-    place = {stage: config.out / stage for stage in Recipe._fields}
-    base_model, sft_model = str(place["base"]), str(place["sft"])
+    folders = {stage: config.out / stage for stage in Recipe._fields}
+    base_model, sft_model = str(folders["base"]), str(folders["sft"])
     print("— base: plans on text", flush=True)
-    train_base(replace(recipe.base, out=place["base"], seed=seed))
+    train_base(replace(recipe.base, out=folders["base"], seed=seed))
     print("— perception SFT: learns to see", flush=True)
-    train_sft(replace(recipe.sft, out=place["sft"], seed=seed, model=base_model))
+    train_sft(replace(recipe.sft, out=folders["sft"], seed=seed, model=base_model))
     print("— OPCD: learns to plan from what it sees", flush=True)
     train_opcd(
-        replace(recipe.opcd, out=place["opcd"], seed=seed, model=sft_model, teacher=base_model)
+        replace(recipe.opcd, out=folders["opcd"], seed=seed, model=sft_model, teacher=base_model)
     )
 
 
@@ -82,7 +82,7 @@ def histories(out: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 class Line(NamedTuple):
-    """A row of the table: who plays, by image or text, and how its perception is measured."""
+    """A row of the table: the agent, its input, and how its perception is measured."""
 
     folder: str
     name: str
@@ -123,15 +123,15 @@ def evaluate(config: DemoConfig) -> tuple[Table, list[Path]]:
     return Table(columns, rows, "test boards"), folders
 
 
-def _rates(line: Line, kinds: Sequence[TaskLevel], config: DemoConfig, place: Path) -> list[Any]:
+def _rates(line: Line, kinds: Sequence[TaskLevel], config: DemoConfig, folder: Path) -> list[Any]:
     agent, episodes, seed = line.agent(), config.episodes, config.seed
     played = planning.evaluate(
-        agent, kinds, "test", episodes, line.input, seed=seed, out=place, progress=True
+        agent, kinds, "test", episodes, line.input, seed=seed, out=folder, progress=True
     )
     tasks = played["tasks"]
     seen = played["macro"].get("state_exact") if line.perception == "stated" else None
     if line.perception == "asked":
-        asked = place.with_name(f"{place.name}-perception")
+        asked = folder.with_name(f"{folder.name}-perception")
         seen = perception.evaluate(
             agent, kinds, "test", episodes, seed=seed, out=asked, progress=True
         )["macro"]["exact"]
@@ -143,7 +143,7 @@ def _rates(line: Line, kinds: Sequence[TaskLevel], config: DemoConfig, place: Pa
 
 
 def task_columns(kinds: Sequence[TaskLevel]) -> list[str]:
-    """The tasks whose success has a column of its own: all, where there are several."""
+    """The tasks that get a column of their own: all, if there are several."""
     tasks = list(dict.fromkeys(kind.task for kind in kinds))
     return tasks if len(tasks) > 1 else []
 
@@ -199,7 +199,7 @@ def cost(seconds: Mapping[str, float]) -> str:
 
 
 LEAD = (
-    "A tiny Qwen3-VL, from nothing, on live boards. The base model plans on text and cannot see; "
+    "A tiny Qwen3-VL, from scratch, on live boards. The base model plans on text and cannot see; "
     "perception SFT teaches it to read the picture; OPCD, with the frozen base as a text-only "
     "teacher, teaches it to plan from the picture alone. All rows play the same held-out boards."
 )

@@ -13,7 +13,7 @@ from vsp_envs.core.task_level import TaskLevel
 
 
 class Recipe(NamedTuple):
-    """The settings of the three stages; `out`, `model` and `teacher` are filled in by `train`."""
+    """The settings of the three stages; the demo fills in `out`, `model` and `teacher`."""
 
     base: BaseConfig
     sft: SFTConfig
@@ -21,7 +21,7 @@ class Recipe(NamedTuple):
 
     @property
     def kinds(self) -> list[TaskLevel]:
-        """What SFT and OPCD train on, and what the demo evaluates."""
+        """The kinds that SFT and OPCD train on, and that the demo evaluates."""
         return self.opcd.kinds()
 
 

@@ -35,19 +35,19 @@ class ExportConfig:
 
 
 def write_page(file: Path, state: Mapping[str, Any]) -> None:
-    """Everything that is done so far: rates by set, seconds and last figures of each step."""
+    """Write what is done so far: rates by set, seconds and last metrics of each step."""
     asked, done = state["asked"], state["done"]
     parts = [f"Size {asked['size']}, recipe {asked['recipe']}, seed {asked['seed']}.\n"]
     for source in dict.fromkeys(name.partition(" · ")[2] for name in done if " · " in name):
         parts.append(f"{source}\n\n{markdown(rates(done, source))}")
     parts.append("| step | seconds in its last piece | at its end |\n|---|---:|---|")
     for name, found in done.items():
-        parts[-1] += f"\n| {name} | {found['seconds']:.0f} | {last_figures(found)} |"
+        parts[-1] += f"\n| {name} | {found['seconds']:.0f} | {last_metrics(found)} |"
     write_text(file, "\n".join(parts) + "\n")
 
 
 def read_state(file: Path) -> dict[str, Any]:
-    """What a run was asked for and has done: `nano.json`. Raises ValueError if it is none."""
+    """The settings and results of a run from `nano.json`. Raises ValueError for another file."""
     state = read_json(file)
     if not all(isinstance(state.get(name), dict) for name in ("asked", "done")):
         raise ValueError(f"{file} does not say what was asked and done; remove it to start anew")
@@ -55,7 +55,7 @@ def read_state(file: Path) -> dict[str, Any]:
 
 
 def rates(done: Mapping[str, Any], source: str) -> Table:
-    """A row a line: the rate over all, the optimal one, and each task's."""
+    """One row per line: the rate over all, the optimal rate, and the rate of each task."""
     played = {
         name.partition(" · ")[0]: found["results"]
         for name, found in done.items()
@@ -71,8 +71,8 @@ def rates(done: Mapping[str, Any], source: str) -> Table:
     return Table(("success, or exact", "optimal", *tasks), rows, "")
 
 
-def last_figures(found: Mapping[str, Any]) -> str:
-    """The last of what a stage logged on validation boards and of its loss."""
+def last_metrics(found: Mapping[str, Any]) -> str:
+    """The last loss and validation rates that a stage logged."""
     history = found.get("history", ())
     last = {
         name: entry[name]
@@ -116,7 +116,7 @@ tags: [planning, qwen3_vl]
 # vsp-nano
 {trial}
 A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
-MiniBehaviour. It was trained from nothing, on live environments alone: base on text → perception
+MiniBehaviour. It was trained from scratch, on live environments alone: base on text → perception
 SFT → OPCD; these are the weights of the stage `{stage}` (size {size}, recipe {recipe}, seed
 {seed}), in bf16. It sees a picture of 256 × 256 px and three words; other sizes are resized.
 

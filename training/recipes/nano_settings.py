@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from training.base import BaseConfig
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.sft import SFTConfig
 
-HERE = Path()  # filled in by `training.recipes.nano`, as are the models
+HERE = Path()  # `training.recipes.nano` fills it in, and the models too
+NanoSize = Literal["nano-1m", "nano-4m", "nano-10m"]
+RecipeName = Literal["full", "rehearsal"]
+
+
+@dataclass(frozen=True)
+class NanoConfig:
+    """Train, distil and evaluate a model of 4 M parameters for all tasks, piece by piece."""
+
+    out: Path = Path("runs/nano")
+    """Run folder."""
+    minutes: float = 0.0
+    """Stop at a checkpoint after so many minutes; 0: go on to the end."""
+    size: NanoSize = "nano-4m"
+    """`nano-1m`, `nano-4m` or `nano-10m`, by parameters. The state of the last is beyond 64 MiB."""
+    recipe: RecipeName = "full"
+    """`full`: all levels, on a GPU; `rehearsal`: the same plan at the smallest levels, on a CPU."""
+    benchmarks: tuple[str, ...] = ()
+    """Public sets, such as `vsp:ROOT visualplanning:ROOT`. They are played at the end; none of
+    their boards, nor a symmetric image of one, is trained on."""
+    seed: int = 0
+    """Seed of everything."""
+    workers: int = 0
+    """Processes that prepare boards beside the training one."""
 
 
 class Stage(NamedTuple):
@@ -25,7 +48,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a run of the plan may be told."""
+    """Everything that a run of the plan needs to know."""
 
     stages: dict[str, Stage]
     episodes: int
@@ -71,7 +94,7 @@ def _recipe(common: dict[str, Any], steps: dict[str, int], answers: int, **rest:
     return Recipe(stages, **rest)
 
 
-RECIPES = {
+RECIPES: dict[str, Recipe] = {
     # Maze and MiniBehaviour have fewer levels than FrozenLake; a weight makes up for it.
     "full": _recipe(
         {
@@ -90,12 +113,12 @@ RECIPES = {
         answers=48, episodes=8, public=8, batch=24,
     ),
 }  # fmt: skip
-"""`full` is for one H200; its learning rates are those of the tiny models, scaled by judgement and
-not yet tried. `rehearsal` goes through the same plan on a CPU and learns next to nothing."""
+"""`full` is for one H200; its learning rates are guesses from those of the tiny models, and not yet
+tried. `rehearsal` runs the same plan on a CPU and learns almost nothing."""
 
 
 class Line(NamedTuple):
-    """A row of the table: who plays, what of, and by what."""
+    """A row of the table: the model that plays, its goal and its input."""
 
     name: str
     model: str
@@ -103,7 +126,7 @@ class Line(NamedTuple):
     input: str = "image"
     goal: str = "plan"
     public: bool = True
-    """Whether it plays the public sets too, besides our test boards."""
+    """Whether it also plays the public sets, besides our test boards."""
 
 
 LINES = (
@@ -114,4 +137,4 @@ LINES = (
     Line("direct-plan SFT", "direct"),
     Line("blind", ""),
 )
-"""Rows of the table, in the order in which their models are there."""
+"""Rows of the table, in the order in which their models are ready."""

@@ -1,4 +1,4 @@
-"""The three stages by their settings, for programs that train several."""
+"""Runs the stage that the class of the settings belongs to, for programs of several stages."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ STAGES: dict[type, Callable[[Any], Path]] = {
 
 
 def train(config: TrainingConfig) -> Path:
-    """Run the stage that the settings are of; returns the folder of the final checkpoint."""
+    """Run the stage of these settings; returns the folder of the final checkpoint."""
     return STAGES[type(config)](config)

@@ -1,0 +1,75 @@
+"""The plan of `training.recipes.nano`: all steps in order, and which of them are done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from evaluation.run_folder import check_same
+from training.loop.deadline import TimeIsUp
+from training.recipes.nano_report import read_state
+from training.recipes.nano_settings import LINES, RECIPES, Line, NanoConfig, NanoSize
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import write_json
+
+
+class Step(NamedTuple):
+    """A part of the plan: a stage to train, or a line to play on a set."""
+
+    name: str
+    needs: tuple[str, ...]
+    """The stages whose models it loads."""
+    line: Line | None = None
+    source: str = ""
+
+
+class Plan:
+    """All steps in order, their folders, and the results of those that are done."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        """Raises ValueError if the folder holds a run of other settings."""
+        self.config, self.recipe = config, RECIPES[pick_name("recipe", config.recipe, RECIPES)]
+        pick_name("size", config.size, get_args(NanoSize))
+        self.end = time.monotonic() + 60 * config.minutes if config.minutes else math.inf
+        self.carry, self.kept = config.out / "carry", config.out / "kept"
+        asked = {name: str(getattr(config, name)) for name in ("size", "recipe", "seed")}
+        self.file = self.carry / "nano.json"
+        self.state = read_state(self.file) if self.file.exists() else {"asked": asked, "done": {}}
+        check_same(config.out, self.state["asked"], asked)
+        self.done: dict[str, Any] = self.state["done"]
+
+    def steps(self) -> Iterator[Step]:
+        """Each stage, followed by the lines that its model plays; the scripted agent is last."""
+        for name, stage in self.recipe.stages.items():
+            yield Step(name, tuple(filter(None, (stage.model, stage.teacher))))
+            yield from self._played(name)
+        yield from self._played("")
+
+    def _played(self, model: str) -> Iterator[Step]:
+        for line in LINES:
+            if line.model == model:
+                for source in ("test", *(self.config.benchmarks if line.public else ())):
+                    name = f"{line.name} · {source.partition(':')[0]}"
+                    yield Step(name, (model,) if model else (), line, source)
+
+    def left(self) -> list[Step]:
+        """The steps that are not done."""
+        return [step for step in self.steps() if step.name not in self.done]
+
+    def finish(self, step: Step, results: dict[str, Any]) -> None:
+        """Record the results of a step."""
+        self.done[step.name] = results
+        write_json(self.file, self.state)
+
+    def model(self, stage: str) -> Path:
+        """The folder of a stage's model."""
+        return self.carry / "models" / stage
+
+
+def check_time(end: float) -> None:
+    """Raise TimeIsUp after `end`."""
+    if time.monotonic() >= end:
+        raise TimeIsUp("time is up between two steps; run the same command again, it goes on there")

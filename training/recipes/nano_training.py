@@ -1,0 +1,36 @@
+"""Trains one stage of the plan of `training.recipes.nano`."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import replace
+from typing import Any
+
+from training.base import BaseConfig
+from training.loop.run import history_of
+from training.merge import MergeConfig, merge
+from training.recipes.nano_plan import Plan
+from training.recipes.stages import train
+
+
+def train_stage(plan: Plan, name: str) -> dict[str, Any]:
+    """Train a stage from its last checkpoint, and write its model in bf16."""
+    stage, run = plan.recipe.stages[name], plan.carry / "runs" / name
+    left = 0.0 if plan.end == math.inf else max(1e-6, (plan.end - time.monotonic()) / 60)
+    asked: dict[str, Any] = {
+        "out": run, "seed": plan.config.seed, "exclude": plan.config.benchmarks,
+        "workers": plan.config.workers, "minutes": left,
+    }  # fmt: skip
+    asked |= {"model": str(plan.model(stage.model))} if stage.model else {}
+    asked |= {"teacher": str(plan.model(stage.teacher))} if stage.teacher else {}
+    asked |= {"size": plan.config.size} if isinstance(stage.config, BaseConfig) else {}
+    train(replace(stage.config, **asked))
+    part = plan.model(f"{name}.part")
+    for old in (part, plan.model(name)):
+        shutil.rmtree(old, ignore_errors=True)
+    merge(MergeConfig(str(run), part))
+    shutil.copytree(part, plan.kept / "models" / name, dirs_exist_ok=True)
+    part.rename(plan.model(name))
+    return {"history": history_of(run)}

@@ -1,4 +1,4 @@
-"""What a reply says about the board, against the board itself: exact match per question."""
+"""What a reply says about the board, against the board itself: exactly, or in other words."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def is_right(record: Record, goal: str) -> bool:
     return not record["error"] and all(perceived(record).values())
 
 
+def is_right_tolerant(record: Record) -> bool:
+    """Whether every question is answered right, in whatever words; see `scoring.fact_readers`."""
+    return not record["error"] and all(fact.tolerant for fact in facts_of(record))
+
+
 def state_exact(record: Record) -> bool | None:
     """Whether a planning answer states the board right in every part; None if it states nothing.
 
@@ -39,3 +44,11 @@ def state_exact(record: Record) -> bool | None:
     if all(fact.said is None for fact in stated):
         return None
     return all(fact.right for fact in stated)
+
+
+def state_tolerant(record: Record) -> bool | None:
+    """Like `state_exact`, in whatever words."""
+    stated = [fact for fact in facts_of(record) if fact.states]
+    if all(fact.meant is None for fact in stated):
+        return None
+    return all(fact.tolerant for fact in stated)

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.perceived import is_right, perceived, state_exact
+from evaluation.perceived import (
+    is_right,
+    is_right_tolerant,
+    perceived,
+    state_exact,
+    state_tolerant,
+)
 from evaluation.perception_errors import errors_json, perception_errors
 from evaluation.rates import INTERVAL, Record, tabulate
 from evaluation.reply_status import count_replies, reply_rates, usage_of
 
 
 def planning_results(records: Sequence[Record]) -> dict[str, Any]:
-    """Success and optimal rates; `state_exact` too if any reply describes the board."""
-    states = [state_exact(record) for record in records]
-    stated = any(state is not None for state in states)
+    """Success and optimal rates; `state_exact` and `state_tolerant` too if any reply describes the
+    board."""
+    states = [(state_exact(record), state_tolerant(record)) for record in records]
+    stated = any(state is not None for both in states for state in both)
     marks = [
         {"success": record["success"], "optimal": record["optimal"]}
-        | ({"state_exact": bool(state)} if stated else {})
-        for record, state in zip(records, states, strict=True)
+        | ({"state_exact": bool(exact), "state_tolerant": bool(tolerant)} if stated else {})
+        for record, (exact, tolerant) in zip(records, states, strict=True)
     ]
     results = tabulate(records, marks)
     for task, found in results["tasks"].items():
@@ -33,12 +40,17 @@ def planning_results(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def perception_results(records: Sequence[Record]) -> dict[str, Any]:
-    """`exact` is the share of boards of which every question was answered right.
+    """`exact` is the share of boards of which every question was answered right; `tolerant` is the
+    same for answers in other words.
 
     `questions` holds the rate of each question. `where` holds the cells and the kinds of tiles that
     were misread; see `evaluation.perception_errors`.
     """
-    results = tabulate(records, [{"exact": is_right(record, "perceive")} for record in records])
+    marks = [
+        {"exact": is_right(record, "perceive"), "tolerant": is_right_tolerant(record)}
+        for record in records
+    ]
+    results = tabulate(records, marks)
     by_question = tabulate(records, [perceived(record) for record in records])
     for task, found in results["tasks"].items():
         single = by_question["tasks"][task]

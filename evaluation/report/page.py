@@ -27,9 +27,12 @@ from evaluation.report.tables import (
 from evaluation.run_folder import Run, read_run
 from vsp_envs.utils.files import write_json, write_text
 
-HEADLINE = {"plan": ("success", "optimal", "state_exact"), "perceive": ("exact",)}
+HEADLINE = {
+    "plan": ("success", "optimal", "state_exact", "state_tolerant"),
+    "perceive": ("exact", "tolerant"),
+}
 """Goal → the rates in a run's row of the summary."""
-TITLES = {"state_exact": "state exact"}
+TITLES = {"state_exact": "state exact", "state_tolerant": "state, tolerant"}
 
 
 class Section(NamedTuple):

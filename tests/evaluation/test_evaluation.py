@@ -244,3 +244,14 @@ def test_the_command_prints_a_table_and_says_where_the_report_is(tmp_path, capsy
         TaskLevel("frozenlake", 3),
         TaskLevel("frozenlake", 4),
     ]
+
+
+def test_a_board_described_in_other_words_is_wrong_exactly_and_right_tolerantly():
+    def in_other_words(layout):
+        lines = describe(layout).replace("size 3", "**Size**: 3x3").splitlines()
+        return "\n".join([*lines, "<answer>D</answer>"])
+
+    seen = perception.evaluate(Saying(in_other_words), LAKE, episodes=3)
+    assert (value(seen, "exact"), value(seen, "tolerant")) == (0, 1)
+    planned = planning.evaluate(Saying(in_other_words), LAKE, episodes=3)
+    assert (value(planned, "state_exact"), value(planned, "state_tolerant")) == (0, 1)

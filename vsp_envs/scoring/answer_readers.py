@@ -92,7 +92,7 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _NUMBERS = re.compile(r"\d[\d\s,;|/>\"'`*-]*")
-_THINK, _BOXED = "</think>", "\\boxed"
+THINK, _BOXED = "</think>", "\\boxed"
 
 
 def tolerant(reply: str, task: Task) -> Parsed:
@@ -113,8 +113,8 @@ def tolerant(reply: str, task: Task) -> Parsed:
 
 def _untagged(reply: str) -> str:
     """What to read of a reply without a block."""
-    thought = reply.translate(LOWER).rfind(_THINK)
-    reply = reply[thought + len(_THINK) :] if thought >= 0 else reply
+    thought = reply.translate(LOWER).rfind(THINK)
+    reply = reply[thought + len(THINK) :] if thought >= 0 else reply
     boxed = reply.rfind(_BOXED)
     if boxed >= 0:
         return reply[boxed : _closing(reply, boxed)]

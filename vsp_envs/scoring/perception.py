@@ -9,6 +9,7 @@ from typing import NamedTuple
 from vsp_envs.core.generator import LayoutSpec, draw_distinct
 from vsp_envs.core.layout import Cell, Layout
 from vsp_envs.core.task import Question, get_task
+from vsp_envs.scoring.fact_readers import last_meaning, meaning, statements
 
 # Nine digits: a number of thousands is no cell, and Python refuses to read it.
 _CELL = re.compile(r"\((\d{1,9}),(\d{1,9})\)")
@@ -25,20 +26,34 @@ class Fact(NamedTuple):
     true: str
     states: bool
     """The question is one of those that determine the board."""
+    meant: str | None = None
+    """What the last statement means, in one writing for each meaning; None if nothing."""
+    meant_true: str | None = None
+    """The true answer in that writing."""
 
     @property
     def right(self) -> bool:
         """Whether the answer matches exactly."""
         return self.said is not None and same_fact(self.said, self.true)
 
+    @property
+    def tolerant(self) -> bool:
+        """Whether the reply means what is true, in whatever words."""
+        return self.meant is not None and self.meant == self.meant_true
+
 
 def facts_of_reply(reply: str, layout: Layout) -> list[Fact]:
     """The questions about a board, each with the answer that the reply gives."""
-    said = read_facts(reply, layout.task)
+    task, questions = layout.task, get_task(layout.task).questions(layout)
+    said = read_facts(reply, task)
+    meant = statements(reply, [question.name for question in questions])
     return [
-        Fact(question.name, said.get(question.name), question.answer, question.states)
-        for question in get_task(layout.task).questions(layout)
-    ]
+        Fact(
+            name, said.get(name), true, states,
+            last_meaning(meant.get(name, ()), true, task), meaning(true, true, task),
+        )
+        for name, _, true, states in questions
+    ]  # fmt: skip
 
 
 def same_fact(said: str, true: str) -> bool:

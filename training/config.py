@@ -12,6 +12,7 @@ from vsp_envs.core.task_level import TaskLevel, select_mixture
 Schedule = Literal["cosine", "constant", "half-linear"]
 Precision = Literal["auto", "float32", "bfloat16"]
 WeightsDtype = Literal["float32", "bfloat16"]
+SavedDtype = Literal["auto", "float32", "bfloat16"]
 OnNan = Literal["stop", "skip"]
 Tracker = Literal["tensorboard", "wandb", "trackio", "swanlab"]
 Part = Literal[
@@ -103,6 +104,9 @@ class TrainingConfig:
     """Processes that reset environments beside the training one."""
     dtype: WeightsDtype = "float32"
     """Weights in memory: `float32`, or `bfloat16` to halve them where only adapters are trained."""
+    save_dtype: SavedDtype = "auto"
+    """Weights of the final model as written: `float32`, `bfloat16`, or `auto` as they were trained.
+    An adapter is written as it was trained."""
     min_pixels: int = 0
     """Smaller pictures are enlarged to so many pixels; 0: the processor's own bound."""
     max_pixels: int = 0

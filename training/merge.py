@@ -1,19 +1,28 @@
-"""Write a finished run as a plain Hugging Face checkpoint: `python -m training.merge`.
+"""Write a run's model as a plain Hugging Face checkpoint: `python -m training.merge`.
 
-LoRA adapters are added to the weights of their base model. transformers and vLLM load the result
-like any other checkpoint.
+LoRA adapters are added to the weights of their base model, and sharded weights are joined.
+transformers and vLLM load the result like any other checkpoint.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import torch
 
-from agents.vlm.checkpoint import Loaded, find_checkpoint, load_checkpoint
-from training.loop.checkpoints import writing
+from agents.vlm.checkpoint import ADAPTER, CONFIG, Loaded, find_checkpoint, load_checkpoint
+from training.loop.checkpoints import (
+    SHARDS,
+    checkpoints_in,
+    find_corruption,
+    gather_shards,
+    writing,
+)
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_text
@@ -29,6 +38,8 @@ class MergeConfig:
     """Folder of a finished run, of a checkpoint or of a LoRA adapter."""
     out: Path
     """Folder for the merged model; it must not exist, or be empty."""
+    step: int = 0
+    """Step of the run whose checkpoint is taken, sharded ones too; 0: what the run ended with."""
     model: str = ""
     """The base model of the adapter, if it has moved since."""
     dtype: MergedDtype = "bfloat16"
@@ -39,13 +50,50 @@ def merge(config: MergeConfig) -> Path:
     """Write the model; returns its folder. Raises ValueError, also for a broken checkpoint."""
     pick_name("dtype", config.dtype, get_args(MergedDtype))
     check_empty(config.out)
-    adapter = config.run if config.model else ""
-    find_checkpoint(config.model or config.run, "--model" if config.model else "--run")
-    # Merged in fp32: rounding the product of the adapters to bf16 twice would change the model.
-    loaded = load_checkpoint(config.model or config.run, "float32", adapter=adapter)
+    if config.model:
+        find_checkpoint(config.model, "--model")
+    with _unsharded(find_step(config.run, config.step), config.out) as run:
+        adapter = run if config.model else ""
+        # Merged in fp32: rounding the product of the adapters to bf16 twice would change the model.
+        loaded = load_checkpoint(config.model or run, "float32", adapter=adapter)
     if config.dtype != "auto":
         loaded.model.to(getattr(torch, config.dtype))
+    loaded.model.config.use_cache = True
     return write_model(loaded, config.out)
+
+
+def find_step(run: str, step: int) -> str:
+    """The folder of a run's checkpoint, or for step 0 the run's own. Raises ValueError."""
+    path = Path(find_checkpoint(run, "--run"))
+    held = checkpoints_in(path / "checkpoints")
+    steps = ", ".join(map(str, held)) or "none"
+    if not step:
+        if held and not any((path / name).is_file() for name in (CONFIG, ADAPTER)):
+            raise ValueError(f"{path} is not finished; take a checkpoint with --step: {steps}")
+        return run
+    if step not in held:
+        raise ValueError(f"{path} has no checkpoint of step {step}; those there: {steps}")
+    if wrong := find_corruption(held[step]):
+        raise ValueError(f"{held[step]} cannot be taken: {wrong}; checkpoints there: {steps}")
+    return str(held[step])
+
+
+@contextmanager
+def _unsharded(run: str, out: Path) -> Iterator[str]:
+    """The folder itself, or for the time a folder beside `out` with its shards put together."""
+    if not Path(run, SHARDS).is_dir():
+        yield run
+        return
+    if not Path(run, CONFIG).is_file():
+        raise ValueError(
+            f"{run} holds weights without a {CONFIG}: an earlier version wrote it. Go on with the "
+            "run for a step, whose checkpoint holds one"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".shards-", dir=out.parent) as folder:
+        with writing(Path(folder), out.parent):
+            gather_shards(Path(run), Path(folder))
+        yield folder
 
 
 def check_empty(out: Path) -> None:

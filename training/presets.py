@@ -50,7 +50,8 @@ _PAPER_OPCD: dict[str, Any] = {
     "temperature": 1.0,
     "max_new_tokens": 2048,
     "gradient_checkpointing": True,
-    "save_every": 20,
+    "save_every": 100,
+    "save_dtype": "bfloat16",
     "eval_every": 20,
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {

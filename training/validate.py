@@ -10,7 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from agents.vlm.checkpoint import find_checkpoint
-from training.config import OnNan, Part, Precision, Schedule, TrainingConfig, WeightsDtype
+from training.config import (
+    OnNan,
+    Part,
+    Precision,
+    SavedDtype,
+    Schedule,
+    TrainingConfig,
+    WeightsDtype,
+)
 from training.data.layout_stream import excluded
 from training.loop.arguments import micro_batches
 from training.loop.trackers import trackers
@@ -51,6 +59,7 @@ def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges:
     pick_name("schedule", config.schedule, get_args(Schedule))
     pick_name("precision", config.precision, get_args(Precision))
     pick_name("dtype", config.dtype, get_args(WeightsDtype))
+    pick_name("dtype", config.save_dtype, get_args(SavedDtype))
     pick_name("policy on NaN", config.on_nan, get_args(OnNan))
     for part in config.freeze:
         pick_name("part of the model", part, get_args(Part))

@@ -19,6 +19,7 @@ from two_ranks import do
 
 from agents.vlm.checkpoint import load_checkpoint
 from training.data.step_batches import StepBatches, count_micro_batches
+from training.merge import MergeConfig, merge
 from training.model.tiny import TINY_VIEW, build_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +167,18 @@ def test_the_final_checkpoint_is_whole_and_tied(together: Path, alone: Path) -> 
     assert type(model).__name__ == "Qwen3VLForConditionalGeneration"
     assert model.config.architectures == ["Qwen3VLForConditionalGeneration"]
     assert loaded.view == TINY_VIEW
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_middle_checkpoint_is_exported_whole(
+    alone: Path, together: Path, tmp_path: Path, name: str
+) -> None:
+    one, two = (
+        merge(MergeConfig(str(runs / name), tmp_path / runs.name, step=2, dtype="float32"))
+        for runs in (alone, together)
+    )
+    assert largest_difference(one, two) < 1e-5
+    assert load_checkpoint(two).view == TINY_VIEW
 
 
 @pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

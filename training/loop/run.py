@@ -24,7 +24,7 @@ from vsp_envs.utils.files import read_json, write_json
 
 CHANGEABLE = (
     "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
-    "rollout_folder", "rollout_memory", "rollout_urls",
+    "rollout_folder", "rollout_memory", "rollout_urls", "save_every", "save_dtype",
 )  # fmt: skip
 """Settings that may change when a run is resumed."""
 

@@ -21,7 +21,7 @@ import math
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
-from agents.vlm.checkpoint import Loaded
+from agents.vlm.checkpoint import CONFIG, Loaded
 from agents.vlm.encoding import Completed
 from agents.vlm.image_patches import unpack
 from training.config import TrainingConfig
@@ -42,6 +42,7 @@ from training.loop.checkpoints import TrainingStopped, last_checkpoint, write_ma
 from training.loop.deadline import Deadline
 from training.model.sharding import keep_float32, unsharded
 from training.model.trainable import parameter_groups
+from vsp_envs.utils.files import read_json, write_json
 
 PATIENCE = 20
 """Steps in a row without a finite gradient after which `skip` gives up."""
@@ -161,25 +162,43 @@ class CompletionTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         with writing(folder, checkpoints):
             super()._save_checkpoint(model, trial)
+            if self.is_fsdp_enabled and self.is_world_process_zero():
+                self._describe(folder)
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             with writing(folder, checkpoints):
                 write_manifest(folder)
 
+    def _describe(self, folder: Path) -> None:
+        """Save what belongs to the weights, which are sharded and say nothing of themselves."""
+        self.processor.save_pretrained(folder)
+        self.model.config.save_pretrained(folder)
+        self.model.generation_config.save_pretrained(folder)
+        for adapter in getattr(self.model, "peft_config", {}).values():
+            adapter.save_pretrained(str(folder))
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save weights that transformers loads; every process takes part.
+        """Save weights that transformers loads, as `save_dtype` has them; every process takes part.
 
         Checkpoints to resume from may be sharded, and then hold none.
         """
-        if _internal_call or not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+        if _internal_call:
             return super().save_model(output_dir, _internal_call)
-        weights = self.accelerator.get_state_dict(self.model_wrapped)
-        if self.args.should_save:  # other processes may have none
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        weights = self.accelerator.get_state_dict(self.model_wrapped) if sharded else None
+        if not self.args.should_save:  # other processes may have none
+            return
+        recast = self.config.save_dtype != "auto" and not self.config.lora_rank
+        if recast:
+            dtype = getattr(torch, self.config.save_dtype)
+            weights = to_dtype(weights or self.model.state_dict(), dtype)
+        if weights:  # a tied one is a copy by now, which safetensors takes for a second tensor
             for tied in getattr(self.model, "all_tied_weights_keys", {}):
-                weights.pop(
-                    tied, None
-                )  # gathered, it is a copy that safetensors takes for a second tensor
-            self._save(output_dir, state_dict=weights)
+                weights.pop(tied, None)
+        self.model.config.use_cache = True  # generation needs it; training has turned it off
+        self._save(output_dir, state_dict=weights)
+        if recast:  # the model itself is as it was
+            declare_dtype(Path(output_dir or self.args.output_dir), self.config.save_dtype)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
@@ -204,6 +223,22 @@ class CompletionTrainer(Trainer):
         )  # the Trainer's mean covers only the steps since the last resume
         logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
         super().log(logs, *args, **kwargs)
+
+
+def to_dtype(weights: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """The weights, those that are floating-point in another dtype."""
+    return {
+        name: each.to(dtype) if each.is_floating_point() else each for name, each in weights.items()
+    }
+
+
+def declare_dtype(folder: Path, dtype: str) -> None:
+    """Say in a model's configuration in which dtype its weights are stored."""
+    config = read_json(folder / CONFIG)
+    for part in (config, *config.values()):
+        if isinstance(part, dict) and "dtype" in part:
+            part["dtype"] = dtype
+    write_json(folder / CONFIG, config)
 
 
 class ValidationCallback(TrainerCallback):

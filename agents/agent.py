@@ -4,51 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
-
-import numpy as np
+from typing import NamedTuple, Protocol
 
 from vsp_envs.core.layout import Layout
-from vsp_envs.rendering.png import LazyImage
+from vsp_envs.prompts.prompt import Prompt, View
 from vsp_envs.utils.files import storable
-
-Style = Literal["full", "brief"]
-
-
-@dataclass(frozen=True)
-class View:
-    """How an agent is shown a board: the wording it was trained on and the size of its images."""
-
-    style: Style = "full"
-    """`full` explains task, picture and format; `brief` only names the task."""
-    image_size: int = 256
-    """Side of the image in pixels, unless `cell_pixels` is set."""
-    cell_pixels: int = 0
-    """Pixels per cell: the image grows with the level. 0: use `image_size`."""
-    theme: str = "classic"
-    """The theme of the image."""
-
-    def pixels(self, level: int) -> int:
-        """Side of the image of a board of that level."""
-        return self.cell_pixels * level or self.image_size
-
-
-class Prompt(NamedTuple):
-    """A chat to continue; `{"type": "image"}` items stand for `pictures`, in order."""
-
-    messages: list[dict[str, Any]]
-    pictures: tuple[np.ndarray | LazyImage, ...] = ()
-
-    @property
-    def images(self) -> tuple[np.ndarray, ...]:
-        """The pictures as pixels, uint8[height, width, 3] each; lazy images are rendered again."""
-        return tuple(map(np.asarray, self.pictures))
-
-    @property
-    def text(self) -> str:
-        """All text of the prompt."""
-        items = [item for message in self.messages for item in message["content"]]
-        return "\n".join(item["text"] for item in items if item["type"] == "text")
 
 
 class Request(NamedTuple):

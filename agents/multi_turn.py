@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 from agents.agent import Prompt, Reply, Request, View
-from agents.prompts import (
+from vsp_envs import Layout, get_task, parse_plan
+from vsp_envs.core.layout import Action, Outcome
+from vsp_envs.core.simulator import rule_set
+from vsp_envs.core.solver import solve_layout
+from vsp_envs.prompts.question import (
     first_turn_words,
     next_turn_words,
     position_words,
     refusal_words,
     unread_words,
 )
-from vsp_envs import Layout, get_task, parse_plan
-from vsp_envs.core.layout import Action, Outcome
-from vsp_envs.core.simulator import rule_set
-from vsp_envs.core.solver import solve_layout
 from vsp_envs.rendering.png import LazyImage
 from vsp_envs.scoring.answer_format import Parsed, ParseStatus
 from vsp_envs.scoring.episode import Episode, score_episode

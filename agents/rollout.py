@@ -14,15 +14,12 @@ from PIL import Image
 
 from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.multi_turn import TurnPolicy, play_turns
-from agents.prompts import text_prompt, visual_prompt
 from vsp_envs import Layout
 from vsp_envs.core.solver import solve_layouts
 from vsp_envs.envs.vector_env import PlanningVectorEnv
-from vsp_envs.rendering.png import LazyImage
+from vsp_envs.prompts.question import question
 from vsp_envs.scoring.episode import Episode, score_episode
-from vsp_envs.utils.choices import pick_name
 
-INPUTS = ("image", "text")
 Turns = Generator[Request, Reply, Episode]
 """An episode in play: yields requests, is sent replies, returns the episode."""
 
@@ -41,7 +38,7 @@ class Case:
     picture: str = ""
     """A PNG file to show in place of our own drawing."""
     art: str = ""
-    """The public set that drew `picture`; see `agents.prompts.LEGENDS`."""
+    """The public set that drew `picture`; see `vsp_envs.prompts.question.LEGENDS`."""
 
 
 MOST_PIXELS = 4096
@@ -69,12 +66,8 @@ def live_envs(
 
 def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the style and theme of `view`."""
-    if pick_name("input", case.input, INPUTS) == "text":
-        return text_prompt(case.layout, case.goal, view.style)
-    layout = case.layout
-    rendered = LazyImage(layout, view.pixels(layout.level), view.theme)
-    shown = read_picture(case.picture) if case.picture else rendered
-    return visual_prompt(layout.task, shown, case.goal, view, case.art)
+    picture = read_picture(case.picture) if case.picture and case.input == "image" else None
+    return question(case.layout, case.input, case.goal, view=view, picture=picture, art=case.art)
 
 
 def read_picture(path: str) -> np.ndarray:

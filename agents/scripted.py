@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from agents.agent import Reply, Request, View
-from agents.prompts import perception_target, planning_target
 from vsp_envs import Action, Layout, format_answer, get_task, parse_plan, shortest_plan
 from vsp_envs.core.layout import Cell
+from vsp_envs.prompts.targets import perception_target, planning_target
 
 
 class Scripted:

@@ -27,7 +27,6 @@ from PIL import Image
 from agents.agent import Request, View
 from agents.backends.hf import HFAgent
 from agents.backends.openai import Endpoint, OpenAIAgent
-from agents.prompts import visual_words
 from agents.rollout import Case, prompt_of
 from agents.sampling import Sampling
 from benchmarks.measure import Race, Row, Work, run, save, table
@@ -35,6 +34,7 @@ from evaluation.collect import collect, settings_of
 from training.model.tiny import build_tiny
 from vsp_envs import Layout, LayoutSpec, draw_distinct, render
 from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.prompts.question import visual_words
 
 THREADS = 32
 PASS = 300

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from agents.prompts import text_prompt
 from agents.vlm.checkpoint import Loaded, end_token_ids, vision_token_ids
 from training.data.layout_stream import Board, LiveBoards
+from vsp_envs.prompts.question import text_prompt
 
 INSTALLED = importlib.util.find_spec("trl") is not None
 

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from agents.agent import View
-from agents.prompts import perception_target
 from agents.vlm.checkpoint import Loaded
 from benchmarks import peers, real_shape
 from benchmarks.loss_memory import memory_row
@@ -38,6 +37,7 @@ from training.data.layout_stream import LiveBoards, live_boards
 from training.model.tiny import build_tiny
 from training.sft import Collate
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.prompts.targets import perception_target
 
 QUICK = Scale("S", 8, 8, 0, 32, 256)
 

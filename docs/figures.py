@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from agents.backends.hf import sample
-from agents.prompts import ROUTE, text_prompt, visual_prompt
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, load_checkpoint
 from agents.vlm.encoding import complete, encode_prompts
 from training.opcd.divergences import log_probs
 from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, render
 from vsp_envs.card import motion
+from vsp_envs.prompts.question import text_prompt, visual_prompt
+from vsp_envs.prompts.targets import ROUTE
 from vsp_envs.utils.cli import main
 
 IMAGES = Path(__file__).parent / "images"

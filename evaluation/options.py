@@ -12,12 +12,13 @@ import tyro
 from agents.agent import Agent
 from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.recorded_human import Human
-from agents.rollout import INPUTS, Case
+from agents.rollout import Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import Split, check_split
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.prompts.question import INPUTS
 from vsp_envs.public_sets import read_boards
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name

@@ -17,10 +17,10 @@ import numpy as np
 from datasets import IterableDataset
 from trl import GRPOConfig, GRPOTrainer
 
-from agents.prompts import text_prompt
 from agents.vlm.checkpoint import load_checkpoint
 from vsp_envs import LayoutSpec, draw_layouts, load_layout, score_reply
 from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.prompts.question import text_prompt
 
 
 def prompts(

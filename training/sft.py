@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from agents.agent import View
-from agents.prompts import perception_target, planning_target
 from agents.vlm.checkpoint import Loaded
 from agents.vlm.encoding import Completed, complete, encode_prompts
 from training.config import TrainingConfig
@@ -25,6 +24,8 @@ from training.loop.validation import validate
 from training.model.student import load_student
 from training.presets import main
 from training.validate import SHARE, check_config
+from vsp_envs.prompts.question import INPUTS
+from vsp_envs.prompts.targets import perception_target, planning_target
 from vsp_envs.utils.choices import pick_name
 
 Input = Literal["image", "text"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from agents.agent import Prompt, Reply, Request
 from agents.backends.hf import HFAgent
-from agents.prompts import ROUTE, visual_prompt
+from vsp_envs.prompts.question import visual_prompt
+from vsp_envs.prompts.targets import ROUTE
 from vsp_envs.scoring.perception import question_names, state_question_names
 
 

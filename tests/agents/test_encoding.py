@@ -8,7 +8,6 @@ import torch
 
 from agents.agent import Prompt
 from agents.backends.hf import HFAgent, sample
-from agents.prompts import STYLES, text_prompt
 from agents.rollout import Case, prompt_of
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
@@ -16,6 +15,8 @@ from agents.vlm.encoding import chat_text, chat_texts, complete, encode_prompts,
 from agents.vlm.image_patches import unpack
 from training.opcd.divergences import log_probs, of_tokens
 from vsp_envs import Layout, LayoutSpec, draw_distinct
+from vsp_envs.prompts.question import text_prompt
+from vsp_envs.prompts.texts import STYLES
 
 
 @pytest.fixture(scope="module")

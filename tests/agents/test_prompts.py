@@ -11,16 +11,6 @@ from drawn import lake, maze, plan, room
 from growth import growth
 
 from agents.agent import Prompt, View
-from agents.prompts import (
-    GOALS,
-    STYLES,
-    perception_target,
-    planning_target,
-    route_line,
-    text_prompt,
-    visual_prompt,
-    visual_words,
-)  # fmt: skip
 from agents.rollout import Case, prompt_of
 from vsp_envs import (
     TASKS,
@@ -36,6 +26,9 @@ from vsp_envs import (
     score_reply,
     shortest_plan,
 )  # fmt: skip
+from vsp_envs.prompts.question import GOALS, text_prompt, visual_prompt, visual_words
+from vsp_envs.prompts.targets import perception_target, planning_target, route_line
+from vsp_envs.prompts.texts import STYLES
 from vsp_envs.scoring.perception import normal, question_names, read_facts
 
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -101,7 +94,8 @@ def test_a_visual_prompt_never_contains_symbolic_state(task: str, style: str, go
 
 
 def test_a_visual_prompt_is_made_from_names_alone_and_cannot_see_a_layout() -> None:
-    assert list(inspect.signature(visual_words).parameters) == ["task", "goal", "style", "theme"]
+    names = ["task", "goal", "style", "theme", "art"]
+    assert list(inspect.signature(visual_words).parameters) == names
     names = ["task", "image", "goal", "view", "art"]
     assert list(inspect.signature(visual_prompt).parameters) == names
 
@@ -207,7 +201,11 @@ def test_the_full_prompt_explains_rules_picture_questions_and_format(task: str) 
     ("kind", "value", "words"),
     [
         ("style", "breif", "unknown style 'breif'; styles are full, brief. Did you mean 'brief'?"),
-        ("goal", "plann", "unknown goal 'plann'; goals are plan, perceive. Did you mean 'plan'?"),
+        (
+            "goal",
+            "plann",
+            "unknown goal 'plann'; goals are plan, perceive, answer. Did you mean 'plan'?",
+        ),
     ],
 )
 def test_an_unknown_style_or_goal_gives_one_line(kind: str, value: str, words: str) -> None:

@@ -16,17 +16,6 @@ import PIL
 import pytest
 
 from agents.agent import View
-from agents.prompts import (
-    first_turn_words,
-    next_turn_words,
-    perception_target,
-    planning_target,
-    position_words,
-    refusal_words,
-    text_prompt,
-    unread_words,
-    visual_prompt,
-)
 from vsp_envs import (
     TASKS,
     Action,
@@ -40,6 +29,16 @@ from vsp_envs import (
     shortest_plan,
     simulate,
 )
+from vsp_envs.prompts.question import (
+    first_turn_words,
+    next_turn_words,
+    position_words,
+    refusal_words,
+    text_prompt,
+    unread_words,
+    visual_prompt,
+)
+from vsp_envs.prompts.targets import perception_target, planning_target
 
 DATA = Path(__file__).parents[1] / "data"
 OURS = ("frozenlake", "maze", "minibehaviour")

@@ -345,7 +345,7 @@ def test_a_replay_shows_each_board_as_it_was_played_until_t_is_pressed(window, m
 
 
 def test_wrong_claims_are_drawn_over_the_board(window):
-    from agents.prompts import planning_target
+    from vsp_envs.prompts.targets import planning_target
 
     def seen(reply):
         episode = replies((POND, "D"))[0].record() | {"reply": reply}

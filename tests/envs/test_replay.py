@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agents.prompts import planning_target
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import Cell, describe, format_answer
 from vsp_envs.core.layout import Action
@@ -18,6 +17,7 @@ from vsp_envs.play.claims import Mark, read_claims
 from vsp_envs.play.film import SIZE, check_film, save_film
 from vsp_envs.play.replay import END_MS, STEP_MS, Replay
 from vsp_envs.play.reply_panel import verdict
+from vsp_envs.prompts.targets import planning_target
 from vsp_envs.scoring.episode import append_episode, read_episodes, score_episode
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,6 @@ import pytest
 
 from agents.agent import Reply, View
 from agents.multi_turn import OnIllegal, OnMalformed
-from agents.prompts import planning_target
-from agents.rollout import INPUTS
 from agents.scripted import Blind, Oracle, Random
 from agents.vlm.checkpoint import DTYPES
 from evaluation import perception, planning
@@ -19,6 +17,8 @@ from vsp_envs import TASKS, describe
 from vsp_envs.core.simulator import RULE_SETS
 from vsp_envs.core.splits import SPLITS
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.prompts.question import INPUTS
+from vsp_envs.prompts.targets import planning_target
 from vsp_envs.scoring.perception import same_fact
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import read_json_lines

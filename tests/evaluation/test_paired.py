@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.agent import Reply, View
-from agents.prompts import planning_target
 from agents.scripted import Oracle
 from evaluation import modality_gap
 from evaluation.modality_gap import GapConfig
 from evaluation.paired import chi_square, independent_gap, mcnemar, mean_gap, paired_gap
 from evaluation.rates import wilson
 from vsp_envs import describe
+from vsp_envs.prompts.targets import planning_target
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import read_json_lines
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from agents.agent import View
-from agents.prompts import planning_target, text_prompt, visual_prompt
 from vsp_envs import load_layout
+from vsp_envs.prompts.question import text_prompt, visual_prompt
+from vsp_envs.prompts.targets import planning_target
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

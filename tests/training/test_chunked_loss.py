@@ -8,7 +8,6 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from agents.prompts import text_prompt
 from agents.vlm.encoding import Completed, complete, encode_prompts
 from training.loop.chunked_loss import (
     CHUNK,
@@ -22,6 +21,7 @@ from training.loop.chunked_loss import (
 from training.model.tiny import build_tiny
 from training.opcd.divergences import log_probs, reverse_kl
 from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.prompts.question import text_prompt
 
 TEACHER = log_probs(torch.randn(10, 5, generator=torch.Generator().manual_seed(1)))
 

@@ -11,7 +11,6 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
-from agents.prompts import text_prompt
 from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
 from agents.vlm.encoding import Completed, complete, encode_prompts
 from training.data.layout_stream import LiveBoards
@@ -25,6 +24,7 @@ from training.opcd.teachers import BaseModelTeacher, EMATeacher, Teacher, make_t
 from training.opcd.trainer import OPCDTrainer, train_opcd
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.task_level import select_task_levels
+from vsp_envs.prompts.question import text_prompt
 from vsp_envs.utils.cli import is_user_error
 
 Config = OPCDConfig

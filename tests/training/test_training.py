@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.prompts import text_prompt
 from agents.vlm.checkpoint import CheckpointError, load_checkpoint
 from training.base import BaseConfig, train_base
 from training.config import TrainingConfig
@@ -23,6 +22,7 @@ from training.opcd.trainer import train_opcd
 from training.sft import SFTConfig, train_sft
 from vsp_envs import split_of
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.prompts.question import text_prompt
 from vsp_envs.utils.cli import is_user_error, one_line
 
 LAKE = ("frozenlake:3",)

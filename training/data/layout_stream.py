@@ -13,13 +13,13 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from agents.agent import Prompt, View
-from agents.prompts import text_prompt, visual_prompt
-from agents.rollout import INPUTS, live_envs
+from agents.rollout import live_envs
 from training.config import TrainingConfig
 from vsp_envs import Layout, shortest_plan
 from vsp_envs.core.splits import read_hashes
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.envs.config import ThemeSampler
+from vsp_envs.prompts.question import INPUTS, text_prompt, visual_prompt
 from vsp_envs.public_sets import FORMATS, benchmark_ids
 from vsp_envs.rendering.perturbations import PERTURBATIONS, episode_of, perturb
 from vsp_envs.utils.choices import pick_name

@@ -20,12 +20,13 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from agents.agent import View
-from agents.prompts import GOALS, perception_target, planning_target, text_prompt
 from agents.vlm.checkpoint import Loaded, store_view
 from agents.vlm.patch_embedding import embed_by_product
 from agents.vlm.processor import ImageTextProcessor
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
 from vsp_envs.core.layout import MOVES
+from vsp_envs.prompts.question import text_prompt
+from vsp_envs.prompts.targets import perception_target, planning_target
 from vsp_envs.scoring.answer_format import CLOSE, OPEN
 
 TINY_VIEW = View(style="brief", cell_pixels=32)
@@ -203,6 +204,8 @@ def _corpus() -> list[str]:
     texts: list[str] = ["user", "assistant"] * 2
     for task in TASKS.values():
         for layout in draw_distinct(LayoutSpec(task.name, task.paper_levels[0]), 20, seed=0):
-            texts += [text_prompt(layout, goal, "brief", plan=[]).text for goal in GOALS]
+            texts += [
+                text_prompt(layout, goal, "brief", plan=[]).text for goal in ("plan", "perceive")
+            ]
             texts += [planning_target(layout), perception_target(layout)]
     return [_SYMBOLS.sub("\n", text) for text in texts]

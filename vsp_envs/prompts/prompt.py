@@ -1,0 +1,47 @@
+"""What a model is sent, and how it is shown a board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vsp_envs.rendering.png import LazyImage
+
+
+@dataclass(frozen=True)
+class View:
+    """How an agent is shown a board: the wording it was trained on and the size of its images."""
+
+    style: str = "full"
+    """The wording: `full` explains task, picture and format, `brief` only names the task; or a
+    folder of other texts (see `vsp_envs.prompts.texts`)."""
+    image_size: int = 256
+    """Side of the image in pixels, unless `cell_pixels` is set."""
+    cell_pixels: int = 0
+    """Pixels per cell: the image grows with the level. 0: use `image_size`."""
+    theme: str = "classic"
+    """The theme of the image."""
+
+    def pixels(self, level: int) -> int:
+        """Side of the image of a board of that level."""
+        return self.cell_pixels * level or self.image_size
+
+
+class Prompt(NamedTuple):
+    """A chat to continue; `{"type": "image"}` items stand for `pictures`, in order."""
+
+    messages: list[dict[str, Any]]
+    pictures: tuple[np.ndarray[Any, Any] | LazyImage, ...] = ()
+
+    @property
+    def images(self) -> tuple[np.ndarray[Any, Any], ...]:
+        """The pictures as pixels, uint8[height, width, 3] each; lazy images are rendered again."""
+        return tuple(map(np.asarray, self.pictures))
+
+    @property
+    def text(self) -> str:
+        """All text of the prompt."""
+        items = [item for message in self.messages for item in message["content"]]
+        return "\n".join(item["text"] for item in items if item["type"] == "text")

@@ -24,7 +24,6 @@ from training.loop.validation import validate
 from training.model.student import load_student
 from training.presets import main
 from training.validate import SHARE, check_config
-from vsp_envs.prompts.question import INPUTS
 from vsp_envs.prompts.targets import perception_target, planning_target
 from vsp_envs.utils.choices import pick_name
 

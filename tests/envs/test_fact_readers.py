@@ -10,8 +10,8 @@ from growth import growth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.prompts import perception_target, planning_target
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, load_layout
+from vsp_envs.prompts.targets import perception_target, planning_target
 from vsp_envs.scoring.perception import Fact, facts_of_reply
 
 TABLE = Path(__file__).parents[1] / "data" / "fact_writings.jsonl"

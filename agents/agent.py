@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -18,6 +19,15 @@ class Request(NamedTuple):
     layout: Layout
     played: int = 0
     """Actions played so far, in an episode of several turns."""
+    sample: int = 0
+    """Which of several answers to the board is asked for."""
+
+    def seed(self, run_seed: int) -> int:
+        """The seed to sample from: the same in any order and batch, another for each board, sample
+        and turn."""
+        seen = f"{run_seed} {self.layout.layout_id} {len(self.prompt.messages)}"
+        seen += f" {self.sample}" if self.sample else ""
+        return zlib.crc32(seen.encode()) >> 1
 
 
 @dataclass(frozen=True)

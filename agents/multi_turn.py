@@ -142,6 +142,7 @@ def play_turns(
     rules: str,
     name: str = "",
     reader: str = "strict",
+    sample: int = 0,
 ) -> Generator[Request, Reply, Episode]:
     """One board in several turns: yields requests, is sent replies, returns the episode.
 
@@ -161,7 +162,7 @@ def play_turns(
             else position_words(layout, game.played, game.state, feedback)
         )
         prompt = chat(layout, view, turn_policy, turns, Turn(image, words, ""))
-        reply = yield Request(prompt, layout, len(game.played))
+        reply = yield Request(prompt, layout, len(game.played), sample)
         parsed, before = parse_plan(reply.text, layout.task, reader=reader), len(game.played)
         turns.append(Turn(image, words, reply.text))
         feedback = "" if reply.error else _take(game, parsed)
@@ -173,7 +174,7 @@ def play_turns(
             break
         if turn_policy.act == "plan" and not retried:
             break
-    return replace(_episode(game, input, view, turn_policy, replies), case=name)
+    return replace(_episode(game, input, view, turn_policy, replies), case=name, sample=sample)
 
 
 def _take(game: GameState, parsed: Parsed) -> str:

@@ -39,6 +39,8 @@ class Case:
     """A PNG file to show in place of our own drawing."""
     art: str = ""
     """The public set that drew `picture`; see `vsp_envs.prompts.question.LEGENDS`."""
+    sample: int = 0
+    """Which of several answers to the board this is, from 0."""
 
 
 MOST_PIXELS = 4096
@@ -139,13 +141,15 @@ def start_turns(
     if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
             raise ValueError("a picture from a file shows only the start; use --act plan")
-        return play_turns(case.layout, case.input, view, turn_policy, rules, case.name, reader)
+        return play_turns(
+            case.layout, case.input, view, turn_policy, rules, case.name, reader, case.sample
+        )
     return _one_reply(case, view, rules, reader)
 
 
 def _one_reply(case: Case, view: View, rules: str, reader: str) -> Turns:
     prompt = prompt_of(case, view)
-    reply = yield Request(prompt, case.layout)
+    reply = yield Request(prompt, case.layout, sample=case.sample)
     return score_case(case, prompt, reply, view, rules, reader)
 
 
@@ -217,4 +221,5 @@ def score_case(
         prompt_tokens=reply.prompt_tokens,
         cost=reply.cost,
         case=case.name,
+        sample=case.sample,
     )

@@ -30,7 +30,7 @@ class Scripted:
         return [Reply(self._rest(request)) for request in requests]
 
     def _rest(self, request: Request) -> str:
-        answer, task = self.answer(request.layout), request.layout.task
+        answer, task = self.sampled(request.layout, request.sample), request.layout.task
         if not request.played:
             return answer
         return format_answer(parse_plan(answer, task).plan[request.played :], task)
@@ -38,6 +38,10 @@ class Scripted:
     def answer(self, layout: Layout) -> str:
         """The text of the reply."""
         raise NotImplementedError
+
+    def sampled(self, layout: Layout, sample: int) -> str:
+        """The text of one of several replies to a board."""
+        return self.answer(layout)
 
 
 class Oracle(Scripted):
@@ -57,8 +61,13 @@ class Random(Scripted):
 
     def answer(self, layout: Layout) -> str:
         """Uniform actions, which depend on the seed and the board alone."""
+        return self.sampled(layout, 0)
+
+    def sampled(self, layout: Layout, sample: int) -> str:
+        """Likewise, other actions for each sample."""
         length = len(shortest_plan(layout) or [])
-        rng = np.random.default_rng([self.seed, int(layout.layout_id, 16)])
+        seeds = [self.seed, int(layout.layout_id, 16), *([sample] if sample else [])]
+        rng = np.random.default_rng(seeds)
         actions = rng.integers(len(get_task(layout.task).actions), size=length)
         return format_answer([Action(action) for action in actions], layout.task)
 

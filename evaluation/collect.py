@@ -56,7 +56,7 @@ def collect(
     for level in {case.layout.level for case in rendered}:
         check_image_size(agent.view.pixels(level))
     with claimed(out) if out else nullcontext():
-        held = {key_of(record): record for record in (open_folder(out, settings) if out else [])}
+        held = {_answer(record): record for record in (open_folder(out, settings) if out else [])}
         if ask_errors and any(record["error"] for record in held.values()):
             held = {key: record for key, record in held.items() if not record["error"]}
             _keep_only(out, list(held.values()))
@@ -73,9 +73,15 @@ def collect(
     return [held[_key(case)] for case in cases]
 
 
-def _key(case: Case) -> Key:
+def _key(case: Case) -> tuple[Key, int]:
     """The key of the case's record."""
-    return case.layout.task, case.layout.level, case.layout.layout_id, case.name
+    layout = case.layout
+    return (layout.task, layout.level, layout.layout_id, case.name), case.sample
+
+
+def _answer(record: Record) -> tuple[Key, int]:
+    """Board and sample of a record; older ones have one sample and do not say so."""
+    return key_of(record), record.get("sample", 0)
 
 
 def _keep_only(out: Path | None, records: Sequence[Record]) -> None:

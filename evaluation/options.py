@@ -93,6 +93,33 @@ class EvalConfig:
         return Sampling(self.temperature, self.max_new_tokens, self.seed)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeveralConfig(EvalConfig):
+    """The settings of an evaluation in which a board may have several answers."""
+
+    samples: int = 1
+    """Answers per board: their mean success with an interval over boards, pass@k and the majority
+    vote. A model needs a `--temperature` above 0."""
+
+
+def check_samples(config: SeveralConfig) -> None:
+    """Raise ValueError for several answers that would all be the same."""
+    if config.samples > 1 and config.agent == "human":
+        raise ValueError("--samples asks an agent again; a recorded person has one answer a board")
+    if config.samples > 1 and config.agent not in SCRIPTED and not config.temperature:
+        raise ValueError(
+            f"--samples {config.samples} at --temperature 0 is the same answer {config.samples} "
+            "times; give a --temperature above 0"
+        )
+
+
+def several_cases(cases: Sequence[Case], samples: int) -> list[Case]:
+    """Each case as often as it is to be answered. Raises ValueError for less than once."""
+    if samples < 1:
+        raise ValueError(f"--samples must be at least 1, got {samples}")
+    return [replace(case, sample=sample) for case in cases for sample in range(samples)]
+
+
 def make_agent(config: EvalConfig) -> Agent:
     """The agent that the settings name, with their theme and image size.
 

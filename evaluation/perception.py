@@ -11,11 +11,13 @@ from agents.agent import Agent
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
     CaseSet,
-    EvalConfig,
+    SeveralConfig,
     boards_settings,
+    check_samples,
     given_cases,
     make_agent,
     sample_cases,
+    several_cases,
 )
 from evaluation.report.page import print_results, store
 from evaluation.results import perception_results
@@ -24,7 +26,7 @@ from vsp_envs.utils.cli import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerceptionConfig(EvalConfig):
+class PerceptionConfig(SeveralConfig):
     """Ask an agent what it sees; exact match per question and for all, with 95 % intervals."""
 
 
@@ -39,6 +41,7 @@ def evaluate(
     progress: bool = False,
     given: CaseSet | None = None,
     ask_errors: bool = False,
+    samples: int = 1,
 ) -> dict[str, Any]:
     """The content of `results.json`; the arguments are those of `evaluation.planning.evaluate`."""
     check_describes(agent)
@@ -46,7 +49,9 @@ def evaluate(
         cases = sample_cases(task_levels, split, episodes, input, "perceive", seed)
     else:
         cases = given.cases
+    cases = several_cases(cases, samples)
     asked = boards_settings(given, split, episodes) | {"input": input, "seed": seed}
+    asked["samples"] = samples
     settings = settings_of(agent, cases, goal="perceive", **asked)
     records = collect(agent, cases, "env", settings, out, progress, ask_errors=ask_errors)
     results = perception_results(records)
@@ -66,6 +71,7 @@ def check_describes(agent: Agent) -> None:
 
 def run(config: PerceptionConfig) -> None:
     """The command."""
+    check_samples(config)
     task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
     results = evaluate(
         agent,
@@ -78,6 +84,7 @@ def run(config: PerceptionConfig) -> None:
         progress=not config.quiet,
         given=given_cases(config, agent, "perceive"),
         ask_errors=config.ask_errors,
+        samples=config.samples,
     )
     print_results(results, config.out)
 

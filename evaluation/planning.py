@@ -14,12 +14,14 @@ from agents.multi_turn import TurnPolicy
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
     CaseSet,
-    EvalConfig,
     RuleName,
+    SeveralConfig,
     boards_settings,
+    check_samples,
     given_cases,
     make_agent,
     sample_cases,
+    several_cases,
 )
 from evaluation.report.page import print_results, store
 from evaluation.rescored import reader_rates
@@ -32,7 +34,7 @@ from vsp_envs.utils.cli import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanningConfig(EvalConfig):
+class PlanningConfig(SeveralConfig):
     """Let an agent plan on held-out boards; success and optimal rates with 95 % intervals."""
 
     rules: RuleName = "env"
@@ -58,6 +60,7 @@ def evaluate(
     given: CaseSet | None = None,
     ask_errors: bool = False,
     reader: str | None = None,
+    samples: int = 1,
 ) -> dict[str, Any]:
     """The content of `results.json`, for `episodes` different boards of each task level or `given`.
 
@@ -71,9 +74,11 @@ def evaluate(
         cases = sample_cases(task_levels, split, episodes, input, "plan", seed)
     else:
         cases = given.cases
+    cases = several_cases(cases, samples)
     asked = boards_settings(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
     asked["acting"] = asdict(turn_policy)
     asked["reader"] = reader = reader_of(out, reader)
+    asked["samples"] = samples
     settings = settings_of(agent, cases, goal="plan", **asked)
     records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors, reader)
     results = planning_results(records)
@@ -85,6 +90,7 @@ def evaluate(
 
 def run(config: PlanningConfig) -> None:
     """The command."""
+    check_samples(config)
     rule_set(config.rules)
     config.turn_policy.check()  # before a model is loaded
     reader_of(config.out, config.reader)
@@ -102,6 +108,7 @@ def run(config: PlanningConfig) -> None:
         turn_policy=config.turn_policy,
         given=given_cases(config, agent, "plan"),
         ask_errors=config.ask_errors,
+        samples=config.samples,
         reader=config.reader,
     )
     print_results(results, config.out)

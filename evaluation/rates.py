@@ -27,7 +27,10 @@ INTERVAL = "95 %: Wilson per level, MOVER over levels and tasks"
 
 
 class Rate(NamedTuple):
-    """A share of `n` episodes and its 95 % interval."""
+    """A share of `n` episodes and its 95 % interval.
+
+    Where boards have several answers each, `n` counts boards.
+    """
 
     value: float
     n: int
@@ -40,14 +43,16 @@ def key_of(record: Record) -> Key:
     return record["task"], record["level"], record["layout_id"], record.get("case", "")
 
 
-def wilson(successes: int, n: int) -> Rate:
+def wilson(successes: float, n: float) -> Rate:
     """The share `successes / n` with Wilson's interval. Raises ValueError for n = 0."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"a rate needs 0 ≤ successes ≤ n and n ≥ 1, got {successes} of {n}")
     share, spread = successes / n, Z * Z / n
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return Rate(share, n, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+    return Rate(
+        share, int(n), min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
+    )
 
 
 def mean_rate(rates: Sequence[Rate]) -> Rate:
@@ -87,12 +92,35 @@ def tabulate(records: Sequence[Record], marks: Sequence[Marks]) -> dict[str, Any
 
 
 def level_rates(judged: Sequence[tuple[Record, Marks]]) -> dict[str, Rate]:
-    """The rate of each measure over the episodes of one task and level."""
-    came = [(mark, not record["error"]) for record, mark in judged]
-    return {
-        name: wilson(sum(mark[name] and reply for mark, reply in came), len(came))
-        for name in judged[0][1]
-    }
+    """The rate of each measure over the boards of one task and level."""
+    return {name: clustered_rate(_answers(judged, name)) for name in judged[0][1]}
+
+
+def _answers(judged: Sequence[tuple[Record, Marks]], name: str) -> list[list[bool]]:
+    """Per board, what came of each answer to it."""
+    boards: dict[Key, list[bool]] = {}
+    for record, mark in judged:
+        boards.setdefault(key_of(record), []).append(mark[name] and not record["error"])
+    return list(boards.values())
+
+
+def clustered_rate(boards: Sequence[Sequence[bool]]) -> Rate:
+    """The mean over boards of the share of right answers to each; `n` counts boards.
+
+    Answers to one board are alike, so they are no independent tries. Wilson's interval is taken at
+    the effective number of tries, p(1-p) over the variance of the mean between boards (Korn &
+    Graubard 1998). With one answer a board it is the number of boards.
+    """
+    shares = [sum(answers) / len(answers) for answers in boards]
+    share, count = sum(shares) / len(shares), len(shares)
+    variance = sum((each - share) ** 2 for each in shares) / count**2
+    tries = float(count)
+    if all(len(answers) == 1 for answers in boards):
+        return wilson(sum(map(sum, boards)), count)
+    if 0 < share < 1:
+        answers = sum(map(len, boards))
+        tries = min(answers, share * (1 - share) / variance) if variance else answers
+    return wilson(share * tries, tries)._replace(value=share, n=count)
 
 
 def mean_rates(groups: Sequence[Mapping[str, Rate]]) -> dict[str, Rate]:

@@ -15,6 +15,7 @@ from evaluation.perceived import (
 from evaluation.perception_errors import errors_json, perception_errors
 from evaluation.rates import INTERVAL, Record, tabulate
 from evaluation.reply_status import count_replies, reply_rates, usage_of
+from evaluation.several import several_results
 
 
 def planning_results(records: Sequence[Record]) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def planning_results(records: Sequence[Record]) -> dict[str, Any]:
         "interval": INTERVAL,
         **results,
         "replies": reply_rates(records),
+        "several": several_results(records, "plan"),
         "usage": usage_of(records),
     }
 
@@ -61,4 +63,10 @@ def perception_results(records: Sequence[Record]) -> dict[str, Any]:
         found["questions"] = {name: rate for name, rate in single.items() if name != "levels"}
         errors = sum(bool(record["error"]) for record in records if record["task"] == task)
         found["replies"] = {"error": errors}
-    return {"goal": "perceive", "interval": INTERVAL, **results, "usage": usage_of(records)}
+    return {
+        "goal": "perceive",
+        "interval": INTERVAL,
+        **results,
+        "several": several_results(records, "perceive"),
+        "usage": usage_of(records),
+    }

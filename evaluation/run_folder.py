@@ -23,7 +23,7 @@ from vsp_envs.scoring.episode import read_records
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import read_json, storable, write_json
 
-UNSAID: Mapping[str, Any] = {"reader": "strict"}
+UNSAID: Mapping[str, Any] = {"reader": "strict", "samples": 1}
 """Settings that older runs do not name, and what they had."""
 PACKAGES = ("torch", "transformers", "numpy", "gymnasium")
 

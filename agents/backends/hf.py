@@ -114,22 +114,29 @@ class HFAgent:
         return {"sampling": asdict(self.sampling), "weights": weights_id(self.model)}
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, from its prompt alone."""
-        prompts = [request.prompt for request in requests]
+        """One reply per request, from its prompt and, at a temperature, its own seed."""
         replies: list[Reply] = []
-        for first in range(0, len(prompts), self.batch_size):
-            replies += self.answer(prompts[first : first + self.batch_size])
+        for first in range(0, len(requests), self.batch_size):
+            batch = requests[first : first + self.batch_size]
+            seeds = [request.seed(self.sampling.seed) for request in batch]
+            replies += self.answer([request.prompt for request in batch], seeds=seeds)
         return replies
 
     def answer(
-        self, prompts: Sequence[Prompt], prefills: Sequence[str] | None = None
+        self,
+        prompts: Sequence[Prompt],
+        prefills: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> list[Reply]:
-        """One batch of replies; `prefills` are the given beginnings, part of the replies."""
+        """One batch of replies. Each begins with its prefill, if there are any.
+
+        Without `seeds`, one a prompt, the batch is sampled from the seed of all.
+        """
         self.model.eval()
         inputs = encode_prompts(self.processor, prompts, prefills)
         inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
         tokenizer = self.processor.tokenizer
-        completions = sample(self.model, inputs, self.sampling, tokenizer.pad_token_id)
+        completions = sample(self.model, inputs, self.sampling, tokenizer.pad_token_id, seeds)
         texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
         prefills = prefills or [""] * len(texts)
         lengths = inputs["attention_mask"].sum(1).tolist()

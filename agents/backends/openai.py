@@ -12,7 +12,6 @@ import http.client
 import json
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Sequence
 from concurrent import futures
@@ -193,12 +192,11 @@ class OpenAIAgent:
 
     def body(self, request: Request) -> bytes:
         """The request as JSON. The seed is the board's own, whenever it is asked."""
-        seen = f"{self.sampling.seed} {request.layout.layout_id} {len(request.prompt.messages)}"
         fields = {
             "model": self.model,
             "temperature": self.sampling.temperature,
             "max_tokens": self.sampling.max_new_tokens,
-            "seed": zlib.crc32(seen.encode()) >> 1,
+            "seed": request.seed(self.sampling.seed),
             **json.loads(self.endpoint.request),
         }
         given = {name: value for name, value in fields.items() if value is not None}

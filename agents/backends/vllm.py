@@ -95,7 +95,8 @@ class VLLMAgent:
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, with its sampled ids and their log-probabilities."""
-        return self.answer([request.prompt for request in requests])
+        seeds = [request.seed(self.sampling.seed) for request in requests]
+        return self.answer([request.prompt for request in requests], seeds)
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None) -> list[Reply]:
         """One reply per prompt, in one call; `seeds` holds a sampling seed for each reply."""

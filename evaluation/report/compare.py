@@ -9,6 +9,7 @@ from evaluation.perceived import is_right
 from evaluation.rates import Key, key_of, wilson
 from evaluation.report.tables import Row, Table
 from evaluation.run_folder import Run
+from evaluation.several import first_answers
 
 NOTE = (
     "Differences in points of per cent, with Newcombe's 95 % interval. Runs that share at least "
@@ -20,7 +21,9 @@ NOTE = (
 
 def judged(run: Run) -> dict[Key, bool]:
     """Board → whether the run got it right."""
-    return {key_of(each): is_right(each, run.results["goal"]) for each in run.records}
+    return {
+        key_of(each): is_right(each, run.results["goal"]) for each in first_answers(run.records)
+    }
 
 
 def comparison(runs: Sequence[Run]) -> Table | None:

@@ -129,16 +129,24 @@ def by_status(results: Mapping[str, Any]) -> Table | None:
     return Table(columns, rows, "replies")
 
 
+def by_several(results: Mapping[str, Any]) -> Table | None:
+    """What several answers to each board come to; None if the run has one a board."""
+    return _by_task(results.get("several"), "several answers")
+
+
 def by_reader(results: Mapping[str, Any]) -> Table | None:
     """Success by each reader on the same replies; None if the run has no episodes of one reply."""
-    found = results.get("readers")
+    return _by_task(results.get("readers"), "success, read by")
+
+
+def _by_task(found: Mapping[str, Any] | None, corner: str) -> Table | None:
     if not found:
         return None
     columns = list(found["macro"])
     rows = [Row(task, [rates[name] for name in columns]) for task, rates in found["tasks"].items()]
     if len(rows) > 1:
         rows.append(Row("macro mean", [found["macro"][name] for name in columns]))
-    return Table(columns, rows, "success, read by")
+    return Table(columns, rows, corner)
 
 
 def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]:
@@ -158,7 +166,8 @@ def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]
 
 def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
     """Print the tables of a run and the path of its report."""
-    for table in (breakdown(results), by_question(results), by_reader(results)):
+    for make in (breakdown, by_several, by_question, by_reader):
+        table = make(results)
         if table:
             print_table(table)
     if out:
@@ -167,11 +176,11 @@ def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
 
 def _section(run: Run, others: Sequence[Run] = ()) -> Section:
     results, goal = run.results, run.results["goal"]
-    parts = (breakdown(results), by_question(results), by_reader(results), by_status(results))
+    makers = (breakdown, by_several, by_question, by_reader, by_status)
     comparable = [other for other in others if other.results["goal"] == goal]
     solved = {key for other in comparable for key, right in judged(other).items() if right}
     boards = gallery(run.records, goal, solved)
-    tables = [table for table in parts if table]
+    tables = [table for make in makers if (table := make(results))]
     return Section(run, tables, boards, heatmaps(results), confusions(results))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from evaluation.rates import Rate, Record, key_of, wilson
 from evaluation.report.compare import judged
 from evaluation.run_folder import Run
+from evaluation.several import first_answers
 from vsp_envs import get_task, load_layout
 
 FEWEST = 5
@@ -38,7 +39,7 @@ def rates_by(run: Run, task: str, slice_of: Callable[[Record], int | None]) -> d
     Each slice is named after its highest value. A small rest is joined with the last slice.
     """
     right, groups = judged(run), dict[int, list[bool]]()
-    for record in run.records:
+    for record in first_answers(run.records):
         value = slice_of(record) if record["task"] == task else None
         if value is not None:
             groups.setdefault(value, []).append(right[key_of(record)])

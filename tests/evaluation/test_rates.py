@@ -1,14 +1,17 @@
 """Rates and intervals: what they are, and that they never claim more than was seen."""
 
+import itertools
 import math
 
 import pytest
 
 from evaluation.rates import Rate, mean_rate, tabulate, wilson
 
+NUMBERS = itertools.count()
+
 
 def record(task, level, error=""):
-    return {"task": task, "level": level, "error": error}
+    return {"task": task, "level": level, "layout_id": str(next(NUMBERS)), "error": error}
 
 
 def test_wilson_interval_of_8_in_10_is_the_one_worked_by_hand():
@@ -53,7 +56,8 @@ def test_the_interval_of_a_mean_adds_the_distances_to_the_limits_as_squares():
 
 
 def test_a_task_is_the_mean_of_its_levels_and_macro_the_mean_of_its_tasks():
-    records = [record("maze", 3)] * 4 + [record("maze", 4)] + [record("frozenlake", 3)] * 2
+    kinds = [("maze", 3)] * 4 + [("maze", 4)] + [("frozenlake", 3)] * 2
+    records = [record(task, level) for task, level in kinds]
     marks = [{"success": won} for won in (True, False, False, False, True, False, True)]
     results = tabulate(records, marks)
     maze = results["tasks"]["maze"]

@@ -64,6 +64,8 @@ class Episode:
     """The replies of several turns: `reply`, its `status`, how many actions were `played`."""
     refused: int = 0
     """Illegal actions that were left out under a policy of retrying or skipping."""
+    sample: int = 0
+    """Which of several answers to the board this is, from 0."""
 
     def record(self) -> dict[str, Any]:
         """The episode as JSON data; `Episode(**record)` gives it back."""

@@ -191,7 +191,7 @@ def _cells(found: Mapping[str, Any]) -> list[Any]:
 
 
 LEAD = (
-    "The same boards by image and by text. The gap is success by text less success by image, with "
+    "The same boards by image and by text. The gap is success by text minus success by image, with "
     "Newcombe's paired interval and the exact McNemar test. Success by text is success given the "
     "true state; beside it stands success where the image was read right."
 )

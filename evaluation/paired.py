@@ -3,7 +3,8 @@
 On the same boards: Newcombe's interval for paired proportions (1998, method 10, which combines the
 Wilson limits of both with the correlation of the answers), and the exact McNemar test on the boards
 that only one of the two solved. On different boards: Newcombe's interval for independent
-proportions, and a chi-square test with Yates's correction.
+proportions, and Fisher's exact test where counts are small, else a chi-square test with Yates's
+correction.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from scipy import stats
+
 from evaluation.rates import Rate, wilson
+
+FEWEST_EXPECTED = 5
+"""Cochran's rule: chi-square holds if every cell of the table is expected to have so many."""
 
 
 class Gap(NamedTuple):
@@ -28,6 +34,8 @@ class Gap(NamedTuple):
     first_only: int = 0
     """Boards that only the first solved; 0 for independent runs."""
     second_only: int = 0
+    unpaired: int = 0
+    """How many of `n` are episodes of runs that share no board."""
 
 
 def paired_gap(first: Sequence[bool], second: Sequence[bool]) -> Gap:
@@ -47,8 +55,8 @@ def paired_gap(first: Sequence[bool], second: Sequence[bool]) -> Gap:
 def independent_gap(first: Rate, second: Rate) -> Gap:
     """The difference of two rates on different boards."""
     low, high = _limits(first, second, 0.0)
-    difference = first.value - second.value
-    return Gap(difference, first.n + second.n, low, high, chi_square(first, second))
+    difference, n = first.value - second.value, first.n + second.n
+    return Gap(difference, n, low, high, independent_p(first, second), unpaired=n)
 
 
 def mean_gap(gaps: Sequence[Gap]) -> Gap:
@@ -58,8 +66,9 @@ def mean_gap(gaps: Sequence[Gap]) -> Gap:
     below = math.hypot(*(gap.value - gap.low for gap in gaps)) / count
     above = math.hypot(*(gap.high - gap.value for gap in gaps)) / count
     firsts, seconds = sum(gap.first_only for gap in gaps), sum(gap.second_only for gap in gaps)
+    n, unpaired = sum(gap.n for gap in gaps), sum(gap.unpaired for gap in gaps)
     p = gaps[0].p if count == 1 else None
-    return Gap(value, sum(gap.n for gap in gaps), value - below, value + above, p, firsts, seconds)
+    return Gap(value, n, value - below, value + above, p, firsts, seconds, unpaired)
 
 
 def correlation(both: int, first_only: int, second_only: int, neither: int) -> float:
@@ -78,20 +87,19 @@ def correlation(both: int, first_only: int, second_only: int, neither: int) -> f
 
 def mcnemar(first_only: int, second_only: int) -> float:
     """Exact two-sided McNemar test: boards that only one solved, as tosses of a fair coin."""
-    tosses, fewer = first_only + second_only, min(first_only, second_only)
-    tail = sum(math.comb(tosses, heads) for heads in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**tosses)
+    tosses = first_only + second_only
+    return float(stats.binomtest(first_only, tosses).pvalue) if tosses else 1.0
 
 
-def chi_square(first: Rate, second: Rate) -> float:
-    """Two-sided p of equal rates by chi-square with Yates's correction; 1 if no rate varies."""
-    successes = first.value * first.n + second.value * second.n
-    pooled = successes / (first.n + second.n)
-    spread = pooled * (1 - pooled) * (1 / first.n + 1 / second.n)
-    if spread == 0:
+def independent_p(first: Rate, second: Rate) -> float:
+    """Two-sided p of equal rates; 1 if no rate varies."""
+    solved = [round(rate.value * rate.n) for rate in (first, second)]
+    table = [[right, rate.n - right] for right, rate in zip(solved, (first, second), strict=True)]
+    if 0 in (sum(column) for column in zip(*table, strict=True)):
         return 1.0
-    corrected = abs(first.value - second.value) - (1 / first.n + 1 / second.n) / 2
-    return math.erfc(max(0.0, corrected) / math.sqrt(2 * spread))
+    if stats.contingency.expected_freq(table).min() < FEWEST_EXPECTED:
+        return float(stats.fisher_exact(table).pvalue)
+    return float(stats.chi2_contingency(table).pvalue)
 
 
 def _limits(one: Rate, other: Rate, alike: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from evaluation.rates import Rate, Record, as_rate
-from evaluation.report.compare import NOTE, comparison, judged
+from evaluation.report.compare import NOTE, comparison, judged, task_levels
 from evaluation.report.gallery import Board, gallery
 from evaluation.report.heatmaps import Confusion, Heatmap, confusions, heatmaps
 from evaluation.report.plots import Chart, curves_svg, levels_svg
 from evaluation.report.published import PUBLISHED
-from evaluation.report.slices import sliced
+from evaluation.report.slices import Slices, sliced
 from evaluation.report.tables import (
     Row,
     Table,
@@ -32,7 +33,20 @@ HEADLINE = {
     "perceive": ("exact", "tolerant"),
 }
 """Goal → the rates in a run's row of the summary."""
-TITLES = {"state_exact": "state exact", "state_tolerant": "state, tolerant"}
+FIRST = tuple(measures[0] for measures in HEADLINE.values())
+TITLES = {
+    "exact": "perception exact",
+    "tolerant": "perception, tolerant",
+    "state_exact": "state exact",
+    "state_tolerant": "state, tolerant",
+}
+TERMS = {
+    "perception exact": "Perception exact: every question about the board is answered right.",
+    "state exact": "State exact: what a planning answer says of the board before its plan is right "
+    "in every part. A model may read boards well when it is asked and state them badly when it "
+    "plans, or the other way round.",
+}
+"""Title → what it means."""
 
 
 class Section(NamedTuple):
@@ -40,6 +54,7 @@ class Section(NamedTuple):
 
     run: Run
     tables: list[Table]
+    terms: list[str]
     boards: list[Board]
     heatmaps: list[Heatmap]
     confusions: list[Confusion]
@@ -60,12 +75,17 @@ def write_report(
     an introduction of a sentence or two; `published` adds published numbers.
     """
     names = [run.name for run in runs]
-    levels = [levels_svg(found, name, names) for name, found in rates_by_level(runs).items()]
-    levels += [levels_svg(found, name, names, unit) for (name, unit), found in sliced(runs).items()]
+    levels = [
+        levels_svg(each.rates, each.title, each.bins, names, each.unit)
+        for each in [*rates_by_level(runs), *sliced(runs)]
+    ]
+    if not table and len(runs) > 1:
+        table = summary(runs)
     page = _template().render(
         title=title,
         lead=lead,
-        table=table or (summary(runs) if len(runs) > 1 else None),
+        table=table,
+        terms=terms([table] if table else []),
         charts=[curves_svg(chart) for chart in charts],
         levels=levels,
         compared=comparison(runs) if len(runs) > 1 else None,
@@ -86,14 +106,48 @@ def store(out: Path, results: Mapping[str, Any], records: Sequence[Record]) -> N
 
 
 def summary(runs: Sequence[Run]) -> Table:
-    """One row per run with its macro rates."""
-    columns = [
+    """One row per run: the rates of each task, and the macro means where all runs have all tasks.
+
+    Runs of different levels say which they played.
+    """
+    measures = [
         name
         for name in dict.fromkeys(name for run in runs for name in HEADLINE[run.results["goal"]])
         if any(name in run.results["macro"] for run in runs)
     ]
-    rows = [Row(run.name, [run.results["macro"].get(name) for name in columns]) for run in runs]
-    return Table([TITLES.get(name, name) for name in columns], rows)
+    tasks = list(dict.fromkeys(task for run in runs for task in run.results["tasks"]))
+    means = len(tasks) > 1 and all(len(run.results["tasks"]) == len(tasks) for run in runs)
+    by_task = [measure for measure in measures if not means or measure in FIRST]
+    columns = [(task, measure) for measure in by_task for task in tasks]
+    columns += [("macro mean", measure) for measure in measures if means]
+    columns = [each for each in columns if any(_cell(run, *each) for run in runs)]
+    played = [task_levels(run) for run in runs]
+    rows = [
+        Row(run.name, [_cell(run, *each) for each in columns], note if len(set(played)) > 1 else "")
+        for run, note in zip(runs, played, strict=True)
+    ]
+    titles = [
+        f"{task}: {title_of(measure)}" if len(tasks) > 1 else title_of(measure)
+        for task, measure in columns
+    ]
+    return Table(titles, rows)
+
+
+def _cell(run: Run, task: str, measure: str) -> Mapping[str, Any] | None:
+    results = run.results
+    found = results["macro"] if task == "macro mean" else results["tasks"].get(task, {})
+    return found.get(measure)
+
+
+def title_of(measure: str) -> str:
+    """A measure of `results.json` as tables name it."""
+    return TITLES.get(measure, measure)
+
+
+def terms(tables: Sequence[Table]) -> list[str]:
+    """What the columns of tables mean that are easily taken for one another."""
+    columns = " ".join(column for table in tables for column in table.columns)
+    return [text for name, text in TERMS.items() if re.search(rf"\b{name}\b", columns)]
 
 
 def breakdown(results: Mapping[str, Any]) -> Table:
@@ -106,7 +160,7 @@ def breakdown(results: Mapping[str, Any]) -> Table:
             rows.append(Row(f"{task}, mean", [found[column] for column in columns]))
     if len(results["tasks"]) > 1:
         rows.append(Row("macro mean", [results["macro"][column] for column in columns]))
-    return Table([TITLES.get(name, name) for name in columns], rows, "task, level")
+    return Table([*map(title_of, columns)], rows, "task, level")
 
 
 def by_question(results: Mapping[str, Any]) -> Table | None:
@@ -149,19 +203,19 @@ def _by_task(found: Mapping[str, Any] | None, corner: str) -> Table | None:
     return Table(columns, rows, corner)
 
 
-def rates_by_level(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Rate]]]:
-    """Task → run → level → headline rate, for tasks with two levels in some run."""
-    found: dict[str, dict[str, dict[int, Rate]]] = {}
+def rates_by_level(runs: Sequence[Run]) -> list[Slices]:
+    """The headline rate of each task by level, for tasks with two levels in some run."""
+    found: dict[str, dict[str, dict[str, Rate]]] = {}
     for run in runs:
         measure = HEADLINE[run.results["goal"]][0]
         for task, rates in run.results["tasks"].items():
-            by_level = {int(k): as_rate(v[measure]) for k, v in rates["levels"].items()}
+            by_level = {level: as_rate(each[measure]) for level, each in rates["levels"].items()}
             found.setdefault(f"{task}: {measure} by level", {})[run.name] = by_level
-    return {
-        name: lines
-        for name, lines in found.items()
+    return [
+        Slices(title, "level", sorted(set().union(*lines.values()), key=int), lines)
+        for title, lines in found.items()
         if any(len(levels) > 1 for levels in lines.values())
-    }
+    ]
 
 
 def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
@@ -181,7 +235,7 @@ def _section(run: Run, others: Sequence[Run] = ()) -> Section:
     solved = {key for other in comparable for key, right in judged(other).items() if right}
     boards = gallery(run.records, goal, solved)
     tables = [table for make in makers if (table := make(results))]
-    return Section(run, tables, boards, heatmaps(results), confusions(results))
+    return Section(run, tables, terms(tables), boards, heatmaps(results), confusions(results))
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +12,18 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from evaluation.rates import Rate
 
 SERIES = ("#3f7fd6", "#d9782b", "#2f9b72", "#9a6bd0", "#c9588f", "#8a8f98", "#b0902a", "#3aa3b8")
 """Line colours that are legible on white and on black."""
+LEGEND_LETTERS = 56
+"""Letters of a legend that stand side by side."""
+LINE_LETTERS = 6
+"""Letters that the line before a name and the gaps take."""
+MOST_LETTERS = 48
+"""Letters of the labels below an axis that stand side by side."""
 _INK, _GRID = "#010203", "#040506"  # `svg` replaces them by the colours of the page
 _STYLE: dict[Any, Any] = {
     **{
@@ -60,9 +67,8 @@ def curves_svg(chart: Chart) -> str:
     """One line per name, in the order of their first points."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": chart.title}):
         figure = Figure((5.2, 3.0), layout="constrained")
-        lines = _draw_curves(figure.subplots(), chart)
-        if lines > 1:
-            figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+        if _draw_curves(figure.subplots(), chart) > 1:
+            _draw_legend(figure)
         return svg(figure)
 
 
@@ -103,41 +109,55 @@ def _draw_curves(axes: Axes, chart: Chart) -> int:
 
 
 def levels_svg(
-    rates: Mapping[str, Mapping[int, Rate]],
+    rates: Mapping[str, Mapping[str, Rate]],
     title: str,
+    places: Sequence[str],
     names: Sequence[str] = (),
     unit: str = "level",
 ) -> str:
     """Rates by level, or another `unit`, with intervals as error bars; one line per name.
 
-    The index in `names` gives the colour, so that a name has the same one in every chart of a page.
+    `places` are the levels from left to right. The index in `names` gives the colour, so that a
+    name has the same one in every chart of a page.
     """
     names = list(names or rates)
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
         figure = Figure((5.2, 3.0), layout="constrained")
         axes = figure.subplots()
-        for name, levels in rates.items():
+        for name, found in rates.items():
             index = names.index(name)
             # Side by side, because error bars of equal rates would cover each other.
             beside = 0.07 * (index - (len(names) - 1) / 2)
-            values = [rate.value for rate in levels.values()]
-            below = [rate.value - rate.low for rate in levels.values()]
-            above = [rate.high - rate.value for rate in levels.values()]
+            values = [rate.value for rate in found.values()]
+            below = [rate.value - rate.low for rate in found.values()]
+            above = [rate.high - rate.value for rate in found.values()]
             axes.errorbar(
-                [level + beside for level in levels], values, (below, above), marker="o",
-                markersize=4, capsize=3, color=SERIES[index % len(SERIES)], label=name,
+                [places.index(place) + beside for place in found], values, (below, above),
+                marker="o", markersize=4, capsize=3, color=SERIES[index % len(SERIES)], label=name,
             )  # fmt: skip
         axes.set(title=title, xlabel=unit)
-        ticks = sorted({level for levels in rates.values() for level in levels})
-        if len(ticks) <= 12:
-            axes.set_xticks(ticks)
-        else:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        every = -(-sum(len(place) + 1 for place in places) // MOST_LETTERS)
+        axes.set_xticks(range(0, len(places), every), places[::every])
         axes.margins(x=0.12)
         _share_axis(axes)
-        if len(rates) > 1:
-            figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+        if len(names) > 1:
+            _draw_legend(figure)
         return svg(figure)
+
+
+def _draw_legend(figure: Figure) -> None:
+    """A legend below the axes, in as many columns as fit; the figure grows by its rows.
+
+    Long names are wrapped. The page may draw wider letters than ours, so some room is left.
+    """
+    drawn, names = figure.axes[0].get_legend_handles_labels()
+    names = [textwrap.fill(name, LEGEND_LETTERS - LINE_LETTERS) for name in names]
+    letters = max(len(line) for name in names for line in name.splitlines()) + LINE_LETTERS
+    columns = max(1, min(len(names), 4, LEGEND_LETTERS // letters))
+    figure.legend(drawn, names, loc="outside lower center", ncols=columns, fontsize=9)
+    per_column = -(-len(names) // columns)
+    lines = sum(sorted((1 + name.count("\n") for name in names), reverse=True)[:per_column])
+    figure.set_figheight(figure.get_figheight() + 0.19 * (lines - 1))
 
 
 def _share_axis(axes: Axes) -> None:

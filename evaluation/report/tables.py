@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -30,8 +31,17 @@ class Row(NamedTuple):
 
     @property
     def episodes(self) -> str:
-        """The different n of the cells."""
-        return ", ".join(dict.fromkeys(str(rate.n) for rate in self.rates if rate))
+        """The different n of the cells; of differences alone, their pairs and unpaired episodes."""
+        counts = [str(rate.n) for rate in self.rates if isinstance(rate, Rate)]
+        gaps = [gap for gap in self.rates if isinstance(gap, Gap)]
+        if not counts and gaps and not any(gap.unpaired for gap in gaps):
+            return f"{', '.join(dict.fromkeys(str(gap.n) for gap in gaps))} pairs"
+        return ", ".join(dict.fromkeys(counts or map(pairs_text, gaps)))
+
+    @property
+    def label(self) -> str:
+        """The name with the note, for tables of text."""
+        return f"{self.name} ({self.note})" if self.note else self.name
 
 
 def as_cell(cell: Rate | Gap | Mapping[str, Any]) -> Rate | Gap:
@@ -51,21 +61,46 @@ class Table(NamedTuple):
 
 
 def print_table(table: Table, title: str | None = None) -> None:
-    """A table on the terminal: per cent with the interval, and the episodes of a row under n."""
-    shown = ConsoleTable(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column(table.corner)
-    for column in [*table.columns, "n"]:
-        shown.add_column(column, justify="right")
+    """A table on the terminal: per cent with the interval, and the episodes of a row under n.
+
+    Where it does not fit the terminal, or `COLUMNS`, every cell has a line of its own.
+    """
+    fitted = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if fitted else 160)  # a file has no width to fit into
+    wide = [[row.label, *map(rate_text, row.rates), row.episodes] for row in table.rows]
+    shown = _console_table([table.corner, *table.columns, "n"], wide, title)
+    if (
+        console.measure(shown, options=console.options.update(max_width=10_000)).maximum
+        > console.width
+    ):
+        shown = _console_table([table.corner, "", ""], _by_cell(table), title)
+    console.print(shown)
+
+
+def _console_table(
+    columns: Sequence[str], lines: Sequence[Sequence[str]], title: str | None
+) -> ConsoleTable:
+    table = ConsoleTable(title=title, box=SIMPLE_HEAD, pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _by_cell(table: Table) -> list[list[str]]:
+    lines = []
     for row in table.rows:
-        shown.add_row(row.name, *map(rate_text, row.rates), row.episodes)
-    # A file has no width to fit into.
-    Console(width=None if sys.stdout.isatty() else 160).print(shown)
+        cells = [*map(rate_text, row.rates), row.episodes]
+        for place, cell in enumerate(zip([*table.columns, "n"], cells, strict=True)):
+            lines.append(["" if place else row.label, *cell])
+    return lines
 
 
 def markdown(table: Table) -> str:
     """A table as Markdown: per cent with the interval, and the episodes of a row under n."""
     lines = [[table.corner, *table.columns, "n"], ["---", *["---:"] * (len(table.columns) + 1)]]
-    lines += [[row.name, *map(rate_text, row.rates), row.episodes] for row in table.rows]
+    lines += [[row.label, *map(rate_text, row.rates), row.episodes] for row in table.rows]
     cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
@@ -77,6 +112,12 @@ def rate_text(rate: Rate | Gap | None) -> str:
     if isinstance(rate, Gap):
         return f"{signed(rate.value)} ({signed(rate.low)} to {signed(rate.high)}){p_text(rate)}"
     return f"{per_cent(rate.value)} ({per_cent(rate.low)}–{per_cent(rate.high)})"
+
+
+def pairs_text(gap: Gap) -> str:
+    """`200 pairs`, `53 unpaired`, or both, of a mean over levels."""
+    counts = {"pairs": gap.n - gap.unpaired, "unpaired": gap.unpaired}
+    return " + ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 def signed(share: float) -> str:
@@ -99,7 +140,7 @@ def per_cent(share: float) -> str:
 def latex(table: Table) -> str:
     """A table as LaTeX's `tabular` with booktabs rules: per cent, the interval as a subscript."""
     head = [table.corner, *table.columns, "n"]
-    rows = [[row.name, *map(_latex_cell, row.rates), row.episodes] for row in table.rows]
+    rows = [[row.label, *map(_latex_cell, row.rates), row.episodes] for row in table.rows]
     rows = [[_latex_text(line[0]), *line[1:]] for line in rows]
     lines = [" & ".join(each) + r" \\" for each in rows]
     return "\n".join(

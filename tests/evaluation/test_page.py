@@ -16,8 +16,11 @@ from evaluation.report.__main__ import ReportConfig, run
 from evaluation.report.compare import comparison
 from evaluation.report.gallery import gallery
 from evaluation.report.heatmaps import confusions, heatmaps
-from evaluation.report.slices import obstacles, plan_length, rates_by, sliced
-from evaluation.report.tables import Row, Table, comma_separated, latex, markdown
+from evaluation.report.page import summary, write_report
+from evaluation.report.plots import LEGEND_LETTERS, Chart, curves_svg, levels_svg
+from evaluation.report.slices import bins_of, obstacles, plan_length, rates_by, sliced
+from evaluation.report.tables import Row, Table, comma_separated, latex, markdown, print_table
+from evaluation.results import planning_results
 from evaluation.run_folder import read_run
 from vsp_envs.core.task_level import select_task_levels
 from vsp_envs.utils.cli import main
@@ -75,39 +78,88 @@ def test_differences_are_taken_board_by_board(folders):
 
 
 def test_other_boards_are_compared_without_pairs(folders):
-    table = comparison(runs(folders, "blind", "other-boards"))
+    blind, other = runs(folders, "blind", "other-boards")
+    known = {each["layout_id"] for each in blind.records}
+    others = [each for each in other.records if each["layout_id"] not in known]
+    table = comparison([blind, replace(other, records=others)])
     [[gap]] = [row.rates for row in table.rows]
-    assert (gap.n, gap.first_only, gap.second_only) == (30 + 20, 0, 0) and 0 < gap.p <= 1
+    assert (gap.n, gap.first_only, gap.second_only) == (30 + len(others), 0, 0)
+    assert 0 < gap.p <= 1 and f"| {gap.n} unpaired |" in markdown(table)
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_the_boards_that_both_runs_played_are_paired_however_few(folders, few):
+    [blind, oracle] = runs(folders, "blind", "oracle")
+    lakes = [each for each in oracle.records if each["task"] == "frozenlake"][:few]
+    table = comparison([blind, replace(oracle, name="person", records=lakes)])
+    [[gap, *_]] = [row.rates for row in table.rows]
+    missed = [
+        each for each in blind.records if each["layout_id"] in {r["layout_id"] for r in lakes}
+    ]
+    assert (gap.n, gap.unpaired) == (few, 0)
+    assert gap.value == pytest.approx(1 - sum(each["success"] for each in missed) / few)
+    assert f"| {few} pairs |" in markdown(table)
+
+
+def test_a_run_without_common_boards_says_so_in_its_row(folders):
+    lakes, oracle = runs(folders, "other-boards", "oracle")
+    rooms = [each for each in oracle.records if each["task"] == "minibehaviour"]
+    other = replace(oracle, name="rooms", records=rooms, results=planning_results(rooms))
+    [row] = comparison([lakes, other]).rows
+    assert row.rates == [None]
+    assert row.note == "no common boards: minibehaviour 5; other-boards: frozenlake 3"
+    assert row.note in markdown(comparison([lakes, other]))
+
+
+def test_a_mean_over_tasks_stands_only_beside_means_over_the_same_tasks(folders):
+    both, lakes = runs(folders, "blind", "other-boards")
+    table = summary([both, lakes])
+    assert "frozenlake: success" in table.columns and "maze: success" in table.columns
+    assert not any("macro" in column for column in table.columns)
+    cells = dict(zip(table.columns, table.rows[1].rates, strict=True))
+    assert cells["frozenlake: success"].n == 20 and cells["maze: success"] is None
+    assert table.rows[1].note == "frozenlake 3"  # and not levels 3 to 5, as the first row
+    table = summary(runs(folders, "blind", "random"))
+    assert "macro mean: success" in table.columns and "macro mean: optimal" in table.columns
+    assert not any(row.note for row in table.rows)
 
 
 def test_runs_that_asked_for_something_else_are_not_compared(folders):
-    assert comparison(runs(folders, "blind", "purblind")) is None
+    [row] = comparison(runs(folders, "blind", "purblind")).rows
+    assert row.rates == [None] and "one run plans, the other describes boards" in row.note
 
 
 def test_success_is_sliced_by_length_and_obstacles(folders):
     [blind, oracle] = runs(folders, "blind", "oracle")
-    by_length = rates_by(blind, "maze", plan_length)
-    assert list(by_length) == sorted(by_length) and len(by_length) > 1
-    assert sum(rate.n for rate in by_length.values()) <= 30
-    assert by_length[min(by_length)].value > by_length[max(by_length)].value
-    assert all(rate.value == 1 for rate in rates_by(oracle, "frozenlake", obstacles).values())
-    titles = [title for title, _ in sliced([blind])]
+    bins = bins_of([blind, oracle], "maze", plan_length)
+    assert [*map(len, bins)] == [each.stop - each.start for each in bins] and len(bins) > 1
+    by_length = rates_by(blind, "maze", plan_length, bins)
+    assert sum(rate.n for rate in by_length.values()) == 30
+    first, *_, last = by_length.values()
+    assert first.value > last.value
+    bins = bins_of([oracle], "frozenlake", obstacles)
+    assert all(rate.value == 1 for rate in rates_by(oracle, "frozenlake", obstacles, bins).values())
+    titles = [each.title for each in sliced([blind])]
     assert "frozenlake: success by holes" in titles and "maze: success by dead ends" in titles
     assert not any("minibehaviour: success by obstacles" in title for title in titles)
 
 
 def test_no_board_is_left_out_of_the_slices(folders):
-    """The longest plans are few: they join the slice before them, which is named after them."""
+    """Lengths with few boards join a neighbour; a bin is named by its lowest and highest."""
     [blind] = runs(folders, "blind")
     lakes = [each for each in blind.records if each["task"] == "frozenlake"]
     by_length = [*([4] * 7), *([5] * 2), *([6] * 6), *([9] * 3)]
     records = [
         {**each, "optimal_length": length} for each, length in zip(lakes, by_length, strict=False)
     ]
-    rates = rates_by(replace(blind, records=records), "frozenlake", plan_length)
-    assert {length: rate.n for length, rate in rates.items()} == {4: 7, 9: 11}
-    few = replace(blind, records=records[:3])
-    assert [rate.n for rate in rates_by(few, "frozenlake", plan_length).values()] == [3]
+    run = replace(blind, records=records)
+    bins = bins_of([run], "frozenlake", plan_length)
+    rates = rates_by(run, "frozenlake", plan_length, bins)
+    assert {length: rate.n for length, rate in rates.items()} == {"4": 7, "5–9": 11}
+    few = replace(blind, name="few", records=records[5:9])
+    assert bins_of([run, few], "frozenlake", plan_length) == bins  # the same for all runs
+    rates = rates_by(few, "frozenlake", plan_length, bins)
+    assert {length: rate.n for length, rate in rates.items()} == {"4": 2, "5–9": 2}
 
 
 def test_the_failures_that_another_run_solved_come_first(folders):
@@ -135,7 +187,7 @@ def test_heat_maps_and_confusion_tables_show_where_it_errs(folders):
 def test_the_page_holds_all_of_it(page):
     text = page.read_text()
     for words in (
-        "less blind", "exact McNemar test", "frozenlake: success by holes", "Where it errs",
+        "minus blind", "exact McNemar test", "frozenlake: success by holes", "Where it errs",
         "Qwen3-VL-8B, direct-plan SFT on 30 k samples", "--rules mgsd-eval", "arXiv 2606.06076",
     ):  # fmt: skip
         assert words in text
@@ -162,6 +214,45 @@ def test_tables_are_exported_as_markdown_latex_and_csv(page):
     assert float(lines[1]["p"]) == pytest.approx(2 / 512)
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_a_table_fits_the_columns_of_the_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    names = ["by image", "by text", "text − image", "image read right", "success, read right"]
+    print_table(
+        Table(names, [Row("frozenlake 3", [SHARE, SHARE, GAP, SHARE, None])], "task, level")
+    )
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= int(columns)
+    for said in (*names, "90.0 (59.6–98.2)", "+90.0 (+48.8 to +98.2), p 0.004", "–"):
+        assert said in shown
+
+
+NAMES = ["blind", "SFT, made to go on with a route", "symbolic-input bound (base, text)", *"abcde"]
+
+
+@pytest.mark.parametrize("names", [NAMES[:2], NAMES[:4], NAMES, ["a long name " * 9, *NAMES]])
+def test_a_legend_is_inside_its_chart(names):
+    lines = {name: {"3": SHARE, "4": SHARE} for name in names}
+    points = [{"step": step, "name": name, "value": 0.5} for step in (1, 2) for name in names]
+    for drawing in (levels_svg(lines, "by level", ["3", "4"]), curves_svg(Chart("loss", points))):
+        width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', drawing).groups())
+        legend = drawing[drawing.index('id="legend') :]
+        texts = re.findall(r'<text [^>]*x="(\S+)" y="(\S+)"[^>]*>([^<]+)</text>', legend)
+        shown = re.findall(r">([^<]+)</text>", legend)  # lines of a long name have no place there
+        assert " ".join(shown).split() == " ".join(names).split()
+        assert max(map(len, shown)) < LEGEND_LETTERS
+        for x, y, text in texts:
+            # Letters of common fonts are narrower than 0.6 of their height in the mean.
+            assert 0 < float(x) < width - 0.6 * 9 * len(text) and 0 < float(y) < height
+
+
+def test_what_two_like_columns_mean_stands_below_them(folders, tmp_path):
+    write_report(tmp_path / "page.html", "Both", runs(folders, "oracle", "purblind"))
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("State exact: what a planning answer says") == 2  # summary, and its section
+    assert text.count("Perception exact: every question") == 2
+
+
 # In a real browser
 
 WRAPPER = """<!doctype html><iframe src="page.html" style="width:{width}px;height:3000px;border:0">
@@ -173,6 +264,8 @@ PROBE = """<script>addEventListener("load", () => parent.postMessage([
   getComputedStyle(document.body).backgroundColor,
   [...document.images].every(image => image.complete && image.naturalWidth > 0),
   document.querySelectorAll("svg").length,
+  [...document.querySelectorAll(".scroll")].filter(each => each.querySelector(".rates")
+    && each.scrollWidth > each.clientWidth).length,
 ].join("|"), "*"))</script>"""
 
 
@@ -201,6 +294,7 @@ def test_the_page_fits_every_screen_in_light_and_dark(
     shown = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
     seen = re.search(r'data-seen="([^"]*)"', shown)
     assert seen, shown[:500]
-    over, background, images, drawings = seen[1].split("|")
+    over, background, images, drawings, scrolling = seen[1].split("|")
     assert (int(over), background, images) == (0, color, "true")
     assert int(drawings) > 20
+    assert int(scrolling) == 0  # tables are stacked instead

@@ -11,7 +11,7 @@ from agents.agent import Reply, View
 from agents.scripted import Oracle
 from evaluation import modality_gap
 from evaluation.modality_gap import GapConfig
-from evaluation.paired import chi_square, independent_gap, mcnemar, mean_gap, paired_gap
+from evaluation.paired import independent_gap, independent_p, mcnemar, mean_gap, paired_gap
 from evaluation.rates import wilson
 from vsp_envs import describe
 from vsp_envs.prompts.targets import planning_target
@@ -54,11 +54,24 @@ def test_mcnemar_by_hand():
     assert mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
 
 
-def test_chi_square_by_hand():
-    assert chi_square(wilson(5, 10), wilson(5, 10)) == 1
-    assert chi_square(wilson(10, 10), wilson(7, 7)) == 1
+def test_large_counts_have_yates_chi_square():
+    assert independent_p(wilson(50, 100), wilson(50, 100)) == 1
     # Yates: |0.8 − 0.6| − (1/70 + 1/80) / 2 = 0.1866, over its spread of 0.0755
-    assert chi_square(wilson(56, 70), wilson(48, 80)) == pytest.approx(0.0134, abs=2e-4)
+    assert independent_p(wilson(56, 70), wilson(48, 80)) == pytest.approx(0.0134, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [
+        ((1, 3), (191, 200), 0.0079),
+        ((3, 4), (1, 4), 0.4857),  # Fisher's lady tasting tea, two-sided: 34 of 70 tables
+        ((0, 5), (5, 5), 2 / 252),
+        ((10, 10), (7, 7), 1),
+        ((0, 3), (0, 200), 1),
+    ],
+)
+def test_small_counts_have_fishers_exact_test(first, second, p):
+    assert independent_p(wilson(*first), wilson(*second)) == pytest.approx(p, abs=1e-4)
 
 
 counts = st.tuples(*[st.integers(0, 30)] * 4).filter(lambda table: sum(table) > 0)

@@ -23,7 +23,7 @@ from evaluation.options import sample_cases
 from evaluation.report.page import write_report
 from evaluation.report.plots import Chart, history_points
 from evaluation.report.tables import Row, Table, markdown, print_table
-from evaluation.run_folder import read_run
+from evaluation.run_folder import Run, read_run
 from training.base import train_base
 from training.loop.run import history_of
 from training.opcd.trainer import train_opcd
@@ -112,15 +112,15 @@ def lines(out: Path, seed: int) -> list[Line]:
     ]
 
 
-def evaluate(config: DemoConfig) -> tuple[Table, list[Path]]:
-    """Play every row of the table on the same test boards; returns it and the run folders."""
+def evaluate(config: DemoConfig) -> tuple[Table, list[Run]]:
+    """Play every row of the table on the same test boards; returns it and the runs, by row name."""
     kinds, folder = recipe_of(config).kinds, config.out / "evaluation"
-    rows, folders = [], []
+    rows, runs = [], []
     for line in lines(config.out, config.seed):
-        folders.append(folder / line.folder)
-        rows.append(Row(line.name, _rates(line, kinds, config, folders[-1])))
+        rows.append(Row(line.name, _rates(line, kinds, config, folder / line.folder)))
+        runs.append(replace(read_run(folder / line.folder), name=line.name))
     columns = ("plan success", *task_columns(kinds), "optimal success", "perception exact")
-    return Table(columns, rows, "test boards"), folders
+    return Table(columns, rows, "test boards"), runs
 
 
 def _rates(line: Line, kinds: Sequence[TaskLevel], config: DemoConfig, folder: Path) -> list[Any]:
@@ -175,7 +175,7 @@ def run(config: DemoConfig) -> None:
     done = (config.out / "report.html").exists()
     train(config)
     began = time.perf_counter()
-    table, folders = evaluate(config)
+    table, runs = evaluate(config)
     seconds = {name: log[-1]["train_runtime"] for name, log in histories(config.out).items()}
     seconds["evaluation"] = time.perf_counter() - began
     title = f"Demo: {', '.join(map(str, recipe.kinds))}"
@@ -183,8 +183,8 @@ def run(config: DemoConfig) -> None:
         write_text(
             config.out / "summary.md", f"{title}\n\n{markdown(table)}\n{NOTE}\n{cost(seconds)}\n"
         )
-    shown = [read_run(folder) for folder in folders]
-    write_report(config.out / "report.html", title, shown, table, curves(config.out), LEAD)
+    lead = f"{LEAD} {NOTE}"
+    write_report(config.out / "report.html", title, runs, table, curves(config.out), lead)
     print_table(table, title)
     print(NOTE)
     print(cost(seconds))

@@ -134,6 +134,16 @@ def test_the_symbolic_state_is_on_record():
     assert "symbolic" in game.attempt.aids
 
 
+def test_a_recording_shows_what_a_model_sees_and_nothing_else(tmp_path):
+    game = play(POND, OTHER, recording=tmp_path / "human.jsonl")
+    game.toggle_hint()
+    game.toggle_symbolic()
+    assert not game.hint and not game.symbolic and "what a model sees" in game.message.text
+    walk(game, "D R U D D R")
+    assert game.message.text == "Solved in 6. N: next board."  # and not that 4 are possible
+    assert game.episodes[0].aids == []
+
+
 def test_a_typed_plan_runs_from_the_start_as_a_model_reply_would():
     game = play()
     walk(game, "R")

@@ -10,6 +10,7 @@ import pytest
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import TASKS, format_answer, render
 from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.play import play_screen
 from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.drawing import GROUND, divide_window, wrap
 from vsp_envs.play.drawing import font as letters
@@ -155,6 +156,24 @@ def test_hint_state_help_hud_and_theme_change_what_is_seen(window):
     before = pixels(shown)
     press(shown, pygame.K_SLASH, text="?")
     assert shown.screen.help and (pixels(shown) != before).any()
+
+
+def test_the_symbolic_state_takes_the_place_of_the_help(window):
+    shown = play(window)
+    press(shown, pygame.K_SLASH, text="?")
+    helped = pixels(shown)
+    press(shown, pygame.K_g)
+    assert shown.screen.game.symbolic and (pixels(shown) != helped).any()
+    assert not shown.screen.help
+
+
+def test_a_recording_does_not_show_how_long_a_shortest_plan_is(window, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(play_screen, "draw_foot", lambda surface, at, *texts: said.append(texts))
+    for recording in (None, tmp_path / "human.jsonl"):
+        window(PlayScreen(Game(ListedBoards([POND]), recording=recording))).step()
+    assert said[0] == ("steps 0   shortest 4", "solved 0 of 0   optimal 0   streak 0")
+    assert said[-1] == ("steps 0", "solved 0 of 0   recorded")
 
 
 def test_themes_come_round(window):

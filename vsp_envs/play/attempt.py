@@ -83,7 +83,7 @@ class Attempt:
             seconds=round(now - self.began, 2),
         )
 
-    def verdict(self, outcome: Outcome) -> Verdict:
+    def verdict(self, outcome: Outcome, tells_shortest: bool = True) -> Verdict:
         """What to say after an action that led to `outcome`."""
         trace, shortest = self.trace, self.shortest
         if outcome is Outcome.ILLEGAL:
@@ -92,6 +92,8 @@ class Attempt:
         if outcome is Outcome.FAILURE:
             why = trace.reason.replace("_", " ").capitalize()
             return Verdict(f"{why}: failed. U takes it back, R: again, N: next board.", "bad")
+        if outcome is Outcome.SUCCESS and not tells_shortest:
+            return Verdict(f"Solved in {trace.steps}. N: next board.", "good")
         if outcome is Outcome.SUCCESS and trace.steps > shortest:
             return Verdict(f"Solved in {trace.steps}; {shortest} is possible. N: next.", "good")
         if outcome is Outcome.SUCCESS:

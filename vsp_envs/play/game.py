@@ -79,7 +79,7 @@ class Game:
         outcome = Outcome(solve_layout(self.layout).outcome[self.state][action])
         self.attempt.plan.append(action)
         self.hint = False
-        self.message = self.attempt.verdict(outcome)
+        self.message = self.attempt.verdict(outcome, tells_shortest=not self.recording)
         if outcome in (Outcome.SUCCESS, Outcome.FAILURE):
             self._finish()
         return outcome
@@ -145,6 +145,8 @@ class Game:
 
     def toggle_hint(self) -> None:
         """Show the optimal actions until the next action, or hide them."""
+        if self._recorded():
+            return
         self.hint = not self.hint and not self.attempt.over
         if self.hint:
             self.attempt.aids.add("hint")
@@ -152,9 +154,17 @@ class Game:
 
     def toggle_symbolic(self) -> None:
         """Show the symbolic state beside the picture, or hide it."""
+        if self._recorded():
+            return
         self.symbolic = not self.symbolic
         if self.symbolic:
             self.attempt.aids.add("symbolic")
+
+    def _recorded(self) -> bool:
+        """Whether the game is recorded, and then only what a model sees is shown; says so."""
+        if self.recording:
+            self.say("Not while you are recorded: you see what a model sees, and nothing else.")
+        return bool(self.recording)
 
     def run_plan(self, text: str) -> Parsed:
         """Begin to play a typed plan from the start, like a model's reply; `advance` plays on.

@@ -54,7 +54,7 @@ class PlayScreen(Screen):
             "next": game.next_board,
             "previous": game.previous_board,
             "hint": game.toggle_hint,
-            "symbolic": game.toggle_symbolic,
+            "symbolic": self._toggle_symbolic,
             "larger": partial(game.change_level, 1),
             "smaller": partial(game.change_level, -1),
             "theme": lambda: self.next_theme(game.layout.task),
@@ -146,12 +146,15 @@ class PlayScreen(Screen):
         else:
             draw_input(surface, at, "plan", self.typing)
         tally, steps = game.tally, game.attempt.trace.steps
+        left, solved = f"steps {steps}", f"solved {tally.solved} of {tally.played}"
+        if game.recording:  # no model is told how long a shortest plan is
+            draw_foot(surface, at, left, f"{solved}   recorded")
+            return
         draw_foot(
             surface,
             at,
-            f"steps {steps}   shortest {game.attempt.shortest}",
-            f"solved {tally.solved} of {tally.played}   optimal {tally.optimal}   "
-            f"streak {tally.streak}",
+            f"{left}   shortest {game.attempt.shortest}",
+            f"{solved}   optimal {tally.optimal}   streak {tally.streak}",
         )
 
     def _draw_symbolic(self, surface: Surface, at: WindowAreas) -> None:
@@ -180,6 +183,10 @@ class PlayScreen(Screen):
     def _finish_plan(self) -> None:
         while self.game.queue:
             self._advance()
+
+    def _toggle_symbolic(self) -> None:
+        self.help = False  # it has the same panel, and the state would not be seen
+        self.game.toggle_symbolic()
 
     def _begin_typing(self) -> None:
         self.typing = ""

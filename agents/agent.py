@@ -47,20 +47,35 @@ class Reply:
     """The sampled tokens, the end token included, from backends that run in this process."""
     logprobs: tuple[float, ...] = ()
     """The log-probability of each of `ids`, at the sampling temperature."""
+    finish_reason: str = ""
+    """Why the model stopped, in the words of its endpoint: `stop`, `length`, `content_filter` …"""
+    refusal: str = ""
+    """What it says in place of an answer that it refuses to give."""
+    reasoning: str = ""
+    """What it thought, where that is told apart from what it said."""
+    request_id: str = ""
+    """What the endpoint calls the request, to be asked about it."""
+    latency: float = 0.0
+    """Seconds from the request that was answered to its answer; 0 for agents of this process."""
 
     def __post_init__(self) -> None:
         # An agent may return any text; what is stored must be text that a file can hold.
-        object.__setattr__(self, "text", storable(self.text))
-        object.__setattr__(self, "error", storable(self.error))
+        for name in ("text", "error", "finish_reason", "refusal", "reasoning", "request_id"):
+            object.__setattr__(self, name, storable(getattr(self, name)))
+
+    def told(self) -> dict[str, Any]:
+        """What an endpoint tells beside the text; what it leaves out is not there."""
+        names = ("finish_reason", "refusal", "reasoning", "request_id", "latency")
+        return {name: value for name in names if (value := getattr(self, name))}
 
 
 class Agent(Protocol):
     """Answers requests in the order given; never raises for a single bad one.
 
-    An agent with an attribute `concurrency` is asked from that many threads, one request each; any
-    other gets its requests in batches. `settings()`, if there is one, returns what its replies
-    depend on; `close()` is called at the end. An agent with a true `plans_only` answers no
-    questions about the board.
+    An agent with a method `submit`, which takes a request and returns a `Future` of its reply, gets
+    twice `concurrency` requests at once; any other gets its requests in batches. `settings()`, if
+    there is one, returns what its replies depend on; `close()` is called at the end. An agent with
+    a true `plans_only` answers no questions about the board.
     """
 
     name: str

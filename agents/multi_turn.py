@@ -224,8 +224,9 @@ def _episode(
         prompt_tokens=sum(reply.prompt_tokens for reply, _, _ in replies),
         cost=sum(reply.cost for reply, _, _ in replies),
         turns=[
-            {"reply": reply.text, "status": str(parsed.status), "played": played}
+            {"reply": reply.text, "status": str(parsed.status), "played": played, **reply.told()}
             for reply, parsed, played in replies
         ],
         refused=game.refused,
+        **replies[-1][0].told(),
     )

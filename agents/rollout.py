@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -115,11 +116,11 @@ def play_unordered(
         (number, start_turns(case, agent.view, policy, rules, reader))
         for number, case in enumerate(_solved_ahead(cases))
     )
-    threads = getattr(agent, "concurrency", 0)
+    ahead = 2 * getattr(agent, "concurrency", 0) if hasattr(agent, "submit") else 0
     try:
         yield from (
-            _in_threads(agent, waiting, threads)
-            if threads
+            _as_answered(agent, waiting, ahead)
+            if ahead
             else _in_batches(agent, waiting, batch_size)
         )
     finally:
@@ -175,33 +176,43 @@ def _in_batches(
         running = going
 
 
-def _in_threads(
-    agent: Agent, waiting: Iterator[tuple[int, Turns]], threads: int
+def _as_answered(
+    agent: Any, waiting: Iterator[tuple[int, Turns]], ahead: int
 ) -> Iterator[tuple[int, Episode]]:
-    """One thread per request, so that none waits for another. Boards are played in this thread."""
-    pool, answered = ThreadPoolExecutor(threads), SimpleQueue[Future[list[Reply]]]()
-    pending: dict[Future[list[Reply]], tuple[int, Turns]] = {}
+    """Up to `ahead` requests under way, so that none waits for another's reply.
+
+    If an error or Ctrl-C ends it, the replies that have come are played first.
+    """
+    answered = SimpleQueue[Future[Reply]]()
+    pending: dict[Future[Reply], tuple[int, Turns]] = {}
 
     def ask(number: int, turns: Turns, request: Request) -> None:
-        future = pool.submit(agent.reply, [request])
+        future = agent.submit(request)
         pending[future] = number, turns
         future.add_done_callback(answered.put)
 
     try:
         while True:
-            for number, turns in islice(waiting, 2 * threads - len(pending)):
+            for number, turns in islice(waiting, ahead - len(pending)):
                 ask(number, turns, next(turns))
             if not pending:
                 return
             future = answered.get()
-            number, turns = pending.pop(future)
-            [reply] = future.result()
+            number, turns = pending[future]
+            reply = future.result()
+            del pending[future]
             try:
                 ask(number, turns, turns.send(reply))
             except StopIteration as end:
                 yield number, end.value
-    finally:
-        pool.shutdown(cancel_futures=True)
+    except (Exception, KeyboardInterrupt):
+        for future, (number, turns) in pending.items():
+            if future.done() and not future.cancelled() and not future.exception():
+                try:
+                    turns.send(future.result())
+                except StopIteration as end:
+                    yield number, end.value
+        raise
 
 
 def score_case(
@@ -222,4 +233,5 @@ def score_case(
         cost=reply.cost,
         case=case.name,
         sample=case.sample,
+        **reply.told(),
     )

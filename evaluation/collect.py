@@ -19,6 +19,10 @@ from vsp_envs.rendering.renderer import check_image_size
 from vsp_envs.utils.files import append_json_line, write_text
 
 
+class NotAnsweredError(ValueError):
+    """An endpoint answered nothing at all; the message says what it said instead."""
+
+
 def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str, Any]:
     """All that a run's replies depend on. Two runs with equal settings are the same run.
 
@@ -50,26 +54,40 @@ def collect(
     """One record per case, in order. Cases that a run in `out` already holds are not played again.
 
     `ask_errors` asks once more for replies that never came. Raises ValueError for an invalid image
-    size, before anything is written, and if another run uses `out`.
+    size, before anything is written, and if another run uses `out`; NotAnsweredError if nothing was
+    ever answered, with nothing recorded.
     """
     rendered = (case for case in cases if case.input == "image" and not case.picture)
     for level in {case.layout.level for case in rendered}:
         check_image_size(agent.view.pixels(level))
     with claimed(out) if out else nullcontext():
         held = {_answer(record): record for record in (open_folder(out, settings) if out else [])}
-        if ask_errors and any(record["error"] for record in held.values()):
-            held = {key: record for key, record in held.items() if not record["error"]}
-            _keep_only(out, list(held.values()))
-        left = [case for case in cases if _key(case) not in held]
+        done = {key for key, record in held.items() if not (ask_errors and record["error"])}
+        left = [case for case in cases if _key(case) not in done]
         goal = cases[0].goal if cases else "plan"
         batch_size = getattr(agent, "batch_size", 64)  # the bar moves with each model call
         with live_table(agent.name, goal, len(cases), list(held.values()), progress) as show:
+            failed: list[Record] = []  # kept back until something is answered
+            answered = any(not record["error"] for record in held.values())
+            # As many as are asked at once; agents of this process fail by themselves.
+            most = getattr(agent, "concurrency", 0)
             played = play_unordered(agent, left, rules, batch_size, turn_policy, reader)
-            for number, episode in played:
-                held[_key(left[number])] = record = episode.record()
-                if out:
-                    append_json_line(out / "replies.jsonl", record)
+            for _, episode in played:
+                record = episode.record()
+                answered = answered or not record["error"] or len(record["turns"]) > 1
+                failed.append(record)
+                if most and not answered and len(failed) in (max(3, most), len(left)):
+                    raise NotAnsweredError(
+                        f"none of the first {len(failed)} requests was answered, so nothing was "
+                        f"recorded: {record['error']}"
+                    )
+                if answered or not most:
+                    _keep(failed, held, out)
+                    failed = []
                 show(record)
+        if out and ask_errors:  # without those that have come since
+            lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in held.values())
+            write_text(out / "replies.jsonl", "".join(lines))
     return [held[_key(case)] for case in cases]
 
 
@@ -84,7 +102,8 @@ def _answer(record: Record) -> tuple[Key, int]:
     return key_of(record), record.get("sample", 0)
 
 
-def _keep_only(out: Path | None, records: Sequence[Record]) -> None:
-    if out:
-        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-        write_text(out / "replies.jsonl", "".join(lines))
+def _keep(records: Sequence[Record], held: dict[tuple[Key, int], Record], out: Path | None) -> None:
+    for record in records:
+        held[_answer(record)] = record
+        if out:
+            append_json_line(out / "replies.jsonl", record)

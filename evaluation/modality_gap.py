@@ -24,6 +24,7 @@ from evaluation.options import (
     EvalConfig,
     RuleName,
     boards_settings,
+    end_by_failures,
     given_cases,
     make_agent,
     sample_cases,
@@ -210,6 +211,7 @@ def run(config: GapConfig) -> None:
     write_report(config.out / "report.html", title, runs, shown, lead=LEAD)
     print_table(shown, title)
     print(f"report: {config.out / 'report.html'}")
+    end_by_failures([run.results for run in runs], config.max_failed)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import tyro
 
-from agents.agent import Agent
+from agents.agent import Agent, View
 from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.recorded_human import Human
 from agents.rollout import Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
+from evaluation.reply_status import total, unanswered_line
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import Split, check_split
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
@@ -22,6 +23,7 @@ from vsp_envs.prompts.question import INPUTS
 from vsp_envs.public_sets import read_boards
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import read_json
 
 Input = Literal["image", "text"]
 Pictures = Literal["rendered", "original"]
@@ -83,8 +85,17 @@ class EvalConfig:
     dtype: DType = "auto"
     """Weights of the `hf` and `vllm` agents; `auto` keeps the stored type."""
     endpoint: tyro.conf.OmitArgPrefixes[Endpoint] = field(default_factory=Endpoint)
+    view: str = ""
+    """Checkpoint folder of ours, where the `openai` agent asks a server of it: boards are shown as
+    that model was trained to see them."""
+    style: Literal["", "full", "brief"] = ""
+    """Wording of the prompts; empty for what the model was trained on."""
+    cell_pixels: int = 0
+    """Pixels per cell: pictures grow with the level; 0 for what the model was trained on."""
     ask_errors: bool = False
     """Ask once more for replies of this run that never came."""
+    max_failed: float = 0.05
+    """Share of replies that may never come; above it the command ends with exit code 1."""
     quiet: bool = False
     """Show no live table during the run."""
 
@@ -127,8 +138,14 @@ def make_agent(config: EvalConfig) -> Agent:
     """
     agent = _agent(config)
     wanted: dict[str, Any] = {"theme": config.theme} if config.theme else {}
+    if config.image_size and config.cell_pixels:
+        raise ValueError("--image-size and --cell-pixels both set the size of pictures; name one")
     if config.image_size:
         wanted |= {"image_size": config.image_size, "cell_pixels": 0}
+    if config.cell_pixels:
+        wanted["cell_pixels"] = config.cell_pixels
+    if config.style:
+        wanted["style"] = config.style
     agent.view = replace(agent.view, **wanted)
     return agent
 
@@ -142,7 +159,8 @@ def _agent(config: EvalConfig) -> Agent:
     if name == "human":
         return Human(Path(config.model))
     if name == "openai":
-        return OpenAIAgent(config.model, config.endpoint, config.sampling())
+        view = read_view(config.view) if config.view else None
+        return OpenAIAgent(config.model, config.endpoint, config.sampling(), view)
     local: dict[str, Any] = {
         "sampling": config.sampling(),
         "dtype": config.dtype,
@@ -157,6 +175,30 @@ def _agent(config: EvalConfig) -> Agent:
     from agents.backends.hf import HFAgent
 
     return HFAgent.load(config.model, device=config.device, **local)
+
+
+def read_view(folder: str) -> View:
+    """The view that a checkpoint's config holds. Raises ValueError if there is none."""
+    file = Path(folder, "config.json")
+    if not file.is_file():
+        raise ValueError(f"no checkpoint at {folder!r}: there is no config.json in it")
+    held: Any = read_json(file).get("vsp_view")
+    try:
+        return View(**held)
+    except TypeError:
+        raise ValueError(
+            f"{file} does not say how boards are shown, so it is not a checkpoint of ours; "
+            "use --style and --cell-pixels or --image-size"
+        ) from None
+
+
+def end_by_failures(results: Sequence[Mapping[str, Any]], most: float) -> None:
+    """Say in the last line which replies never came, if any; exit code 1 if more than `most`."""
+    if line := unanswered_line(results):
+        print(line)
+        counts = [found["count"] for each in results if (found := each.get("unanswered"))]
+        if sum(counts) > most * sum(map(total, results)):
+            raise SystemExit(1)
 
 
 class CaseSet(NamedTuple):

@@ -14,6 +14,7 @@ from evaluation.options import (
     SeveralConfig,
     boards_settings,
     check_samples,
+    end_by_failures,
     given_cases,
     make_agent,
     sample_cases,
@@ -87,6 +88,7 @@ def run(config: PerceptionConfig) -> None:
         samples=config.samples,
     )
     print_results(results, config.out)
+    end_by_failures([results], config.max_failed)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from evaluation.options import (
     SeveralConfig,
     boards_settings,
     check_samples,
+    end_by_failures,
     given_cases,
     make_agent,
     sample_cases,
@@ -112,6 +113,7 @@ def run(config: PlanningConfig) -> None:
         reader=config.reader,
     )
     print_results(results, config.out)
+    end_by_failures([results], config.max_failed)
 
 
 if __name__ == "__main__":

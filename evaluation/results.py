@@ -14,7 +14,7 @@ from evaluation.perceived import (
 )
 from evaluation.perception_errors import errors_json, perception_errors
 from evaluation.rates import INTERVAL, Record, tabulate
-from evaluation.reply_status import count_replies, reply_rates, usage_of
+from evaluation.reply_status import answered_part, count_replies, reply_rates, usage_of
 from evaluation.several import several_results
 
 
@@ -35,6 +35,7 @@ def planning_results(records: Sequence[Record]) -> dict[str, Any]:
         "goal": "plan",
         "interval": INTERVAL,
         **results,
+        **answered_part(records, marks),
         "replies": reply_rates(records),
         "several": several_results(records, "plan"),
         "usage": usage_of(records),
@@ -68,5 +69,6 @@ def perception_results(records: Sequence[Record]) -> dict[str, Any]:
         "interval": INTERVAL,
         **results,
         "several": several_results(records, "perceive"),
+        **answered_part(records, marks),
         "usage": usage_of(records),
     }

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import vsp_envs
-from evaluation.rates import Record, as_rate
+from evaluation.rates import Record, as_rate, key_of
 from vsp_envs.scoring.answer_readers import READERS
 from vsp_envs.scoring.episode import read_records
 from vsp_envs.utils.choices import pick_name
@@ -51,7 +51,7 @@ def read_run(path: Path) -> Run:
         ) from None
     if not isinstance(config.get("settings"), dict):
         raise ValueError(f"{path}/config.json holds no settings of a run")
-    return Run(path.resolve().name, config, results, read_records(path / "replies.jsonl"))
+    return Run(path.resolve().name, config, results, _last_of_each(path / "replies.jsonl"))
 
 
 def _check_results(results: Mapping[str, Any]) -> None:
@@ -67,19 +67,25 @@ def _check_results(results: Mapping[str, Any]) -> None:
 def open_folder(path: Path, settings: Mapping[str, Any]) -> list[Record]:
     """Make the folder of a run, or resume in it. Returns the replies that it already holds.
 
-    Raises ValueError if the folder holds a run of other settings.
+    Raises ValueError if the folder holds replies of a run of other settings.
     """
     settings = json.loads(storable(json.dumps(settings, ensure_ascii=False)))
-    held = held_settings(path)
-    if held is not None:
+    replies, held = path / "replies.jsonl", held_settings(path)
+    if held is not None and (held == settings or replies.is_file()):
         unsaid = {name: value for name, value in UNSAID.items() if name in settings}
         check_same(path, {**unsaid, **held}, settings)
-        return read_records(path / "replies.jsonl", repair=True)
+        return _last_of_each(replies, repair=True)
     path.mkdir(parents=True, exist_ok=True)
-    if (path / "replies.jsonl").is_file():
+    if replies.is_file():
         raise ValueError(f"{path} holds replies.jsonl without a config.json; choose another --out")
     write_json(path / "config.json", provenance(settings))
     return []
+
+
+def _last_of_each(replies: Path, repair: bool = False) -> list[Record]:
+    # A reply that never came and was asked for again stays in its place until the run has ended.
+    records = read_records(replies, repair)
+    return list({(key_of(each), each.get("sample", 0)): each for each in records}.values())
 
 
 def held_settings(path: Path) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ def serving(
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             assert any_path or self.path == "/v1/chat/completions"
             bodies.append(body)
-            headers.append(dict(self.headers))
+            headers.append({name.title(): value for name, value in self.headers.items()})
             said = answer(body)
             data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
             self.send_response(said.status)

@@ -9,7 +9,6 @@ only, and reach it from other machines through a tunnel. `docs/rollouts.md` has 
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -17,12 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import torch
 from safetensors.torch import save_file
 
 from agents.agent import Prompt, Reply
 from agents.backends.chat import chat_messages
-from agents.backends.http import Server
+from agents.backends.connection import client_options, open_client, read_url
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import vision_token_ids
 
@@ -45,7 +45,8 @@ class VLLMServer:
         """
         self.folder, self.config, self.processor = folder.absolute(), config, processor
         self.sampling, self.dtype = Sampling(), dtype
-        self._servers = [Server(url, timeout) for url in urls]
+        self._urls = [read_url(url).geturl().rstrip("/") for url in urls]
+        self._client: httpx2.Client = open_client(httpx2.Client, **client_options(timeout))
         self._adapter, self._described = "", False
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Reply]:
@@ -64,11 +65,11 @@ class VLLMServer:
         held = {name: weight.to("cpu", self.dtype, copy=True) for name, weight in weights}
         save_file(held, written, {"format": "pt"})
         os.replace(written, self.folder / "model.safetensors")
-        for server in self._servers:
-            self._post(server, "/collective_rpc", _reload(self.folder))
+        for url in self._urls:
+            self._post(url, "/collective_rpc", _reload(self.folder))
             # Drop what the old weights computed.
             for cache in ("prefix", "encoder", "mm"):
-                self._post(server, f"/reset_{cache}_cache", {})
+                self._post(url, f"/reset_{cache}_cache", {})
 
     def adapt(self, adapter: str) -> None:
         """Answer with the LoRA adapter of this folder from now on.
@@ -77,21 +78,20 @@ class VLLMServer:
         a server caches. Keep the folder until the next call.
         """
         name, last = Path(adapter).name, self._adapter
-        for server in self._servers:
+        for url in self._urls:
             path = str(Path(adapter).absolute())
-            self._post(server, "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+            self._post(url, "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
             if last:
-                self._post(server, "/v1/unload_lora_adapter", {"lora_name": last})
+                self._post(url, "/v1/unload_lora_adapter", {"lora_name": last})
         self._adapter = name
 
     def close(self) -> None:
         """Close the connections that are kept alive."""
-        for server in self._servers:
-            server.close()
+        self._client.close()
 
     def _answer(self, index: int, prompt: Prompt, seed: int) -> Reply:
-        server = self._servers[index % len(self._servers)]
-        answer = json.loads(self._post(server, "/v1/chat/completions", self._body(prompt, seed)))
+        url = self._urls[index % len(self._urls)]
+        answer = json.loads(self._post(url, "/v1/chat/completions", self._body(prompt, seed)))
         [choice] = answer["choices"]
         logprobs = tuple(each["logprob"] for each in choice["logprobs"]["content"])
         ids = tuple(choice["token_ids"])
@@ -118,23 +118,20 @@ class VLLMServer:
             "logit_bias": {str(token): -100 for token in vision_token_ids(self.config)},
         } | ({"model": self._adapter} if self._adapter else {})  # fmt: skip
 
-    def _post(self, server: Server, path: str, body: dict[str, Any]) -> bytes:
-        url = server.url.geturl()
+    def _post(self, url: str, path: str, body: dict[str, Any]) -> bytes:
         try:
-            response = server.post(
-                path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-            )
-        except (OSError, http.client.HTTPException) as error:
+            response = self._client.post(url + path, json=body)
+        except httpx2.HTTPError as error:
             raise VLLMServerError(
                 f"the vLLM server {url} does not answer ({type(error).__name__}: {error})"
             ) from error
-        if response.status != 200:
-            said = " ".join(response.body.decode(errors="replace").split())[:300]
+        if response.status_code != 200:
+            said = " ".join(response.text.split())[:300]
             raise VLLMServerError(
-                f"the vLLM server {url} answers {path} with HTTP {response.status}: {said}"
-                + _way_out(path) * (response.status == 404)
+                f"the vLLM server {url} answers {path} with HTTP {response.status_code}: {said}"
+                + _way_out(path) * (response.status_code == 404)
             )
-        return response.body
+        return response.content
 
 
 def _reload(folder: Path) -> dict[str, Any]:

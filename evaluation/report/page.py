@@ -163,6 +163,13 @@ def breakdown(results: Mapping[str, Any]) -> Table:
     return Table([*map(title_of, columns)], rows, "task, level")
 
 
+def of_answered(results: Mapping[str, Any]) -> Table | None:
+    """The same over the boards that were answered; None if all were, or none."""
+    if not results.get("answered"):
+        return None
+    return breakdown(results["answered"])._replace(corner="answered boards alone")
+
+
 def by_question(results: Mapping[str, Any]) -> Table | None:
     """A perception run's rates by question, each the mean over levels; None for a planning run."""
     rows = [
@@ -220,7 +227,7 @@ def rates_by_level(runs: Sequence[Run]) -> list[Slices]:
 
 def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
     """Print the tables of a run and the path of its report."""
-    for make in (breakdown, by_several, by_question, by_reader):
+    for make in (breakdown, of_answered, by_several, by_question, by_reader):
         table = make(results)
         if table:
             print_table(table)
@@ -230,7 +237,7 @@ def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
 
 def _section(run: Run, others: Sequence[Run] = ()) -> Section:
     results, goal = run.results, run.results["goal"]
-    makers = (breakdown, by_several, by_question, by_reader, by_status)
+    makers = (breakdown, of_answered, by_several, by_question, by_reader, by_status)
     comparable = [other for other in others if other.results["goal"] == goal]
     solved = {key for other in comparable for key, right in judged(other).items() if right}
     boards = gallery(run.records, goal, solved)

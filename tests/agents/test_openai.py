@@ -4,14 +4,15 @@ import json
 import re
 import threading
 import time
-from types import SimpleNamespace
 
+import httpx2
 import numpy as np
 import pytest
 from endpoint import Answer, completion, nobody, serving, shown_images
 
 from agents.agent import Request, View
-from agents.backends import http as transport
+from agents.backends import openai as backend
+from agents.backends.connection import asked_wait
 from agents.backends.openai import Endpoint, EndpointError, OpenAIAgent
 from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play, prompt_of
@@ -20,6 +21,7 @@ from vsp_envs import LayoutSpec, draw_distinct, format_answer, render, shortest_
 
 LAKES = draw_distinct(LayoutSpec("frozenlake", 4), 12, seed=0)
 CASES = [Case(layout) for layout in LAKES]
+REAL_BACKOFF = backend.backoff
 BUSY = Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.05"})
 
 
@@ -31,8 +33,9 @@ def key(monkeypatch):
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
     """Back-off counts as in life, a hundred times faster."""
-    real = transport.backoff
-    monkeypatch.setattr("agents.backends.openai.backoff", lambda attempt: real(attempt) / 100)
+    real = backend.backoff
+    monkeypatch.setattr(backend, "backoff", lambda attempt: real(attempt) / 100)
+    monkeypatch.setattr(backend, "UNREACHABLE_SECONDS", 0.5)
 
 
 def agent(*urls, sampling=None, **settings):
@@ -156,31 +159,42 @@ def test_rate_limits_use_up_no_retries_but_patience():
 
 def test_retry_after_may_be_a_date(monkeypatch):
     def header(text):
-        return transport.asked_wait(transport.Response(429, {"retry-after": text}, b""))
+        return asked_wait(httpx2.Headers({"retry-after": text}))
 
-    monkeypatch.setattr("agents.backends.http.time", SimpleNamespace(time=lambda: 1_000_000_000))
+    monkeypatch.setattr("agents.backends.connection.time", lambda: 1_000_000_000)
     assert header("Sun, 09 Sep 2001 01:47:10 GMT") == 30
     assert header("Sun, 09 Sep 2001 01:46:39 GMT") == 0
     assert (header("7"), header("whenever"), header("9" * 30 + " Jan 2026")) == (7, None, None)
 
 
 def test_back_off_grows_and_is_scattered():
-    waits = [[transport.backoff(attempt) for _ in range(50)] for attempt in range(4)]
+    waits = [[REAL_BACKOFF(attempt) for _ in range(50)] for attempt in range(4)]
     assert all(0.25 * 2**i <= min(each) < max(each) <= 0.5 * 2**i for i, each in enumerate(waits))
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (Answer({"error": {"message": "image too large"}}, 400), "HTTP 400: .*image too large"),
-        (Answer({"error": {"code": "insufficient_quota"}}, 429), "insufficient_quota"),
-    ],
-)
-def test_what_fails_for_good_is_a_failure_that_counts(answer, said):
+def test_what_fails_for_good_is_a_failure_that_counts():
+    answer = Answer({"error": {"message": "image too large"}}, 400)
     with serving(lambda body: answer) as endpoint:
         [episode] = play(agent(endpoint.url), CASES[:1])
     assert not episode.success and len(endpoint.bodies) == 1
-    assert re.search(said, episode.error)
+    assert re.search("HTTP 400: .*image too large", episode.error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer({"error": {"code": "insufficient_quota"}}, 429),
+        Answer({"error": {"message": "This request requires more credits"}}, 402),
+        Answer({"error": {"message": "Your credit balance is too low to access the API"}}, 400),
+    ],
+)
+def test_an_empty_account_ends_the_run_and_keeps_what_was_answered(answer):
+    answers = iter([None] * 3)
+    with serving(lambda body: next(answers, answer) or solved(body)) as endpoint:
+        episodes = []
+        with pytest.raises(EndpointError, match=f"HTTP {answer.status}: .*"):
+            episodes.extend(play(agent(endpoint.url, concurrency=1), CASES))
+        assert len(endpoint.bodies) == 4
 
 
 @pytest.mark.parametrize(
@@ -301,15 +315,6 @@ def test_tokens_and_cost_are_counted():
         [episode] = play(agent(endpoint.url, prices=(2.0, 10.0)), CASES[:1])
     assert (episode.prompt_tokens, episode.tokens) == (100, 7)
     assert episode.cost == pytest.approx((100 * 2 + 7 * 10) / 1e6)
-
-
-def test_the_name_of_a_server_is_sent_as_it_is_looked_up():
-    for url, host in {
-        "http://bücher.example:80/v1": b"xn--bcher-kva.example:80",
-        "http://[::1]:8000": b"[::1]:8000",
-        "https://h": b"h",
-    }.items():
-        assert b"\r\nHost: %s\r\n" % host in transport.Server(url, 1.0)._head("/x", 0, {})
 
 
 def test_the_key_is_in_no_settings_and_may_not_be_in_the_url():

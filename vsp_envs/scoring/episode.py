@@ -66,6 +66,17 @@ class Episode:
     """Illegal actions that were left out under a policy of retrying or skipping."""
     sample: int = 0
     """Which of several answers to the board this is, from 0."""
+    finish_reason: str = ""
+    """Why the model stopped (`stop`, `length`, `content_filter` …), of the last reply as the next
+    four; empty where the endpoint does not say, or for models in this process."""
+    refusal: str = ""
+    """What the model said in place of an answer that it refused to give."""
+    reasoning: str = ""
+    """What it thought, where that is told apart from what it said."""
+    request_id: str = ""
+    """What the endpoint calls the request, to be asked about it."""
+    latency: float = 0.0
+    """Seconds from request to answer."""
 
     def record(self) -> dict[str, Any]:
         """The episode as JSON data; `Episode(**record)` gives it back."""

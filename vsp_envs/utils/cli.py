@@ -5,14 +5,23 @@ Needs tyro, which the extras of the commands bring.
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import tyro
 
 Config = TypeVar("Config")
+
+LINGER_SECONDS = 1.5
+"""How long an interrupted command may take to tidy up."""
 
 OURS = ("vsp_envs", "agents", "evaluation", "training", "__main__")
 """Packages whose ValueErrors are addressed to the user."""
@@ -37,7 +46,8 @@ def main(
     given: dict[str, Any] = {} if default is None else {"default": default}
     config = tyro.cli(config_class, args=args, prog=prog, **given)
     try:
-        command(config)
+        with _ended_by_interrupt():
+            command(config)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
@@ -48,6 +58,36 @@ def main(
         status = getattr(error, "exit_status", 2)
         print(f"{'error: ' * (status == 2)}{one_line(error)}", file=sys.stderr)
         raise SystemExit(status) from None
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """See to it that Ctrl-C ends this process soon, whatever it waits for.
+
+    What is written is safe from it, as it is from being killed.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C does not reach others
+        yield
+        return
+    interrupted, wake = socket.socketpair()
+    wake.setblocking(False)
+
+    def watch() -> None:
+        while got := interrupted.recv(16):
+            if signal.SIGINT in got:
+                time.sleep(LINGER_SECONDS)
+                os._exit(130)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    with interrupted, wake:
+        before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            wake.close()
+            watching.join(0.1)  # it goes on for as long as an interrupted process does
 
 
 def is_user_error(error: Exception) -> bool:

@@ -68,15 +68,22 @@ def read_json_lines(path: Path, repair: bool = False) -> list[Mapping[str, Any]]
     """The objects of a JSON-lines file; none if there is no such file.
 
     A last line that was cut off is left out. With `repair` it is also cut from the file, with a
-    message on stderr. Raises ValueError for any other line that is not a JSON object.
+    message on stderr. One that lacks nothing but its line break counts; `repair` ends it. Raises
+    ValueError for any other line that is not a JSON object.
     """
     if not path.is_file():
         return []
     whole, _, rest = path.read_bytes().rpartition(b"\n")
-    if rest and repair:
+    lines = whole.splitlines()
+    if rest and _object(rest) is not None:
+        lines.append(rest)
+        if repair:
+            with naming(path), path.open("ab") as file:
+                file.write(b"\n")
+    elif rest and repair:
         print(f"{path}: dropped a half-written last line", file=sys.stderr)
         os.truncate(path, len(whole) + 1 if whole else 0)
-    return [_record(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+    return [_record(path, number, line) for number, line in enumerate(lines, start=1)]
 
 
 def append_json_line(path: Path, record: Mapping[str, Any], sync: bool = False) -> None:
@@ -91,11 +98,16 @@ def append_json_line(path: Path, record: Mapping[str, Any], sync: bool = False) 
             os.fsync(file.fileno())
 
 
-def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    record = _object(line)
+    if record is None:
         raise ValueError(f"{path}, line {number} is not a record; remove that line")
     return record

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.error import ResetNeeded
 
 from vsp_envs.core.generator import FROZEN_PROB, Difficulty, LayoutSpec, draw_layouts
 from vsp_envs.core.layout import Layout
@@ -16,12 +19,14 @@ from vsp_envs.core.layout_io import load_layout
 from vsp_envs.core.splits import Split, read_hashes
 from vsp_envs.core.task import Task, check_level, get_task
 from vsp_envs.rendering.renderer import check_image_size, check_theme
-from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.choices import list_names, pick_name
 
 Observation = Literal["both", "image", "symbolic"]
 IllegalPolicy = Literal["stay", "fail"]
 RenderMode = Literal["human", "rgb_array", "ansi"]
 RENDER_MODES: tuple[RenderMode, ...] = get_args(RenderMode)
+RENDER_FPS = 4
+"""Frames per second of windows and videos."""
 RESET_OPTIONS = ("layout", "level", "difficulty")
 RANDOM_THEME = "random"
 
@@ -56,8 +61,8 @@ class EnvConfig:
     """`easy`, `medium` or `hard` by the length of a shortest plan; FrozenLake has none."""
     plan_length: int | None = None
     """Exact number of actions of a shortest plan."""
-    exclude: str | Path | Set[str] = frozenset()
-    """Canonical hashes of layouts to leave out: a set, or a file with one per line."""
+    exclude: str | Path | Collection[str] = frozenset()
+    """Canonical hashes of layouts to leave out: a collection, or a file with one per line."""
 
     def __post_init__(self) -> None:
         self.task_definition: Task = get_task(self.task)
@@ -74,7 +79,7 @@ class EnvConfig:
         if self.render_mode is not None:
             pick_name("render mode", self.render_mode, RENDER_MODES)
         exclude = self.exclude
-        hashes = frozenset(exclude) if isinstance(exclude, Set) else read_hashes(exclude)
+        hashes = read_hashes(exclude) if isinstance(exclude, (str, Path)) else frozenset(exclude)
         self.spec = LayoutSpec(
             self.task, self.levels[0], self.split, self.frozen_prob, self.min_plan,
             self.difficulty, self.plan_length, hashes,
@@ -141,12 +146,38 @@ class EnvConfig:
 def make_config(task: str, arguments: dict[str, Any], others: Sequence[str] = ()) -> EnvConfig:
     """The configuration of an environment; the caller also takes the arguments `others`.
 
-    Raises ValueError for an unknown argument and lists the known ones.
+    Raises TypeError for an unknown argument, as Python does, and lists the known ones.
     """
-    names = [each.name for each in fields(EnvConfig) if each.name != "task"]
+    names = [each.name for each in fields(EnvConfig) if each.name != "task"] + list(others)
     for name in arguments:
-        pick_name("argument", name, [*names, *others])
+        if name not in names:
+            raise TypeError(
+                f"{get_task(task).title} got an unexpected keyword argument {name!r}; "
+                f"arguments are {list_names(name, names)}"
+            )
     return EnvConfig(task, **arguments)
+
+
+def json_spec(spec: EnvSpec | None) -> EnvSpec | None:
+    """A specification that `to_json` can write: sets become lists, paths become text."""
+    if spec is None:
+        return None
+    made = copy(spec)
+    made.kwargs = {name: _json_value(value) for name, value in spec.kwargs.items()}
+    return made
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return sorted(value) if isinstance(value, (set, frozenset)) else value
+
+
+class BeforeReset:
+    """Stands for the episode that there is none of yet. Reading from it raises ResetNeeded."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ResetNeeded("there is no episode yet; call reset() first")
 
 
 class ThemeSampler:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from operator import index
+from typing import Any, NamedTuple, cast
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from vsp_envs.core.generator import SampledLayouts
 from vsp_envs.core.grid import positions
-from vsp_envs.core.layout import Action, Int, Layout, LayoutBatch, Outcome, UInt8, layout_ids
+from vsp_envs.core.layout import Action, Bool, Int, Layout, LayoutBatch, Outcome, UInt8, layout_ids
 from vsp_envs.core.simulator import state_cell
 from vsp_envs.core.solver import UNREACHABLE, SolvedBatch, shortest_plan, solve_batch
 from vsp_envs.core.task import get_task
-from vsp_envs.envs.config import RENDER_MODES, ThemeSampler, make_config
+from vsp_envs.envs.config import (
+    RENDER_FPS,
+    RENDER_MODES,
+    BeforeReset,
+    ThemeSampler,
+    json_spec,
+    make_config,
+)
 from vsp_envs.envs.layout_queue import LayoutQueue, next_layouts
 from vsp_envs.rendering.renderer import BoardRenderer
 from vsp_envs.rendering.window import Window
@@ -96,8 +105,10 @@ class PlanningEnv(gym.Env[Any, Any]):
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
         "render_modes": list(RENDER_MODES),
-        "render_fps": 4,
+        "render_fps": RENDER_FPS,
     }
+    _episode = cast(_Episode, BeforeReset())
+    _spec: EnvSpec | None = None
 
     def __init__(self, task: str, **arguments: Any) -> None:
         """Make the environment; the keyword arguments are the fields of `EnvConfig`."""
@@ -109,11 +120,19 @@ class PlanningEnv(gym.Env[Any, Any]):
         self._nothing_legal = np.zeros(self._actions, np.int8)
         self.action_space = self.config.action_space()
         self.observation_space = self.config.observation_space()
-        self._episode: _Episode
         self._queue: LayoutQueue[QueuedLayout] | None = None
         self._themes: ThemeSampler
         self._renderer: BoardRenderer | None = None
         self._window: Window | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How it was made; its `to_json` writes every argument."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = json_spec(spec)
 
     @property
     def layout(self) -> Layout:
@@ -143,6 +162,8 @@ class PlanningEnv(gym.Env[Any, Any]):
         if seed is not None or self._queue is None:
             self._queue = LayoutQueue(self.np_random)
             self._themes = ThemeSampler(self.config, self.np_random_seed)
+        if self._window is not None and self._window.closed:
+            self._window = None
         queued = self._next_queued(options, self._queue)
         self._episode = _Episode.begin(queued, self._themes.next())
         self._episode.show_phase(queued.symbolic)
@@ -168,18 +189,30 @@ class PlanningEnv(gym.Env[Any, Any]):
         ]
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Play one action. After the end of an episode the state no longer changes."""
+        """Play one action. After the end of an episode the state no longer changes.
+
+        In mode `human` an episode is truncated when its window is closed.
+        """
         episode = self._episode
         if episode.over:
             gym.logger.warn("step() after the end of the episode; call reset() first")
             return self._observe(), 0.0, True, False, self._info()
-        self._play(episode, int(action))
+        self._play(episode, self._read_action(action))
         reward = 1.0 if episode.outcome == _SUCCESS else 0.0
-        return self._observe(), reward, episode.over, False, self._info()
+        observation, window = self._observe(), self._window
+        closed = window is not None and window.closed
+        return observation, reward, episode.over, closed, self._info()
+
+    def _read_action(self, given: Any) -> int:
+        try:
+            action = index(given)  # int() would take 1.7 and "2"
+        except TypeError:
+            action = -1
+        if not 0 <= action < self._actions:
+            raise ValueError(f"action {given!r} is not one of 0 to {self._actions - 1}")
+        return action
 
     def _play(self, episode: _Episode, action: int) -> None:
-        if not 0 <= action < self._actions:
-            raise ValueError(f"action {action} is not one of 0 to {self._actions - 1}")
         episode.steps += 1
         before, queued = episode.state, episode.queued
         outcome = episode.outcome = episode.outcomes[before][action]
@@ -230,21 +263,27 @@ class PlanningEnv(gym.Env[Any, Any]):
     def _info(self) -> dict[str, Any]:
         episode = self._episode
         outcome, state, distance = episode.outcome, episode.state, episode.distance
-        to_goal, legal = distance[state], episode.legal[state]
-        if episode.over:
-            legal = self._nothing_legal
-            if outcome != _ILLEGAL:
-                to_goal = 0 if outcome == _SUCCESS else UNREACHABLE
+        to_goal = distance[state]
+        if episode.over and outcome != _ILLEGAL:
+            to_goal = 0 if outcome == _SUCCESS else UNREACHABLE
         return {
             "is_success": outcome == _SUCCESS,
             "outcome": NAMES[outcome],
             "illegal_reason": episode.illegal_reason,
-            "action_mask": legal.copy(),
+            "action_mask": self._legal().copy(),
             "steps": episode.steps,
             "optimal_length": distance[episode.layout.cells[0]],
             "distance_to_goal": to_goal,
             "layout_id": episode.queued.layout_id,
         }
+
+    def _legal(self) -> NDArray[np.int8]:
+        episode = self._episode
+        return self._nothing_legal if episode.over else episode.legal[episode.state]
+
+    def action_masks(self) -> Bool:
+        """bool[action]: what the rules allow now, where sb3-contrib's MaskablePPO looks for it."""
+        return self._legal().astype(bool)
 
     def optimal_plan(self) -> list[Action]:
         """A shortest plan from this board's start. Privileged: never part of an observation."""

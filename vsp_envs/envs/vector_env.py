@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from vsp_envs.core.generator import SampledLayouts
 from vsp_envs.core.layout import Bool, Int, Layout, LayoutBatch
-from vsp_envs.core.solver import solve_batch
-from vsp_envs.envs.config import RENDER_MODES, ThemeSampler, make_config
+from vsp_envs.core.solver import shortest_plan, solve_batch
+from vsp_envs.envs.config import RENDER_FPS, BeforeReset, ThemeSampler, json_spec, make_config
 from vsp_envs.envs.layout_pool import LayoutPool
 from vsp_envs.envs.layout_queue import LayoutQueue, next_layouts
 from vsp_envs.envs.layout_store import LayoutStore
 from vsp_envs.envs.planning_env import board_text
 from vsp_envs.envs.vector_state import VectorState, where
+from vsp_envs.utils.choices import list_names
 
 _UNSIGNED = np.dtype(np.uint64)
+_LIST = "_list"
+_RENDER_MODES = ["rgb_array", "ansi", "rgb_array_list", "ansi_list"]
+_COMMON = {
+    "action_space": "single_action_space", "observation_space": "single_observation_space",
+    "config": "config", "task": "task", "spec": "spec", "metadata": "metadata",
+    "render_mode": "render_mode",
+}  # fmt: skip
+"""What is the same in all environments → where it stands here."""
+_OWN = ("layout", "state", "action_masks", "optimal_plan", "render")
+"""What each environment has of its own."""
 
 
 class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
@@ -31,7 +43,12 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
     Gymnasium's SyncVectorEnv would return.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES[1:])}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": _RENDER_MODES,
+        "render_fps": RENDER_FPS,
+    }
+    _state = cast(VectorState, BeforeReset())
+    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -43,6 +60,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         pool: int | None = None,
         pool_rounds: int | None = None,
         infos: bool = True,
+        render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
         """Make the environments; the further keyword arguments are the fields of `EnvConfig`.
@@ -51,10 +69,12 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         With `pool`, all environments share that many different layouts, in a new order each round:
         resets are faster, and the episodes are no longer those of the scalar environments. After
         `pool_rounds` rounds other layouts replace them; None: never. `infos=False` leaves the infos
-        empty except for `final_obs`: they take two fifths of a step.
+        empty except for `final_obs`: they take two fifths of a step. `render_mode` is `rgb_array`
+        or `ansi`; with `_list` behind it, `render` returns all frames since it was last called.
         """
         own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
-        self.config = config = make_config(task, arguments, own)
+        drawn = render_mode and render_mode.removesuffix(_LIST)
+        self.config = config = make_config(task, {**arguments, "render_mode": drawn}, own)
         if num_envs < 1:
             raise ValueError(f"num_envs is at least 1, got {num_envs}")
         if config.render_mode == "human":
@@ -63,11 +83,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"pool is the number of layouts, at least 1, got {pool}")
         if pool_rounds is not None and (pool is None or pool_rounds < 1):
             raise ValueError(f"pool_rounds is at least 1 and needs a pool, got {pool_rounds}")
-        self.task, self.num_envs, self.render_mode = (
-            config.task_definition,
-            num_envs,
-            config.render_mode,
-        )
+        self.task, self.num_envs, self.render_mode = config.task_definition, num_envs, render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_action_space = config.action_space()
@@ -81,7 +97,17 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         self._pool: LayoutPool | None = None
         self._requested: set[int] = set()  # rows outside the pool, from `reset(options=…)`
         self._queues: list[LayoutQueue[int]] = []
-        self._state: VectorState
+        self._collected: list[list[Any]] = [[] for _ in range(num_envs)]
+        self._attributes: dict[str, list[Any]] = {}  # from `set_attr`
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How it was made; its `to_json` writes every argument."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = json_spec(spec)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -111,6 +137,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
         self._seed(envs, seeds)
         self._begin(envs, self._requested_rows(envs, wanted))
+        self._collect(envs)
         infos = self._infos()
         return self._state.observe(self._copy), infos if mask.all() else _only(infos, mask)
 
@@ -178,6 +205,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             played = self._state.row[envs]
             store.free(played[played >= 0].tolist())
         self._state.start(envs, rows)
+        for i in envs.tolist():
+            self._collected[i] = []
 
     def step(self, actions: Any) -> tuple[Any, Any, Bool, Bool, dict[str, Any]]:
         """Play an action in each environment; those that ended are reset as the mode says."""
@@ -196,6 +225,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             if over.any():
                 final = self._final(over)
                 self._begin(where(over))
+        self._collect(np.arange(self.num_envs))
         infos = self._infos()
         infos.update(final)
         return state.observe(self._copy), rewards, terminated, truncated, infos
@@ -204,11 +234,13 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         return self._state.infos() if self._with_infos else {}
 
     def _read_actions(self, given: Any) -> Int:
-        actions = np.asarray(given, np.int64)
-        # As unsigned numbers, negative actions are large.
-        if actions.shape != (self.num_envs,) or len(where(actions.view(_UNSIGNED) >= self._end)):
-            raise ValueError(f"actions are {self.num_envs} numbers of 0 to {self._end - 1}")
-        return actions
+        actions = np.asarray(given)
+        if actions.shape == (self.num_envs,) and actions.dtype.kind in "iu":
+            actions = actions.astype(np.int64, copy=False)
+            # As unsigned numbers, negative actions are large.
+            if not len(where(actions.view(_UNSIGNED) >= self._end)):
+                return actions
+        raise ValueError(f"actions are {self.num_envs} numbers of 0 to {self._end - 1}")
 
     def _final(self, over: Bool) -> dict[str, Any]:
         """`final_obs` and `final_info` of the environments that end with this step."""
@@ -220,12 +252,77 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
                 "final_info": info, "_final_info": over.copy()}  # fmt: skip
 
     def render(self) -> tuple[Any, ...] | None:
-        """The boards as images or, in mode `ansi`, as texts."""
-        if self.render_mode == "rgb_array":
+        """The boards as images or, in mode `ansi`, as texts; in a `_list` mode lists of them."""
+        if self._collects:
+            frames = tuple(self._collected)
+            self._collected = [[] for _ in range(self.num_envs)]
+            return frames
+        return self._frames()
+
+    @property
+    def _collects(self) -> bool:
+        return bool(self.render_mode and self.render_mode.endswith(_LIST))
+
+    def _collect(self, envs: Int) -> None:
+        if self._collects:
+            frames = self._frames() or ()
+            for i in envs.tolist():
+                self._collected[i].append(frames[i])
+
+    def _frames(self) -> tuple[Any, ...] | None:
+        if self.config.render_mode == "rgb_array":
             return self._state.frames()
-        if self.render_mode == "ansi":
+        if self.config.render_mode == "ansi":
             return tuple(map(board_text, self.layouts, self._state.state.tolist()))
         return None
+
+    def action_masks(self) -> Bool:
+        """bool[env, action]: what the rules allow now; nothing where an episode has ended."""
+        return self._state.action_masks()
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What each environment's attribute is or its method returns, as in SyncVectorEnv.
+
+        Raises AttributeError for what a batch of boards has not, and TypeError for an argument.
+        """
+        if args or kwargs:
+            raise TypeError(f"call({name!r}) takes no further arguments here; use gym.make")
+        if name in self._attributes:
+            return tuple(self._attributes[name])
+        if name in _COMMON:
+            return (getattr(self, _COMMON[name]),) * self.num_envs
+        if name == "layout":
+            return self.layouts
+        if name == "state":
+            return tuple(self._state.state.tolist())
+        if name == "action_masks":
+            return tuple(self.action_masks())
+        if name == "optimal_plan":
+            return tuple(shortest_plan(layout) or [] for layout in self.layouts)
+        if name == "render":
+            return self.render() or (None,) * self.num_envs
+        known = [*_OWN, *_COMMON, *self._attributes]
+        raise AttributeError(
+            f"unknown attribute {name!r} of the environments; attributes are "
+            f"{list_names(name, known)}"
+        )
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """As `call`."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Keep a value for each environment, for `get_attr`; a list or tuple holds one for each.
+
+        What an environment has by itself cannot be set: boards come with `reset(options=…)`.
+        """
+        if name in _COMMON or name in _OWN:
+            raise AttributeError(f"{name!r} cannot be set; use the arguments of gym.make_vec, or "
+                                 'reset(options={"layout": layout})')  # fmt: skip
+        each = list(values) if isinstance(values, (list, tuple)) else [values] * self.num_envs
+        if len(each) != self.num_envs:
+            raise ValueError(f"{len(each)} values of {name!r} for {self.num_envs} environments")
+        self._attributes[name] = each
 
 
 def _only(infos: dict[str, Any], mask: Bool) -> dict[str, Any]:

@@ -134,20 +134,29 @@ class VectorState:
         )
         distance, legal = here["distance"], here["legal"]
         over = where(self.terminated)
+        mask = self._legal(legal, over)
         final = over if self.config.illegal == "stay" else where(codes.final.take(code))
         distance[final] = codes.distance.take(code.take(final))
-        legal[over] = self._nothing_legal
         return {
             "is_success": codes.success.take(code),
             "outcome": outcome,
             "illegal_reason": reason,
-            "action_mask": legal[:, None].view(np.int8),
+            "action_mask": mask,
             "steps": self._steps.copy(),
             "optimal_length": store.length.take(self.row),
             "distance_to_goal": distance,
             "layout_id": self._layout_id.copy(),
             **dict(zip(_MASKS, self._all.copy(), strict=True)),
         }
+
+    def action_masks(self) -> Bool:
+        """bool[env, action]: what the rules allow now."""
+        legal = self.store.state_table.take(self._here)["legal"]
+        return self._legal(legal, where(self.terminated)).astype(bool)
+
+    def _legal(self, legal: NDArray[Any], over: Int) -> NDArray[np.int8]:
+        legal[over] = self._nothing_legal
+        return legal[:, None].view(np.int8)
 
     def frames(self) -> tuple[Any, ...]:
         """An image of every board, as copies."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pygame
 
 from vsp_envs.play.screen import Screen
+from vsp_envs.rendering.window import has_display
 
 SIZE = (960, 680)
 """Of a new window: fits a small laptop."""
@@ -33,7 +32,7 @@ class Window:
         """Open the window; pictures of it are saved in `folder`. Raises DisplayError."""
         self.screen, self.folder = screen, folder or Path()
         self._held: set[int] = set()
-        if not _display():
+        if not has_display():
             raise DisplayError(NO_DISPLAY)
         try:
             pygame.display.init()  # pygame.init() would open the sound card too
@@ -85,9 +84,3 @@ class Window:
             self._held.discard(event.key)
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._held.clear()
-
-
-def _display() -> bool:
-    """Whether there is a display. Without one SDL would silently draw into the void."""
-    named = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY")
-    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in named)

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Any, ClassVar
+
+from gymnasium import logger
 from gymnasium.error import DependencyNotInstalled
 
 from vsp_envs.core.layout import UInt8
 
+NO_DISPLAY = (
+    "there is no display to open a window on, so none is shown; run on a desktop, forward a "
+    'display with `ssh -X`, start a virtual one with `xvfb-run`, or use render_mode="rgb_array"'
+)
+
+
+def has_display() -> bool:
+    """Whether there is a display. Without one SDL would silently draw into the void."""
+    named = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in named)
+
 
 class Window:
-    """Opens with the first picture and shows at most `fps` of them a second."""
+    """Opens with the first picture and shows at most `fps` of them a second.
+
+    Every window is one of its own: the end of one leaves the others open. Without a display it says
+    so once and shows nothing.
+    """
+
+    _open: ClassVar[dict[int, Window]] = {}
+    """pygame's number of a window → the window, for the events, which come for all together."""
 
     def __init__(self, title: str, fps: int) -> None:
         try:
@@ -18,22 +41,50 @@ class Window:
                 'render_mode="human" needs pygame-ce; run `pip install "vsp-envs[play]"`'
             ) from None
         self._pygame, self._title, self._fps = pygame, title, fps
-        # Not pygame.init(): it opens the sound device too.
-        pygame.display.init()
+        self._window: Any = None
+        self.closed = False
+        """Whether the player has closed it."""
+        self._display = has_display()
+        try:
+            if self._display:
+                pygame.display.init()  # pygame.init() would open the sound device too
+        except pygame.error:
+            self._display = False
+        if not self._display:
+            logger.warn(NO_DISPLAY)
         self._clock = pygame.time.Clock()
-        self._surface: pygame.Surface | None = None
 
     def show(self, image: UInt8) -> None:
-        """Show a picture, uint8[height, width, 3]."""
+        """Show a picture, uint8[height, width, 3]; nothing once the window is closed."""
+        if self._display and not self.closed:
+            self._draw(image)
+            self._read_events()
+            self._clock.tick(self._fps)
+
+    def _draw(self, image: UInt8) -> None:
         pygame, size = self._pygame, (image.shape[1], image.shape[0])
-        if self._surface is None or self._surface.get_size() != size:
-            self._surface = pygame.display.set_mode(size)
-            pygame.display.set_caption(self._title)
-        self._surface.blit(pygame.image.frombuffer(image.tobytes(), size, "RGB"), (0, 0))
-        pygame.event.pump()
-        pygame.display.flip()
-        self._clock.tick(self._fps)
+        if self._window is None:
+            self._window = pygame.Window(self._title, size)
+            Window._open[self._window.id] = self
+        elif self._window.size != size:
+            self._window.size = size
+        picture = pygame.image.frombuffer(image.tobytes(), size, "RGB")
+        self._window.get_surface().blit(picture, (0, 0))
+        self._window.flip()
+
+    def _read_events(self) -> None:
+        pygame = self._pygame
+        for event in pygame.event.get((pygame.WINDOWCLOSE, pygame.QUIT)):
+            # QUIT comes with the end of the last window, and when the session ends.
+            of_all = event.type == pygame.QUIT
+            ended = list(Window._open.values()) if of_all else [Window._open.get(event.window.id)]
+            for window in filter(None, ended):
+                window.close()
+                window.closed = True
 
     def close(self) -> None:
         """Close the window."""
-        self._pygame.display.quit()
+        if self._window is not None:
+            del Window._open[self._window.id]
+            self._window.destroy()
+            self._window = None

@@ -12,9 +12,14 @@ def pick_name(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     if name in names:
         return name
+    raise ValueError(f"unknown {kind} {name!r}; {_plural(kind)} are {list_names(name, names)}")
+
+
+def list_names(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a wrong name: the valid ones, and the nearest of them."""
+    names = list(names)
     near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown {kind} {name!r}; {_plural(kind)} are {', '.join(names)}.{hint}")
+    return f"{', '.join(names)}." + (f" Did you mean {near[0]!r}?" if near else "")
 
 
 def _plural(kind: str) -> str:

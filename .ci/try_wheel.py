@@ -12,6 +12,7 @@ import numpy as np
 import pygame
 
 import vsp_envs
+from vsp_envs import LayoutSpec, draw_distinct, format_answer, question, score_reply, shortest_plan
 from vsp_envs.play.__main__ import PlayConfig, open_screen
 from vsp_envs.play.window import Window
 
@@ -23,6 +24,15 @@ for ours in ("agents", "training", "evaluation", "tests", "examples", "benchmark
     assert importlib.util.find_spec(ours) is None, f"the wheel brings {ours}"
 for heavy in ("torch", "transformers"):
     assert importlib.util.find_spec(heavy) is None, f"{heavy} is here: {requires('vsp-envs')}"
+
+# All that another program needs to ask a model and score its replies.
+for name in vsp_envs.TASKS:
+    for layout in draw_distinct(LayoutSpec(name, 5, split="test"), 3, seed=0):
+        prompt = question(layout)
+        assert len(prompt.images) == 1 and "<answer>" in prompt.text
+        assert question(layout, input="text").text != prompt.text
+        reply = format_answer(shortest_plan(layout), name)
+        assert score_reply(layout, reply, rules="mgsd-eval").optimal
 
 for task in vsp_envs.TASKS.values():
     env = gym.make(task.id, split="test")

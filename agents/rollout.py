@@ -18,7 +18,7 @@ from agents.multi_turn import TurnPolicy, play_turns
 from vsp_envs import Layout
 from vsp_envs.core.solver import solve_layouts
 from vsp_envs.envs.vector_env import PlanningVectorEnv
-from vsp_envs.prompts.question import question
+from vsp_envs.prompts.question import ROLES_OF, question
 from vsp_envs.scoring.episode import Episode, score_episode
 
 Turns = Generator[Request, Reply, Episode]
@@ -33,7 +33,7 @@ class Case:
     input: str = "image"
     """`image` or `text`."""
     goal: str = "plan"
-    """`plan` or `perceive`."""
+    """`plan`, `answer` (the plan alone) or `perceive`."""
     name: str = ""
     """The file of a public test set that the board is from."""
     picture: str = ""
@@ -139,6 +139,8 @@ def start_turns(
     case: Case, view: View, turn_policy: TurnPolicy, rules: str, reader: str = "strict"
 ) -> Turns:
     """The turns of a case, one or several."""
+    if case.goal == "answer" and not turn_policy.one_reply:
+        raise ValueError("the answer alone is asked for once; use --act plan and no retries")
     if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
             raise ValueError("a picture from a file shows only the start; use --act plan")
@@ -146,6 +148,17 @@ def start_turns(
             case.layout, case.input, view, turn_policy, rules, case.name, reader, case.sample
         )
     return _one_reply(case, view, rules, reader)
+
+
+def roles_of(case: Case, turn_policy: TurnPolicy | None = None) -> list[str]:
+    """The roles of the prompts that a case needs; see `vsp_envs.prompts.texts`."""
+    seen, policy = case.input == "image", turn_policy or TurnPolicy()
+    roles = [ROLES_OF[case.goal][0 if seen else 1]]
+    if case.goal == "plan" and not policy.one_reply:
+        later = "go_on" if seen else "go_on_text"
+        first = "next_action" if seen else "next_action_text"
+        roles = [first if policy.chunk else roles[0], later]
+    return roles
 
 
 def _one_reply(case: Case, view: View, rules: str, reader: str) -> Turns:

@@ -11,10 +11,11 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
-from agents.rollout import Case, play_unordered
+from agents.rollout import Case, play_unordered, roles_of
 from evaluation.live_table import live_table
 from evaluation.rates import Key, Record, key_of
 from evaluation.run_folder import claimed, open_folder
+from vsp_envs.prompts.texts import STYLES, check_texts, texts_hash
 from vsp_envs.rendering.renderer import check_image_size
 from vsp_envs.utils.files import append_json_line, write_text
 
@@ -31,11 +32,14 @@ def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str,
     """
     own: Mapping[str, Any] = getattr(agent, "settings", dict)()
     task_levels = dict.fromkeys(f"{case.layout.task}:{case.layout.level}" for case in cases)
+    view = asdict(agent.view)
+    if agent.view.style not in STYLES:  # what the folder holds counts, not where it is
+        view["style"], others["prompts"] = "prompts", texts_hash(agent.view.style)
     return {
         "agent": agent.name,
         "kinds": list(task_levels),
         **others,
-        "view": asdict(agent.view),
+        "view": view,
         **own,
     }
 
@@ -54,9 +58,11 @@ def collect(
     """One record per case, in order. Cases that a run in `out` already holds are not played again.
 
     `ask_errors` asks once more for replies that never came. Raises ValueError for an invalid image
-    size, before anything is written, and if another run uses `out`; NotAnsweredError if nothing was
+    size or prompt, before anything is written, and if another run uses `out`; NotAnsweredError if nothing was
     ever answered, with nothing recorded.
     """
+    for role in {role for case in cases for role in roles_of(case, turn_policy)}:
+        check_texts(agent.view.style, {case.layout.task for case in cases}, [role])
     rendered = (case for case in cases if case.input == "image" and not case.picture)
     for level in {case.layout.level for case in rendered}:
         check_image_size(agent.view.pixels(level))
@@ -64,7 +70,7 @@ def collect(
         held = {_answer(record): record for record in (open_folder(out, settings) if out else [])}
         done = {key for key, record in held.items() if not (ask_errors and record["error"])}
         left = [case for case in cases if _key(case) not in done]
-        goal = cases[0].goal if cases else "plan"
+        goal = "perceive" if cases and cases[0].goal == "perceive" else "plan"
         batch_size = getattr(agent, "batch_size", 64)  # the bar moves with each model call
         with live_table(agent.name, goal, len(cases), list(held.values()), progress) as show:
             failed: list[Record] = []  # kept back until something is answered

@@ -20,6 +20,7 @@ from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import Split, check_split
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.prompts.question import INPUTS
+from vsp_envs.prompts.texts import style_of
 from vsp_envs.public_sets import read_boards
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name
@@ -69,6 +70,8 @@ class EvalConfig:
     """What the agent reads: the `image`, or the symbolic state as `text`."""
     theme: str = ""
     """Theme of the images. The default is the one that the model was trained on, or `classic`."""
+    prompts: str = ""
+    """Folder of prompts in place of ours; see `vsp_envs.prompts.texts`."""
     image_size: int = 0
     """Side of the image in pixels. 0 is the size that the model was trained on, or 256."""
     seed: int = 0
@@ -144,8 +147,10 @@ def make_agent(config: EvalConfig) -> Agent:
         wanted |= {"image_size": config.image_size, "cell_pixels": 0}
     if config.cell_pixels:
         wanted["cell_pixels"] = config.cell_pixels
-    if config.style:
-        wanted["style"] = config.style
+    if config.style and config.prompts:
+        raise ValueError("--style and --prompts both choose the prompts; name one")
+    if config.style or config.prompts:
+        wanted["style"] = config.style or style_of(config.prompts)
     agent.view = replace(agent.view, **wanted)
     return agent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import tyro
 
@@ -31,7 +31,10 @@ from evaluation.run_folder import reader_of
 from vsp_envs.core.simulator import rule_set
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.scoring.answer_readers import ReaderName
+from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
+
+Ask = Literal["plan", "answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,9 @@ class PlanningConfig(SeveralConfig):
     """How answers are read: `tolerant` (whatever has one meaning), `strict` (the format that the
     prompt asks for) or `mgsd` (as the reference reads). The default is `tolerant`, or what the run
     in `--out` has."""
+    ask: Ask = "plan"
+    """What the prompt asks for: `plan` (the state, a route and the answer) or `answer` (the answer
+    alone, for a model of `training.sft --target answer`)."""
     turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
@@ -62,6 +68,7 @@ def evaluate(
     ask_errors: bool = False,
     reader: str | None = None,
     samples: int = 1,
+    ask: str = "plan",
 ) -> dict[str, Any]:
     """The content of `results.json`, for `episodes` different boards of each task level or `given`.
 
@@ -72,7 +79,7 @@ def evaluate(
     rule_set(rules)
     turn_policy = (turn_policy or TurnPolicy()).check()
     if given is None:
-        cases = sample_cases(task_levels, split, episodes, input, "plan", seed)
+        cases = sample_cases(task_levels, split, episodes, input, ask, seed)
     else:
         cases = given.cases
     cases = several_cases(cases, samples)
@@ -80,6 +87,8 @@ def evaluate(
     asked["acting"] = asdict(turn_policy)
     asked["reader"] = reader = reader_of(out, reader)
     asked["samples"] = samples
+    if ask != "plan":
+        asked["ask"] = ask
     settings = settings_of(agent, cases, goal="plan", **asked)
     records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors, reader)
     results = planning_results(records)
@@ -93,6 +102,7 @@ def run(config: PlanningConfig) -> None:
     """The command."""
     check_samples(config)
     rule_set(config.rules)
+    pick_name("question", config.ask, get_args(Ask))
     config.turn_policy.check()  # before a model is loaded
     reader_of(config.out, config.reader)
     task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
@@ -107,10 +117,11 @@ def run(config: PlanningConfig) -> None:
         config.out,
         progress=not config.quiet,
         turn_policy=config.turn_policy,
-        given=given_cases(config, agent, "plan"),
+        given=given_cases(config, agent, config.ask),
         ask_errors=config.ask_errors,
         samples=config.samples,
         reader=config.reader,
+        ask=config.ask,
     )
     print_results(results, config.out)
     end_by_failures([results], config.max_failed)

@@ -45,6 +45,9 @@ class TrainingConfig:
     theme: str = ""
     """The look of the boards, or `random` for a new one each time; empty: what the model was
     trained on."""
+    prompts: str = ""
+    """Folder of prompts in place of ours; see `vsp_envs.prompts.texts`. The checkpoint keeps its
+    path, so that evaluation asks in the same words."""
     perturb: tuple[str, ...] = ()
     """Changes to the pictures, sampled for each board: `colour noise blur jpeg scale rotate`."""
     seed: int = 0
@@ -123,6 +126,10 @@ class TrainingConfig:
     def mixture(self) -> dict[TaskLevel, int]:
         """The kinds with their weights."""
         return select_mixture(self.tasks)
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the prompts that the stage needs; see `vsp_envs.prompts.texts`."""
+        return ("student",)
 
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step."""

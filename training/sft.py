@@ -2,7 +2,8 @@
 
 Stage 1 of MGSD (arXiv 2606.06076): the model learns to read the board before it plans on it. Each
 example is a new reset. Its target is written from the symbolic state, which the model never sees.
-`--target plan` is the direct-plan baseline.
+`--target plan` and `--target answer` are baselines without a teacher: a plan after the state and a
+route, and the plan alone.
 """
 
 from __future__ import annotations
@@ -24,18 +25,24 @@ from training.loop.validation import validate
 from training.model.student import load_student
 from training.presets import main
 from training.validate import SHARE, check_config
-from vsp_envs.prompts.targets import perception_target, planning_target
+from vsp_envs.prompts.question import ROLES_OF
+from vsp_envs.prompts.targets import answer_target, perception_target, planning_target
 from vsp_envs.utils.choices import pick_name
 
 Input = Literal["image", "text"]
-Target = Literal["perception", "plan", "both"]
+Target = Literal["perception", "plan", "both", "answer"]
 TARGETS: dict[str, tuple[str, ...]] = {
     "perception": ("perceive",),
     "plan": ("plan",),
     "both": ("perceive", "plan"),
+    "answer": ("answer",),
 }
 """Target → what the prompts ask for."""
-ANSWERS = {"perceive": perception_target, "plan": planning_target}
+ANSWERS = {
+    "perceive": perception_target,
+    "plan": planning_target,
+    "answer": answer_target,
+}
 """What a prompt asks for → the reference answer."""
 
 
@@ -48,10 +55,19 @@ class SFTConfig(TrainingConfig):
     input: Input = "image"
     """What the model sees: `image`, or `text` (the symbolic state)."""
     target: Target = "perception"
-    """What the model learns to answer: `perception`, `plan` (state, route and answer), or `both`,
-    half of the boards each."""
+    """What the model learns to answer: `perception`, `plan` (state, route and answer), `both`, half
+    of the boards each, or `answer`: the actions alone, as in direct-plan SFT elsewhere. What it
+    learned is asked with `evaluation.planning --ask answer`."""
     plan_share: float = 0.0
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the prompts."""
+        of_goals = [ROLES_OF[goal] for goal in TARGETS[self.target]]
+        if self.input == "image":
+            return tuple(image for image, _, _ in of_goals)
+        given = [teacher for _, _, teacher in of_goals] if self.plan_share else []
+        return (*(text for _, text, _ in of_goals), *given)
 
     def parts(self) -> int:
         """Least micro-batches in a step: one for each kind and goal."""

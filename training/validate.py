@@ -26,6 +26,7 @@ from training.loop.validation import validation_layouts
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import check_split
 from vsp_envs.envs.config import RANDOM_THEME
+from vsp_envs.prompts.texts import check_texts, style_of
 from vsp_envs.rendering.perturbations import PERTURBATIONS
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name
@@ -83,6 +84,9 @@ def check_ranges(config: Any, ranges: Ranges) -> None:
 def check_boards(config: TrainingConfig) -> None:
     """Raise ValueError if no such boards exist, or too few for validation."""
     check_split(config.split)
+    if config.prompts:
+        tasks = {kind.task for kind in config.kinds()}
+        check_texts(style_of(config.prompts), tasks, config.roles())
     for change in config.perturb:
         pick_name("perturbation", change, PERTURBATIONS)
     excluded(config.exclude)

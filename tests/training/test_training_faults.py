@@ -14,8 +14,10 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from agents.vlm.checkpoint import load_checkpoint
 from training.loop.checkpoints import MANIFEST, TrainingStopped, find_corruption, last_checkpoint
 from training.sft import SFTConfig, SFTTrainer, train_sft
+from vsp_envs.prompts.texts import OURS, texts_hash
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,37 @@ def test_a_run_that_skips_every_step_gives_up(
     monkeypatch.setattr(Poisoned, "at", staticmethod(lambda step: step > 0))
     with pytest.raises(TrainingStopped, match="20 steps in a row"):
         train_sft(replace(config, out=tmp_path, on_nan="skip", steps=30, save_every=100))
+
+
+def test_a_run_asks_with_its_folder_of_prompts_and_goes_on_with_those_texts_alone(
+    config: SFTConfig, tmp_path: Path
+) -> None:
+    prompts = Path(shutil.copytree(OURS / "brief", tmp_path / "prompts"))
+    (prompts / "perceive.txt").write_text("look {title}")
+    asked = replace(config, out=tmp_path / "run", steps=1, prompts=str(prompts))
+    train_sft(asked)
+    settings = json.loads((asked.out / "run.json").read_text())["settings"]
+    assert settings["prompts_hash"] == texts_hash(str(prompts))
+    assert load_checkpoint(asked.out).view.style == str(prompts)
+    moved = Path(shutil.copytree(prompts, tmp_path / "moved"))
+    train_sft(replace(asked, prompts=str(moved)))  # the same texts: done before
+    for other in ("", str(OURS / "brief")):
+        with pytest.raises(ValueError, match="other settings: --prompts"):
+            train_sft(replace(asked, prompts=other))
+
+
+def test_a_text_that_a_stage_lacks_is_named_before_anything_is_loaded(
+    config: SFTConfig, tmp_path: Path
+) -> None:
+    prompts = Path(shutil.copytree(OURS / "brief", tmp_path / "prompts"))
+    (prompts / "answer.txt").write_text("answer {board}")
+    with pytest.raises(ValueError, match=r"answer.txt cannot have the place \{board\}"):
+        train_sft(replace(config, out=tmp_path / "run", target="answer", prompts=str(prompts)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_answer_alone_is_a_target(config: SFTConfig, tmp_path: Path) -> None:
+    asked = replace(config, out=tmp_path / "run", steps=1, eval_every=1, eval_episodes=2)
+    train_sft(replace(asked, target="answer"))
+    entries = json.loads((asked.out / "run.json").read_text())["history"]
+    assert any("success" in entry for entry in entries)

@@ -20,11 +20,12 @@ from training.loop.dry_run import dry_run
 from training.loop.progress import ProgressBar
 from training.loop.trackers import draw_curves
 from training.loop.trainer import CompletionTrainer
+from vsp_envs.prompts.texts import style_of, texts_hash
 from vsp_envs.utils.files import read_json, write_json
 
 CHANGEABLE = (
     "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
-    "rollout_folder", "rollout_memory", "rollout_urls", "save_every", "save_dtype",
+    "prompts", "rollout_folder", "rollout_memory", "rollout_urls", "save_every", "save_dtype",
 )  # fmt: skip
 """Settings that may change when a run is resumed."""
 
@@ -50,7 +51,7 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
     elif is_done(config, stage):
         print(f"{config.out} is done; delete it to train again", file=sys.stderr)
     else:
-        train(make_trainer(), as_json({"stage": stage, **asdict(config)}))
+        train(make_trainer(), as_json({"stage": stage, **asdict(config), **prompts_hash(config)}))
     return config.out
 
 
@@ -101,14 +102,21 @@ def is_done(config: TrainingConfig, stage: str) -> bool:
     if record is None:
         return False
     known = {each.name: each.default for each in fields(config) if each.default is not MISSING}
-    asked = asdict(config)
+    asked = asdict(config) | prompts_hash(config)
     held = {name: {**known, **record.settings}.get(name) for name in asked}
+    if not config.prompts and "prompts_hash" in record.settings:
+        held["prompts_hash"] = record.settings["prompts_hash"]
     check_same(
         config.out,
         {"stage": record.settings.get("stage"), **as_flags(held)},
         {"stage": stage, **as_flags(asked)},
     )
     return record.done
+
+
+def prompts_hash(config: TrainingConfig) -> dict[str, str]:
+    """What tells the prompts of a folder from others; nothing for ours."""
+    return {"prompts_hash": texts_hash(style_of(config.prompts))} if config.prompts else {}
 
 
 def read_record(folder: Path) -> RunRecord | None:

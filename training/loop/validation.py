@@ -41,7 +41,7 @@ def validate(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> d
     together = [tuple(itertools.chain(*boards))] if config.mix_kinds else boards
     batch = MIXED if config.mix_kinds else 64
     agent = HFAgent(loaded, Sampling(max_new_tokens=160), batch)
-    is_right = _succeeded if goal == "plan" else _perceived
+    is_right = _succeeded if goal != "perceive" else _perceived
     marks: list[bool] = []
     for layouts in together:
         indices = list(range(len(layouts)))
@@ -53,7 +53,7 @@ def validate(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> d
         marks += [right[index] for index in indices]
     marks_left = iter(marks)
     rates = [sum(itertools.islice(marks_left, len(layouts))) / len(layouts) for layouts in boards]
-    name = "success" if goal == "plan" else "perception"
+    name = "success" if goal != "perceive" else "perception"
     by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
     return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}
 

@@ -9,6 +9,7 @@ from agents.vlm.checkpoint import Loaded, load_checkpoint, store_view
 from training.config import TrainingConfig
 from training.model.trainable import trainable
 from vsp_envs.envs.config import RANDOM_THEME
+from vsp_envs.prompts.texts import style_of
 
 
 def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = None) -> Loaded:
@@ -20,6 +21,9 @@ def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = Non
     view = loaded.view
     if config.theme not in ("", RANDOM_THEME):
         view = replace(view, theme=config.theme)
+    if config.prompts:
+        view = replace(view, style=style_of(config.prompts))
+    if view != loaded.view:
         store_view(loaded.model.config, view)
     bound_pixels(loaded.processor, config)
     return Loaded(trainable(loaded.model, config), loaded.processor, view)

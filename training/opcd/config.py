@@ -14,6 +14,7 @@ from training.opcd.objective import Objective
 from training.opcd.rollout_config import Rollout, RolloutConfig
 from training.opcd.teachers import TeacherKind
 from training.validate import FROM_0, FROM_1, SHARE, check_config
+from vsp_envs.prompts.question import ROLES_OF
 from vsp_envs.scoring.answer_readers import READERS, ReaderName
 from vsp_envs.utils.choices import pick_name
 
@@ -85,6 +86,15 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     """`half-linear`: constant, then linear over the second half; or `cosine`."""
     weight_decay: float = 0.0
     """AdamW's weight decay."""
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the prompts of student and teacher."""
+        student, text, teacher = ROLES_OF["plan"]
+        if not self.distill_weight:
+            return (student,)
+        shares = (self.teacher_plan_share < 1, self.teacher_plan_share > 0)
+        without, given = shares if self.teacher_plan else (True, False)
+        return (student, *[text] * without, *[teacher] * given)
 
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step: checkpoints hold no answers."""

@@ -79,6 +79,16 @@ def text_folder(style: str) -> Path:
     raise AssertionError  # pick_name has raised
 
 
+def style_of(prompts: str) -> str:
+    """The style of the texts in the folder `prompts`, whole path. Raises ValueError if there is
+    none."""
+    if not Path(prompts).expanduser().is_dir():
+        raise ValueError(
+            f"--prompts {prompts}: there is no such folder; ours is {text_folder('full')}"
+        )
+    return str(Path(prompts).expanduser().resolve())
+
+
 @lru_cache(maxsize=512)
 def role_text(style: str, task: str, role: str) -> str:
     """The text of a role for a task. Raises ValueError for one that is missing or cannot be used.

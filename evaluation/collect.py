@@ -58,8 +58,8 @@ def collect(
     """One record per case, in order. Cases that a run in `out` already holds are not played again.
 
     `ask_errors` asks once more for replies that never came. Raises ValueError for an invalid image
-    size or prompt, before anything is written, and if another run uses `out`; NotAnsweredError if nothing was
-    ever answered, with nothing recorded.
+    size or prompt, before anything is written, and if another run uses `out`; NotAnsweredError if
+    nothing was ever answered, with nothing recorded.
     """
     for role in {role for case in cases for role in roles_of(case, turn_policy)}:
         check_texts(agent.view.style, {case.layout.task for case in cases}, [role])

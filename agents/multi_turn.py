@@ -155,7 +155,9 @@ def play_turns(
     while not game.over and len(turns) < turn_policy.max_turns:
         image = None
         if input == "image":
-            image = LazyImage(layout, view.pixels(layout.level), view.theme, game.state)
+            image = LazyImage(
+                layout, view.pixels(layout.level), view.theme_of(layout.task), game.state
+            )
         words = (
             feedback
             if image is not None
@@ -217,7 +219,7 @@ def _episode(
         game.rules,
         parsed=Parsed(last.status, game.played, last.answer),
         input=input,
-        image={"theme": view.theme, "pixels": view.pixels(layout.level)},
+        image={"theme": view.theme_of(layout.task), "pixels": view.pixels(layout.level)},
         prompt=first_turn_words(layout, view, turn_policy.chunk, input == "image"),
         error=replies[-1][0].error,
         tokens=sum(reply.tokens for reply, _, _ in replies),

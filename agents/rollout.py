@@ -62,8 +62,8 @@ def live_envs(
     `exclude` holds canonical hashes of layouts that are never sampled.
     """
     return PlanningVectorEnv(
-        count, task, infos=False, level=level, image_size=view.pixels(level), theme=view.theme,
-        split=split, observation="image", exclude=exclude,
+        count, task, infos=False, level=level, image_size=view.pixels(level),
+        theme=view.theme_of(task), split=split, observation="image", exclude=exclude,
     )  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def score_case(
         rules,
         reader=reader,
         input=case.input,
-        image={"theme": view.theme, "pixels": view.pixels(case.layout.level)},
+        image={"theme": view.theme_of(case.layout.task), "pixels": view.pixels(case.layout.level)},
         prompt=prompt.text,
         tokens=reply.tokens,
         error=reply.error,

@@ -24,6 +24,7 @@ from vsp_envs.prompts.texts import style_of
 from vsp_envs.public_sets import read_boards
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.cli import ThemeNames
 from vsp_envs.utils.files import read_json
 
 Input = Literal["image", "text"]
@@ -68,8 +69,9 @@ class EvalConfig:
     """Images of a public set: `rendered` by us, or the `original` files (VSP's)."""
     input: Input = "image"
     """What the agent reads: the `image`, or the symbolic state as `text`."""
-    theme: str = ""
-    """Theme of the images. The default is the one that the model was trained on, or `classic`."""
+    theme: ThemeNames = ""
+    """Theme of the images, or one for each task: `frozenlake=gymnasium maze=thin`. The default is
+    the one that the model was trained on, or `classic`."""
     prompts: str = ""
     """Folder of prompts in place of ours; see `vsp_envs.prompts.texts`."""
     image_size: int = 0
@@ -222,7 +224,7 @@ def given_cases(config: EvalConfig, agent: Agent, goal: str) -> CaseSet | None:
     pick_name("input", config.input, INPUTS)
     task_levels = select_task_levels(config.tasks, config.levels)
     for task in dict.fromkeys(each.task for each in task_levels):
-        check_theme(task, agent.view.theme)
+        check_theme(task, agent.view.theme_of(task))
     if isinstance(agent, Human):
         cases = [Case(layout, config.input, goal) for layout in agent.layouts()]
         return CaseSet(str(agent.path), cases)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from vsp_envs.core.splits import Split
 from vsp_envs.core.task_level import TaskLevel, select_mixture
+from vsp_envs.utils.cli import ThemeNames
 
 Schedule = Literal["cosine", "constant", "half-linear"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -42,9 +43,9 @@ class TrainingConfig:
     hashes, or public test sets such as `vsp:ROOT`."""
     curriculum: float = 0.0
     """Share of the steps over which each task goes from its first level to all; 0: all at once."""
-    theme: str = ""
-    """The look of the boards, or `random` for a new one each time; empty: what the model was
-    trained on."""
+    theme: ThemeNames = ""
+    """The look of the boards, or one for each task (`frozenlake=gymnasium maze=thin`), or `random`
+    for a new one each time; empty: what the model was trained on."""
     prompts: str = ""
     """Folder of prompts in place of ours; see `vsp_envs.prompts.texts`. The checkpoint keeps its
     path, so that evaluation asks in the same words."""

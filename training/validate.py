@@ -28,7 +28,7 @@ from vsp_envs.core.splits import check_split
 from vsp_envs.envs.config import RANDOM_THEME
 from vsp_envs.prompts.texts import check_texts, style_of
 from vsp_envs.rendering.perturbations import PERTURBATIONS
-from vsp_envs.rendering.renderer import check_theme
+from vsp_envs.rendering.renderer import check_theme, theme_of
 from vsp_envs.utils.choices import pick_name
 
 Range = tuple[float, float]
@@ -91,8 +91,11 @@ def check_boards(config: TrainingConfig) -> None:
         pick_name("perturbation", change, PERTURBATIONS)
     excluded(config.exclude)
     for kind in config.kinds():
-        if config.theme not in ("", RANDOM_THEME):
-            check_theme(kind.task, config.theme)
+        theme = theme_of(config.theme, kind.task)
+        if theme == RANDOM_THEME != config.theme:
+            raise ValueError("--theme random is for all tasks at once; name a theme for each task")
+        if theme not in ("", RANDOM_THEME):
+            check_theme(kind.task, theme)
         draw_distinct(LayoutSpec(kind.task, kind.level, check_split(config.split)), 1, seed=0)
         if config.eval_every:
             validation_layouts(kind, config.eval_episodes)

@@ -255,3 +255,14 @@ def test_a_board_described_in_other_words_is_wrong_exactly_and_right_tolerantly(
     assert (value(seen, "exact"), value(seen, "tolerant")) == (0, 1)
     planned = planning.evaluate(Saying(in_other_words), LAKE, episodes=3)
     assert (value(planned, "state_exact"), value(planned, "state_tolerant")) == (0, 1)
+
+
+def test_each_task_is_shown_in_the_theme_that_is_named_for_it(tmp_path):
+    asked = "--agent oracle --tasks frozenlake:3 maze:3 minibehaviour:5 --episodes 2 --quiet"
+    themes = ["--theme", "frozenlake=gymnasium", "maze=thin", "--out", str(tmp_path)]
+    main(planning.run, planning.PlanningConfig, [*asked.split(), *themes])
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["settings"]["view"]["theme"] == "frozenlake=gymnasium maze=thin"
+    lines = map(json.loads, (tmp_path / "replies.jsonl").read_text().splitlines())
+    shown = {each["task"]: each["image"]["theme"] for each in lines}
+    assert shown == {"frozenlake": "gymnasium", "maze": "thin", "minibehaviour": "classic"}

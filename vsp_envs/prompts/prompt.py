@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vsp_envs.rendering.png import LazyImage
+from vsp_envs.rendering.renderer import theme_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class View:
     """Pixels per cell: the image grows with the level. 0: use `image_size`."""
     theme: str = "classic"
     """The theme of the image."""
+
+    def theme_of(self, task: str) -> str:
+        """The theme of a task; see `vsp_envs.rendering.renderer.theme_of`."""
+        return theme_of(self.theme, task)
 
     def pixels(self, level: int) -> int:
         """Side of the image of a board of that level."""

@@ -70,7 +70,7 @@ def question(
     if goal != ACT and by_text:
         return text_prompt(layout, goal, view.style, plan)
     state = simulate(layout, played).states[-1] if played else None
-    shown = LazyImage(layout, view.pixels(layout.level), view.theme, state)
+    shown = LazyImage(layout, view.pixels(layout.level), view.theme_of(task), state)
     image = shown if picture is None else picture
     if goal != ACT:
         return visual_prompt(task, image, goal, view, art)
@@ -92,7 +92,7 @@ def visual_prompt(
 
     `art` names the public set that drew the image, if it is not ours (see `LEGENDS`).
     """
-    return _user(visual_words(task, goal, view.style, view.theme, art), image)
+    return _user(visual_words(task, goal, view.style, view.theme_of(task), art), image)
 
 
 @lru_cache(maxsize=256)
@@ -126,10 +126,10 @@ def first_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
     """
     if chunk == 0:
         if seen:
-            return visual_words(layout.task, "plan", view.style, view.theme)
+            return visual_words(layout.task, "plan", view.style, view.theme_of(layout.task))
         return text_prompt(layout, "plan", view.style).text
     if seen:
-        given, role = {"legend": _legend(layout.task, view.theme)}, "next_action"
+        given, role = {"legend": _legend(layout.task, view.theme_of(layout.task))}, "next_action"
     else:
         given, role = {"state": get_task(layout.task).state_text(layout)}, "next_action_text"
     return _words(view.style, layout.task, role, "plan", next=_how_many(chunk), **given)
@@ -137,7 +137,7 @@ def first_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
 
 def next_turn_words(layout: Layout, view: View, chunk: int, seen: bool) -> str:
     """The text of a later turn: the request to go on."""
-    given = {"legend": _legend(layout.task, view.theme)} if seen else {}
+    given = {"legend": _legend(layout.task, view.theme_of(layout.task))} if seen else {}
     role = "go_on" if seen else "go_on_text"
     return _words(view.style, layout.task, role, "plan", next=_how_many(chunk), **given)
 

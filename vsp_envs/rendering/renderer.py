@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import pairwise
 from numbers import Integral
@@ -105,6 +106,23 @@ def check_image_size(image_size: int) -> int:
             f"{MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} px"
         )
     return image_size
+
+
+_PER_TASK = re.compile(r"(?:^|\s+)(\w+)=")
+
+
+def theme_of(theme: str, task: str) -> str:
+    """The theme of one task: `theme` itself, or its part in `frozenlake=gymnasium maze=thin`.
+
+    A task that is not named there is drawn as `classic`. Raises ValueError for an unknown task.
+    """
+    head, *parts = _PER_TASK.split(theme)
+    if head or not parts:
+        return theme
+    named = dict(zip(parts[::2], parts[1::2], strict=True))
+    for name in named:
+        get_task(name)
+    return named.get(task, "classic")
 
 
 def check_theme(task: str, theme: str) -> str:

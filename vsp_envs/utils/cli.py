@@ -14,14 +14,27 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 Config = TypeVar("Config")
 
 LINGER_SECONDS = 1.5
 """How long an interrupted command may take to tidy up."""
+
+ThemeNames = Annotated[
+    str,
+    PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="THEME|TASK=THEME…",
+        instance_from_str=" ".join,
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value] if value else [],
+    ),
+]
+"""A theme, or words such as `frozenlake=gymnasium maze=thin`, as one text."""
 
 OURS = ("vsp_envs", "agents", "evaluation", "training", "__main__")
 """Packages whose ValueErrors are addressed to the user."""

@@ -13,7 +13,7 @@ from training.config import TrainingConfig
 from training.data.layout_stream import LiveBoards, excluded, live_boards
 from training.model.tiny import TINY_VIEW
 from training.sft import TARGETS, SFTConfig, train_sft
-from vsp_envs import get_task, split_of
+from vsp_envs import get_task, render, split_of
 from vsp_envs.core.layout import canonical_id
 from vsp_envs.core.task_level import TaskLevel, select_mixture
 from vsp_envs.wrappers import Perturbed
@@ -106,6 +106,16 @@ def test_random_themes_are_drawn_by_index_and_named_in_the_prompt() -> None:
     for index, theme in enumerate(themes):
         legend = get_task("maze").theme_legend(theme)
         assert legend in boards[index].prompt("image", "plan", full).text
+
+
+def test_each_task_is_drawn_in_the_theme_that_is_named_for_it() -> None:
+    view = replace(TINY_VIEW, style="full")
+    boards = live_boards(replace(CONFIG, theme="frozenlake=gymnasium maze=thin"), view)
+    for board in (boards[index] for index in range(8)):
+        theme = {"frozenlake": "gymnasium", "maze": "thin"}[board.layout.task]
+        assert np.array_equal(board.image, render(board.layout, len(board.image), theme))
+        legend = get_task(board.layout.task).theme_legend(theme)
+        assert legend in board.prompt("image", "plan", boards.view).text
 
 
 def test_excluded_boards_never_come_nor_their_mirror_images(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.multi_turn import TurnPolicy, play_turns
+from agents.own import replies_of
 from vsp_envs import Layout
 from vsp_envs.core.solver import solve_layouts
 from vsp_envs.envs.vector_env import PlanningVectorEnv
@@ -179,7 +180,7 @@ def _in_batches(
         ]
         if not running:
             return
-        replies = agent.reply([request for _, _, request in running])
+        replies = replies_of(agent, [request for _, _, request in running])
         going = []
         for (number, turns, _), reply in zip(running, replies, strict=True):
             try:

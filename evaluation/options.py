@@ -11,6 +11,7 @@ import tyro
 
 from agents.agent import Agent, View
 from agents.backends.openai import Endpoint, OpenAIAgent
+from agents.own import announced, load_agent
 from agents.recorded_human import Human
 from agents.rollout import Case
 from agents.sampling import Sampling
@@ -49,7 +50,8 @@ class EvalConfig:
     agent: str = "hf"
     """`hf` (a local checkpoint), `vllm` (one in vLLM's engine), `openai` (a model at an endpoint),
     `oracle` (a shortest plan), `random` (as many random actions), `blind` (knows start and goal,
-    ignores obstacles) or `human` (what `vsp_envs.play --record` wrote)."""
+    ignores obstacles), `human` (what `vsp_envs.play --record` wrote), or one of your own as
+    `module:Class`."""
     model: str = ""
     """Checkpoint folder or hub name, model name at the endpoint, or file of recorded episodes."""
     adapter: str = ""
@@ -158,7 +160,12 @@ def make_agent(config: EvalConfig) -> Agent:
 
 
 def _agent(config: EvalConfig) -> Agent:
-    name = pick_name("agent", config.agent, [*NEEDS, *SCRIPTED])
+    if ":" in config.agent:
+        return load_agent(config.agent)
+    own = announced()
+    name = pick_name("agent", config.agent, [*NEEDS, *SCRIPTED, *own])
+    if name in own:
+        return load_agent(own[name])
     if name in SCRIPTED:
         return SCRIPTED[name](config.seed)
     if not config.model:
@@ -233,6 +240,13 @@ def given_cases(config: EvalConfig, agent: Agent, goal: str) -> CaseSet | None:
             f"{config.benchmark} ({config.pictures})", public_cases(config, task_levels, goal)
         )
     return None
+
+
+def named_levels(tasks: Sequence[str]) -> list[TaskLevel]:
+    """The task levels of names such as `frozenlake:3-5`. Raises ValueError for none."""
+    if not tasks:
+        raise ValueError("name the boards, for example tasks=['frozenlake:3']")
+    return select_task_levels([tasks] if isinstance(tasks, str) else tasks)
 
 
 def boards_settings(given: CaseSet | None, split: str | None, episodes: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent
+from agents.own import as_agent
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
     CaseSet,
@@ -17,6 +18,7 @@ from evaluation.options import (
     end_by_failures,
     given_cases,
     make_agent,
+    named_levels,
     sample_cases,
     several_cases,
 )
@@ -38,15 +40,18 @@ def evaluate(
     episodes: int = 200,
     input: str = "image",
     seed: int = 0,
-    out: Path | None = None,
+    out: Path | str | None = None,
     progress: bool = False,
     given: CaseSet | None = None,
     ask_errors: bool = False,
     samples: int = 1,
+    tasks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of `results.json`; the arguments are those of `evaluation.planning.evaluate`."""
+    agent, out = as_agent(agent), Path(out) if out else None
     check_describes(agent)
     if given is None:
+        task_levels = task_levels or named_levels(tasks)
         cases = sample_cases(task_levels, split, episodes, input, "perceive", seed)
     else:
         cases = given.cases

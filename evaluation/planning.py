@@ -11,6 +11,7 @@ import tyro
 
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
+from agents.own import as_agent
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
     CaseSet,
@@ -21,6 +22,7 @@ from evaluation.options import (
     end_by_failures,
     given_cases,
     make_agent,
+    named_levels,
     sample_cases,
     several_cases,
 )
@@ -61,7 +63,7 @@ def evaluate(
     input: str = "image",
     rules: str = "env",
     seed: int = 0,
-    out: Path | None = None,
+    out: Path | str | None = None,
     progress: bool = False,
     turn_policy: TurnPolicy | None = None,
     given: CaseSet | None = None,
@@ -69,16 +71,22 @@ def evaluate(
     reader: str | None = None,
     samples: int = 1,
     ask: str = "plan",
+    tasks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of `results.json`, for `episodes` different boards of each task level or `given`.
+
+    `tasks` names the task levels, such as `["frozenlake:3"]`, if `task_levels` does not. `agent` is
+    any object with the method `reply` of `agents.agent.Agent`.
 
     Without a `reader`, a new run is read by `tolerant`. With `out` the run is kept in that folder
     and resumes there if it was stopped. Raises ValueError for invalid settings, or if `out` holds a
     run of other settings.
     """
     rule_set(rules)
+    agent, out = as_agent(agent), Path(out) if out else None
     turn_policy = (turn_policy or TurnPolicy()).check()
     if given is None:
+        task_levels = task_levels or named_levels(tasks)
         cases = sample_cases(task_levels, split, episodes, input, ask, seed)
     else:
         cases = given.cases

@@ -1,4 +1,4 @@
-"""An agent of one's own: as a class, from the command line, by entry point; mistakes in one line."""
+"""An agent of one's own: a class, on the command line, by entry point; mistakes in one line."""
 
 import re
 import sys

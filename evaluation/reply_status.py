@@ -9,6 +9,8 @@ from typing import Any
 from evaluation.rates import Marks, Record, tabulate
 from vsp_envs.scoring.answer_format import ParseStatus
 
+ENDS = ("cut off", "refusal", "no text")
+"""How a reply may end otherwise than with all that the model had to say."""
 CUT = ("length", "max_tokens", "MAX_TOKENS")
 """How endpoints say that a reply was as long as it may be."""
 REFUSED = ("content_filter", "refusal", "safety", "SAFETY", "PROHIBITED_CONTENT")
@@ -19,7 +21,7 @@ def count_replies(records: Sequence[Record]) -> dict[str, int]:
     """Replies by parse status, those with illegal actions, and those that never came."""
     counts = Counter(record["status"] for record in records if not record["error"])
     marks = [how_ended(record) for record in records]
-    ends = {name: sum(mark[name] for mark in marks) for name in (marks[0] if marks else ())}
+    ends = {name: sum(mark[name] for mark in marks) for name in ENDS}
     illegal = sum(is_illegal(record) for record in records)
     errors = sum(bool(each["error"]) for each in records)
     return {**counts, **ends, "illegal": illegal, "error": errors}
@@ -48,7 +50,7 @@ def how_ended(record: Record) -> dict[str, bool]:
     refused = came and bool(record.get("refusal") or end in REFUSED)
     cut = came and not refused and end in CUT
     silent = came and not refused and not cut and not record["reply"].strip()
-    return {"cut off": cut, "refusal": refused, "no text": silent}
+    return dict(zip(ENDS, (cut, refused, silent), strict=True))
 
 
 def is_illegal(record: Record) -> bool:

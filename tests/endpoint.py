@@ -39,6 +39,7 @@ class Endpoint(NamedTuple):
     bodies: list[dict[str, Any]]
     """The requests so far."""
     headers: list[dict[str, str]]
+    paths: list[str]
 
 
 @contextmanager
@@ -48,6 +49,7 @@ def serving(
     """Answer every request with a function of its body, in a thread each."""
     bodies: list[dict[str, Any]] = []
     headers: list[dict[str, str]] = []
+    paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -56,6 +58,7 @@ def serving(
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             assert any_path or self.path == "/v1/chat/completions"
             bodies.append(body)
+            paths.append(self.path)
             headers.append({name.title(): value for name, value in self.headers.items()})
             said = answer(body)
             data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
@@ -78,7 +81,7 @@ def serving(
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield Endpoint(f"http://127.0.0.1:{server.server_port}/v1", bodies, headers)
+        yield Endpoint(f"http://127.0.0.1:{server.server_port}/v1", bodies, headers, paths)
     finally:
         server.shutdown()
         server.server_close()

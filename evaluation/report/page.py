@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from evaluation.rates import Rate, Record, as_rate
+from evaluation.reply_status import ENDS
 from evaluation.report.compare import NOTE, comparison, judged, task_levels
 from evaluation.report.gallery import Board, gallery
 from evaluation.report.heatmaps import Confusion, Heatmap, confusions, heatmaps
@@ -185,7 +186,8 @@ def by_status(results: Mapping[str, Any]) -> Table | None:
     if "replies" not in results:
         return None
     found = results["replies"]
-    columns = list(found["macro"])
+    # How a reply ended is a column where some ended otherwise.
+    columns = [name for name, rate in found["macro"].items() if name not in ENDS or rate["value"]]
     rows = [Row(task, [rates[name] for name in columns]) for task, rates in found["tasks"].items()]
     return Table(columns, rows, "replies")
 

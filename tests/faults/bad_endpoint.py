@@ -6,6 +6,7 @@ the memory of whoever asks it is theirs.
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import sys
@@ -18,12 +19,11 @@ from typing import Any
 PATIENCE = 1.0
 """Seconds that whoever asks is to wait for an answer."""
 ANSWER = "size 4\n<answer>RRDDDR</answer>"
-STALE = json.dumps({"choices": [{"message": {"content": "an answer to another request"}}]}).encode()
 COUNTS: Counter[str] = Counter()
 LOCK = threading.Lock()
 
 
-def completion(text: str | None = ANSWER, **more: Any) -> bytes:
+def completion(text: Any = ANSWER, **more: Any) -> bytes:
     choice = {"message": {"role": "assistant", "content": text}}
     usage = {"prompt_tokens": 100, "completion_tokens": 7}
     return json.dumps({"model": "m", "choices": [choice], "usage": usage, **more}).encode()
@@ -39,10 +39,22 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         with LOCK:
             COUNTS["requests"] += 1
+            COUNTS["under way"] += 1
+            COUNTS["most at once"] = max(COUNTS["most at once"], COUNTS["under way"])
             damage = self.draw.choice(DAMAGES) if self.draw.random() < self.share else "none"
             COUNTS[damage] += 1
-        self.rfile.read(int(self.headers["Content-Length"]))
-        getattr(self, damage)()
+        self.left = False
+        try:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            getattr(self, damage)()
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """No longer under way: counted before the answer goes out, or as the client hangs up."""
+        with LOCK:
+            COUNTS["under way"] -= not self.left
+        self.left = True
 
     def do_GET(self) -> None:
         with LOCK:
@@ -54,6 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
+        if self.command == "POST":
+            self.leave()
         self.wfile.write(body)
 
     def none(self) -> None:
@@ -66,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         self.say(b"<html>oops</html>", 500)
 
     def hang(self) -> None:
+        self.leave()  # the client goes before it does
         time.sleep(2 * PATIENCE)
         self.close_connection = True
 
@@ -74,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "1000")
         self.end_headers()
         self.close_connection = True
+        self.leave()
         for _ in range(20):
             time.sleep(0.1 * PATIENCE)
             self.wfile.write(b" ")
@@ -100,16 +116,48 @@ class Handler(BaseHTTPRequestHandler):
         self.say(b"", Content_Length=str(10**15))
         self.wfile.write(b" " * 10_000_000)
 
-    def twice(self) -> None:
-        second = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(STALE) + STALE
-        # At once: one that comes when the next request is out cannot be told from its answer.
-        self.say(completion() + second, Content_Length=str(len(completion())))
-
     def other_model(self) -> None:
         self.say(completion(model="n-large"))
 
     def no_model(self) -> None:
         self.say(b'{"error": "no such model"}', 404)
+
+    def error_in_200(self) -> None:
+        self.say(b'{"error": {"message": "upstream is gone", "code": 502}}')
+
+    def ends_in_error(self) -> None:
+        choice = {"message": {"content": "half"}, "finish_reason": "error"}
+        self.say(completion(choices=[choice]))
+
+    def packed(self) -> None:
+        self.say(gzip.compress(completion()), Content_Encoding="gzip")
+
+    def badly_packed(self) -> None:
+        self.say(b"no gzip", Content_Encoding="gzip")
+
+    def in_parts(self) -> None:
+        thinking = {"type": "thinking", "thinking": "hm"}
+        parts = [thinking, *({"type": "text", "text": each} for each in (ANSWER[:9], ANSWER[9:]))]
+        self.say(completion(parts))
+
+    def streamed(self) -> None:
+        self.events(ANSWER[:9], ANSWER[9:], end="stop")
+
+    def streamed_in_part(self) -> None:
+        self.events(ANSWER[:9])
+
+    def events(self, *pieces: str, end: str | None = None) -> None:
+        choices = [{"delta": {"content": each}, "finish_reason": None} for each in pieces]
+        choices += [{"delta": {}, "finish_reason": end}] if end else []
+        lines = [json.dumps({"model": "m", "choices": [each]}) for each in choices]
+        body = "".join(f"data: {line}\n\n" for line in lines).encode()
+        self.say(body, Content_Type="text/event-stream")
+
+    def redirect(self) -> None:
+        self.say(b"", 307, Location="http://127.0.0.1:9/elsewhere")
+
+    def unwanted(self) -> None:
+        self.say(b'{"error": {"message": "content policy"}}', 400)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -117,7 +165,8 @@ class Handler(BaseHTTPRequestHandler):
 
 DAMAGES = (
     "limit", "error", "hang", "drip", "drop", "cut", "cut_short", "no_choice", "flood",
-    "flood_without_end", "twice", "other_model", "no_model",
+    "flood_without_end", "other_model", "no_model", "error_in_200", "ends_in_error",
+    "packed", "badly_packed", "in_parts", "streamed", "streamed_in_part", "redirect", "unwanted",
 )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""A model behind an endpoint of which 30 % of the calls go wrong, in thirteen ways at once."""
+"""A model behind an endpoint of which 30 % of the calls go wrong, in every way at once."""
 
 import json
 import re
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +25,10 @@ from vsp_envs.core.task_level import TaskLevel
 SHARE, THREADS = 0.3, 16
 REASONS = (
     "HTTP 429", "HTTP 500: <html>oops", "HTTP 404: .*no such model", "TimeoutError",
-    "RemoteDisconnected|ConnectionResetError|BrokenPipeError", "no chat completion: {",
-    "IncompleteRead", "OSError: the answer is longer than", "the answer is of another model, n-la",
+    "RemoteProtocolError|ReadError|WriteError", "no chat completion: {", "DecodingError",
+    "ReadError: the answer is longer than", "the answer is of another model, n-la",
+    "error: .*upstream is gone", "finish_reason error", "the stream ended", "HTTP 307: .*elsewhere",
+    "HTTP 400: .*content policy",
 )  # fmt: skip
 
 
@@ -64,14 +67,13 @@ def mebibytes():
     return int(re.search(r"RssAnon:\s*(\d+) kB", status)[1]) / 1024
 
 
-def test_every_case_is_answered_or_has_failed_with_its_reason(
-    long, tmp_path, monkeypatch, record_property
-):
-    """30 % of the calls of an evaluation answered with 429, 500, 404, a hang, a drip, a dropped
-    connection, cut JSON, a cut body, no choice, 10 MB, a body without end, two answers
-    for one, or another model."""
+def test_every_case_is_answered_or_has_failed_with_its_reason(long, tmp_path, record_property):
+    """30 % of the calls of an evaluation answered with 429, 500, 404, 400, a redirect, a hang, a
+    drip, a dropped connection, cut JSON, a cut body, no choice, 10 MB, a body without end,
+    another model, an error under status 200, bad gzip, a stream that ends early;
+    or rightly, but packed, in parts or as a stream."""
     # Which cases meet which damage is for the threads to decide: of 200 with one retry, 15 fail.
-    episodes, retries = (3_000, 2) if long else (200, 1)
+    episodes, retries = (10_000, 2) if long else (200, 1)
     with bad_endpoint() as (url, counts):
         one = agent(url, retries=retries)
         results = planning.evaluate(
@@ -116,4 +118,7 @@ def test_no_thread_and_no_connection_is_left():
         cases = [Case(each) for each in draw_distinct(LayoutSpec("frozenlake", 4), 40, seed=0)]
         before = set(threading.enumerate())
         assert len(list(play_unordered(one, cases))) == 40
-        assert set(threading.enumerate()) <= before
+        end = time.monotonic() + 20
+        while left := set(threading.enumerate()) - before:  # those that looked up names
+            assert time.monotonic() < end, left
+            time.sleep(0.05)

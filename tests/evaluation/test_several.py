@@ -8,7 +8,6 @@ from endpoint import completion, serving
 
 from agents.agent import Reply, View
 from agents.backends.openai import Endpoint, OpenAIAgent
-from agents.prompts import perception_target
 from agents.sampling import Sampling
 from agents.scripted import Oracle, Random
 from evaluation import perception, planning
@@ -17,6 +16,7 @@ from evaluation.report.page import by_several
 from evaluation.run_folder import read_run
 from vsp_envs import format_answer, shortest_plan
 from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.prompts.targets import perception_target
 from vsp_envs.scoring.episode import read_records
 from vsp_envs.utils.cli import main
 

@@ -13,11 +13,16 @@ from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play_unordered, roles_of
 from evaluation.live_table import live_table
+from evaluation.processes import Processes, collect_shares, processes
 from evaluation.rates import Key, Record, key_of
 from evaluation.run_folder import claimed, open_folder
 from vsp_envs.prompts.texts import STYLES, check_texts, texts_hash
 from vsp_envs.rendering.renderer import check_image_size
+from vsp_envs.scoring.episode import read_records
 from vsp_envs.utils.files import append_json_line, write_text
+
+Held = dict[tuple[Key, int], Record]
+"""Board and sample → its record."""
 
 
 class NotAnsweredError(ValueError):
@@ -66,13 +71,16 @@ def collect(
     rendered = (case for case in cases if case.input == "image" and not case.picture)
     for level in {case.layout.level for case in rendered}:
         check_image_size(agent.view.pixels(level))
-    with claimed(out) if out else nullcontext():
-        held = {_answer(record): record for record in (open_folder(out, settings) if out else [])}
+    team = processes() if out else Processes(0, 1)
+    with claimed(out) if out and team.is_first else nullcontext():
+        held = _held(out, settings, team)
         done = {key for key, record in held.items() if not (ask_errors and record["error"])}
-        left = [case for case in cases if _key(case) not in done]
+        waiting = [case for case in cases if _key(case) not in done]
+        left = team.share(waiting)
+        total, progress = len(cases) - len(waiting) + len(left), progress and team.is_first
         goal = "perceive" if cases and cases[0].goal == "perceive" else "plan"
         batch_size = getattr(agent, "batch_size", 64)  # the bar moves with each model call
-        with live_table(agent.name, goal, len(cases), list(held.values()), progress) as show:
+        with live_table(agent.name, goal, total, list(held.values()), progress) as show:
             failed: list[Record] = []  # kept back until something is answered
             answered = any(not record["error"] for record in held.values())
             # As many as are asked at once; agents of this process fail by themselves.
@@ -88,13 +96,45 @@ def collect(
                         f"recorded: {record['error']}"
                     )
                 if answered or not most:
-                    _keep(failed, held, out)
+                    _keep(failed, held, team.replies_file(out) if out else None)
                     failed = []
                 show(record)
-        if out and ask_errors:  # without those that have come since
+        if out:
+            held = _gather(out, held, ask_errors, team)
+    return [held[_key(case)] for case in cases]
+
+
+def _held(out: Path | None, settings: Mapping[str, Any], team: Processes) -> Held:
+    """What the run holds. The first process opens its folder; then the others read it."""
+    if not out:
+        return {}
+    if team.is_first:
+        if out.is_dir():
+            collect_shares(out)  # of a run of several processes that was stopped
+        held = _by_key(open_folder(out, settings))
+    team.meet()
+    if not team.is_first:
+        held = _by_key(open_folder(out, settings))
+    team.meet()  # before anything is added
+    return held
+
+
+def _gather(out: Path, held: Held, ask_errors: bool, team: Processes) -> Held:
+    """What all processes hold, of every answer the last."""
+    team.meet()
+    if team.is_first:
+        if team.count > 1:
+            collect_shares(out)
+            held = _by_key(read_records(out / "replies.jsonl"))
+        if ask_errors:  # without those that have come since
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in held.values())
             write_text(out / "replies.jsonl", "".join(lines))
-    return [held[_key(case)] for case in cases]
+    team.meet()
+    return held if team.is_first else _by_key(read_records(out / "replies.jsonl"))
+
+
+def _by_key(records: Sequence[Record]) -> Held:
+    return {_answer(record): record for record in records}
 
 
 def _key(case: Case) -> tuple[Key, int]:
@@ -108,8 +148,8 @@ def _answer(record: Record) -> tuple[Key, int]:
     return key_of(record), record.get("sample", 0)
 
 
-def _keep(records: Sequence[Record], held: dict[tuple[Key, int], Record], out: Path | None) -> None:
+def _keep(records: Sequence[Record], held: Held, file: Path | None) -> None:
     for record in records:
         held[_answer(record)] = record
-        if out:
-            append_json_line(out / "replies.jsonl", record)
+        if file:
+            append_json_line(file, record)

@@ -31,6 +31,7 @@ from evaluation.options import (
 )
 from evaluation.paired import Gap, mean_gap, paired_gap
 from evaluation.perceived import facts_of, state_exact
+from evaluation.processes import processes
 from evaluation.rates import INTERVAL, Rate, Record, key_of, mean_rate, wilson
 from evaluation.report.page import write_report
 from evaluation.report.tables import Row, Table, print_table
@@ -204,6 +205,8 @@ def run(config: GapConfig) -> None:
     reader_of(config.out / "image", config.reader)
     agent = make_agent(config)
     results = evaluate(agent, config)
+    if not processes().is_first:
+        return
     write_json(config.out / "gap.json", results)
     shown = table(results)
     runs = [read_run(config.out / input) for input in ("image", "text")]

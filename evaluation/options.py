@@ -10,12 +10,14 @@ from typing import Any, Literal, NamedTuple, get_args
 import tyro
 
 from agents.agent import Agent, View
+from agents.backends.engine_options import engine_options
 from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.own import announced, load_agent
 from agents.recorded_human import Human
 from agents.rollout import Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
+from evaluation.processes import take_gpus
 from evaluation.reply_status import total, unanswered_line
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import Split, check_split
@@ -91,6 +93,9 @@ class EvalConfig:
     there is one, or `map` to spread the model over all GPUs."""
     dtype: DType = "auto"
     """Weights of the `hf` and `vllm` agents; `auto` keeps the stored type."""
+    engine: str = "{}"
+    """Options of the `vllm` agent's engine, as JSON:
+    `{"max_model_len": 8192, "gpu_memory_utilization": 0.8, "tensor_parallel_size": 2}`."""
     endpoint: tyro.conf.OmitArgPrefixes[Endpoint] = field(default_factory=Endpoint)
     view: str = ""
     """Checkpoint folder of ours, where the `openai` agent asks a server of it: boards are shown as
@@ -160,6 +165,11 @@ def make_agent(config: EvalConfig) -> Agent:
 
 
 def _agent(config: EvalConfig) -> Agent:
+    options = engine_options(config.engine)
+    if options and config.agent != "vllm":
+        raise ValueError(
+            f"--engine is for --agent vllm; the {config.agent} agent has no such engine"
+        )
     if ":" in config.agent:
         return load_agent(config.agent)
     own = announced()
@@ -185,7 +195,8 @@ def _agent(config: EvalConfig) -> Agent:
     if name == "vllm":
         from agents.backends.vllm import VLLMAgent
 
-        return VLLMAgent.load(config.model, **local)
+        take_gpus(options.get("tensor_parallel_size", 1))
+        return VLLMAgent.load(config.model, **local, **options)
     from agents.backends.hf import HFAgent
 
     return HFAgent.load(config.model, device=config.device, **local)

@@ -22,6 +22,7 @@ from evaluation.options import (
     sample_cases,
     several_cases,
 )
+from evaluation.processes import processes
 from evaluation.report.page import print_results, store
 from evaluation.results import perception_results
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
@@ -62,7 +63,9 @@ def evaluate(
     records = collect(agent, cases, "env", settings, out, progress, ask_errors=ask_errors)
     results = perception_results(records)
     if out:
-        store(out, results, records)
+        if processes().is_first:
+            store(out, results, records)
+        processes().meet()
     return results
 
 
@@ -92,7 +95,8 @@ def run(config: PerceptionConfig) -> None:
         ask_errors=config.ask_errors,
         samples=config.samples,
     )
-    print_results(results, config.out)
+    if processes().is_first:
+        print_results(results, config.out)
     end_by_failures([results], config.max_failed)
 
 

@@ -26,6 +26,7 @@ from evaluation.options import (
     sample_cases,
     several_cases,
 )
+from evaluation.processes import processes
 from evaluation.report.page import print_results, store
 from evaluation.rescored import reader_rates
 from evaluation.results import planning_results
@@ -102,7 +103,9 @@ def evaluate(
     results = planning_results(records)
     results |= {"reader": reader, "readers": reader_rates(records, rules)}
     if out:
-        store(out, results, records)
+        if processes().is_first:
+            store(out, results, records)
+        processes().meet()
     return results
 
 
@@ -131,7 +134,8 @@ def run(config: PlanningConfig) -> None:
         reader=config.reader,
         ask=config.ask,
     )
-    print_results(results, config.out)
+    if processes().is_first:
+        print_results(results, config.out)
     end_by_failures([results], config.max_failed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,17 @@ def check_whole(path: str) -> None:
         )
 
 
+PROMPT_TOKENS = 4096
+"""Room for a prompt where nothing else is asked for. Ours take up to 360 tokens in Qwen's
+vocabulary; a game of 16 turns with as many pictures takes some 2000."""
+
+
+def model_length(path: str, asked: int) -> int:
+    """`asked`, or what the checkpoint can at most. Its own bound may ask for 36 GiB of cache."""
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False).get_text_config()
+    return min(asked, config.max_position_embeddings)
+
+
 class VLLMAgent:
     """A checkpoint in an engine that batches by itself."""
 
@@ -60,20 +71,25 @@ class VLLMAgent:
     ) -> VLLMAgent:
         """The agent of a checkpoint folder or hub name. Raises CheckpointError.
 
-        `engine_options` go to `vllm.LLM`.
+        `engine_options` go to `vllm.LLM`. By default prompt and answer have room for
+        PROMPT_TOKENS and the answer that `sampling` allows.
         """
         pick_name("dtype", dtype, DTYPES)
         check_whole(path)
         # In this process its logs and errors are visible, and its weights can be replaced.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         try:  # imported here: vLLM is optional, and takes many seconds to start
-            from vllm import LLM
+            from vllm import LLM, EngineArgs
         except ImportError as error:
             raise CheckpointError(
                 f"the vllm agent needs vLLM ({error}); install '.[vllm]' on a GPU machine, or use "
                 "--agent openai with a vLLM server"
             ) from error
+        for option in engine_options:
+            pick_name("option of vLLM", option, [each.name for each in fields(EngineArgs)])
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        room = PROMPT_TOKENS + (sampling or Sampling()).max_new_tokens
+        engine_options.setdefault("max_model_len", model_length(path, room))
         engine = LLM(
             path,
             dtype=dtype,
@@ -101,12 +117,20 @@ class VLLMAgent:
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None) -> list[Reply]:
         """One reply per prompt, in one call; `seeds` holds a sampling seed for each reply."""
         seeds = [self.sampling.seed] * len(prompts) if seeds is None else seeds
-        outputs = self.engine.generate(
-            [self._input(prompt) for prompt in prompts],
-            [self._parameters(seed) for seed in seeds],
-            use_tqdm=False,
-            lora_request=self._lora(),
-        )
+        try:
+            outputs = self.engine.generate(
+                [self._input(prompt) for prompt in prompts],
+                [self._parameters(seed) for seed in seeds],
+                use_tqdm=False,
+                lora_request=self._lora(),
+            )
+        except ValueError as error:
+            if "max_model_len" not in str(error) and "maximum model length" not in str(error):
+                raise
+            raise CheckpointError(
+                f"a prompt does not fit: {error}; give more room with --engine "
+                "'{\"max_model_len\": N}'"
+            ) from error
         return [self._reply(output) for output in outputs]
 
     def renew(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:

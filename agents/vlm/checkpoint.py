@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,7 +78,8 @@ def load_checkpoint(
             f"{type(error).__name__}: {line}"
         ) from error
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        gpu = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # of several processes each has its own
+        device = gpu if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
     return Loaded(embed_by_product(placed).eval(), processor, view)
 

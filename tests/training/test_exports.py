@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from agents.vlm.checkpoint import load_checkpoint
 from training.loop.checkpoints import MANIFEST, find_corruption, write_manifest
 from training.merge import MergeConfig, merge
+from training.opcd.config import OPCDConfig, check_opcd
 from training.presets import PRESETS
 from training.sft import SFTConfig, train_sft
 
@@ -119,3 +120,19 @@ def test_the_presets_write_what_a_large_run_can_afford() -> None:
             if name.startswith("qwen"):
                 assert values.get("save_every", 100) == 100
                 assert values.get("save_dtype") == "bfloat16" or values["lora_rank"]
+
+
+def test_a_prompt_and_answer_that_do_not_fit_the_engine_are_refused_before_loading(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    config = OPCDConfig(
+        out=tmp_path, model=str(tiny_folder), teacher=str(tiny_folder), rollout="vllm",
+        rollout_tokens=170, max_new_tokens=160, eval_every=0,
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"--rollout-tokens 170 cannot hold a prompt of \d+ tokens"
+    ):
+        check_opcd(config)
+    check_opcd(replace(config, engine='{"max_model_len": 4096}'))
+    with pytest.raises(ValueError, match="--rollout hf starts no engine"):
+        check_opcd(replace(config, rollout="hf", engine='{"max_model_len": 4096}'))

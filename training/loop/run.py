@@ -25,7 +25,8 @@ from vsp_envs.utils.files import read_json, write_json
 
 CHANGEABLE = (
     "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
-    "prompts", "rollout_folder", "rollout_memory", "rollout_urls", "save_every", "save_dtype",
+    "prompts", "rollout_folder", "rollout_memory", "rollout_urls", "engine", "save_every",
+    "save_dtype",
 )  # fmt: skip
 """Settings that may change when a run is resumed."""
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
+from transformers import AutoConfig
+
+from agents.backends.engine_options import engine_options
 from agents.backends.vllm import check_whole
+from agents.rollout import Case, prompt_of
+from agents.vlm.checkpoint import load_processor, view_of
+from agents.vlm.encoding import encode_prompts
 from training.config import Schedule, TrainingConfig
 from training.model.sharding import Placement
+from training.model.student import bound_pixels
 from training.opcd.divergences import Loss, divergence_named
 from training.opcd.objective import Objective
 from training.opcd.rollout_config import Rollout, RolloutConfig
 from training.opcd.teachers import TeacherKind
 from training.validate import FROM_0, FROM_1, SHARE, check_config
+from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.prompts.question import ROLES_OF
 from vsp_envs.scoring.answer_readers import READERS, ReaderName
 from vsp_envs.utils.choices import pick_name
@@ -173,12 +182,45 @@ def check_teacher(config: OPCDConfig) -> None:
 
 def check_rollout(config: OPCDConfig) -> None:
     """Raise ValueError for a way of sampling that is impossible with these settings."""
+    options = engine_options(config.engine)
+    if options and config.rollout != "vllm":
+        raise ValueError(
+            f"--engine is for --rollout vllm; --rollout {config.rollout} starts no engine"
+        )
     if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
         return
     if config.rollout == "vllm":
         check_whole(config.model)
+        check_room(config, options.get("max_model_len", config.rollout_tokens))
     if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
         raise ValueError(
             "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
             "no --lora-vision, or send whole weights (--no-rollout-adapter)"
         )
+
+
+def check_room(config: OPCDConfig, room: int) -> None:
+    """Raise ValueError if the longest prompt and answer do not fit into an engine's `room`.
+
+    Reads the tokenizer of a model that is a folder here; another's prompts are not counted.
+    """
+    prompt = longest_prompt(config) if Path(config.model).is_dir() else 1
+    if room < prompt + config.max_new_tokens:
+        raise ValueError(
+            f"--rollout-tokens {room} cannot hold a prompt of {prompt} tokens and an answer of "
+            f"--max-new-tokens {config.max_new_tokens}; give at least "
+            f"{prompt + config.max_new_tokens}"
+        )
+
+
+def longest_prompt(config: OPCDConfig) -> int:
+    """Tokens of the longest student prompt of the settings' boards, images included."""
+    settings = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
+    processor = load_processor(config.model, settings)
+    bound_pixels(processor, config)
+    prompts = [
+        prompt_of(Case(layout), view_of(settings))
+        for kind in config.kinds()
+        for layout in draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
+    ]
+    return int(encode_prompts(processor, prompts)["attention_mask"].sum(1).max())

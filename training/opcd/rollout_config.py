@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from agents.backends.engine_options import engine_options
 from agents.backends.vllm import VLLMAgent
 from agents.backends.vllm_server import VLLMServer
 from agents.vlm.checkpoint import Loaded
@@ -33,6 +34,9 @@ class RolloutConfig:
     """`vllm`: the share of the GPU's memory that the engine may take, its weights included."""
     rollout_tokens: int = 4096
     """`vllm`: the longest prompt and answer together."""
+    engine: str = "{}"
+    """`vllm`: more options of the engine, as JSON: `{"tensor_parallel_size": 2}`. They take
+    precedence over the settings above."""
     rollout_urls: tuple[str, ...] = ("http://127.0.0.1:8000",)
     """`server`: one or several servers of the student's checkpoint. They obey everybody who reaches
     them: let them listen on 127.0.0.1 alone, and use a tunnel to other machines."""
@@ -73,10 +77,8 @@ def _start_engine(config: RolloutConfig, checkpoint: str, student: Loaded) -> An
         options |= {"enable_lora": True, "max_lora_rank": room}
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # an engine per process, each on its own GPU
         options["distributed_executor_backend"] = "external_launcher"
-    return VLLMAgent.load(
-        checkpoint,
-        dtype=str(_dtype()).removeprefix("torch."),
-        gpu_memory_utilization=config.rollout_memory,
-        max_model_len=config.rollout_tokens,
-        **options,
-    )
+    options |= {
+        "gpu_memory_utilization": config.rollout_memory, "max_model_len": config.rollout_tokens,
+    }  # fmt: skip
+    options |= engine_options(config.engine)
+    return VLLMAgent.load(checkpoint, dtype=str(_dtype()).removeprefix("torch."), **options)

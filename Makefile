@@ -12,7 +12,7 @@ INSTALLED = .venv/installed
 EXAMPLES = .venv/installed-examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-examples demo test coverage test-examples test-wheel test-faults test-vllm test-deepspeed lint docs clean
+.PHONY: help install install-examples demo test coverage test-examples test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -52,6 +52,34 @@ test-wheel: $(INSTALLED) ## build sdist and wheel, install the wheel alone, make
 	$(PYTHON) -m venv --clear build/wheel
 	build/wheel/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo build/dist/*.whl)[play]"
 	build/wheel/bin/python -I -W error .ci/try_wheel.py
+
+# The environments, which the wheel ships, with the oldest of all they allow and with a new Python.
+# Old packages warn of what is new, so a warning is no error there.
+ENV_NEEDS = --editable ".[play]" filelock httptools isal jinja2 matplotlib rich pytest pytest-xdist hypothesis
+ENV_TESTS = -p no:cacheprovider -o filterwarnings=default $(PYTEST_ARGS) tests/envs
+
+test-lowest: .venv-lowest/installed ## test the environments with the lowest allowed version of each dependency
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(ENV_TESTS)
+
+.venv-lowest/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	grep -oE '"[a-z][a-z-]*>=[0-9.]+' pyproject.toml | sed 's/"//; s/>=/==/' | sort -u > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/lowest.txt $(ENV_NEEDS)
+	@touch $@
+
+test-newest: ## test the environments with Python 3.13 or newer, or NEWEST=PYTHON; skipped without one
+	@test -n "$(NEWEST)" || echo "test-newest: there is no Python 3.13 or newer here; skipped"
+	@test -z "$(NEWEST)" || $(MAKE) --no-print-directory .venv-newest/installed NEWEST=$(NEWEST)
+	@test -z "$(NEWEST)" || \
+		OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest $(ENV_TESTS)
+
+NEWEST = $(shell for each in python3.15 python3.14 python3.13 $(HOME)/.pyenv/versions/3.1[3-9]*/bin/python; do \
+	$$each -c "import sys; sys.exit(sys.version_info < (3, 13))" 2> /dev/null && echo $$each && break; done)
+
+.venv-newest/installed: pyproject.toml constraints.txt
+	$(NEWEST) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --constraint constraints.txt $(ENV_NEEDS)
+	@touch $@
 
 # A real vLLM on CPUs, in an environment of its own: one person's build of it, so no dependency of
 # the project (see tests/engine/requirements.txt). Where it cannot be installed there is nothing to
@@ -101,7 +129,7 @@ docs: .venv-docs/installed ## build the site into site/; open site/index.html, o
 	@touch $@
 
 clean: ## remove .venv, caches and build output; results under runs/ stay
-	rm -rf .venv .venv-docs .venv-openenv .venv-vllm site .coverage build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-docs .venv-lowest .venv-newest .venv-openenv .venv-vllm site .coverage build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip 25.1 is the first to know dependency groups (--group).

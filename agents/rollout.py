@@ -10,9 +10,6 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from agents.agent import Agent, Prompt, Reply, Request, View
 from agents.multi_turn import TurnPolicy, play_turns
 from agents.own import replies_of
@@ -20,6 +17,7 @@ from vsp_envs import Layout
 from vsp_envs.core.solver import solve_layouts
 from vsp_envs.envs.vector_env import PlanningVectorEnv
 from vsp_envs.prompts.question import ROLES_OF, question
+from vsp_envs.rendering.picture_file import picture_pixels
 from vsp_envs.scoring.episode import Episode, score_episode
 
 Turns = Generator[Request, Reply, Episode]
@@ -45,10 +43,6 @@ class Case:
     """Which of several answers to the board this is, from 0."""
 
 
-MOST_PIXELS = 4096
-"""Longest side of a picture from a file, in pixels."""
-
-
 @lru_cache(maxsize=64)
 def live_envs(
     task: str,
@@ -70,19 +64,8 @@ def live_envs(
 
 def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the style and theme of `view`."""
-    picture = read_picture(case.picture) if case.picture and case.input == "image" else None
+    picture = picture_pixels(case.picture) if case.picture and case.input == "image" else None
     return question(case.layout, case.input, case.goal, view=view, picture=picture, art=case.art)
-
-
-def read_picture(path: str) -> np.ndarray:
-    """A picture file as uint8[height, width, 3]. Raises ValueError that names the file."""
-    try:
-        with Image.open(path) as picture:
-            if max(picture.size) > MOST_PIXELS:
-                raise ValueError(f"its sides are {picture.size}, more than {MOST_PIXELS} px")
-            return np.array(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no picture to show: {error}") from None
 
 
 def play(

@@ -62,8 +62,10 @@ def _head(task: Task, env: PlanningEnv) -> str:
 
 
 def _legend(task: Task) -> str:
-    lines = [f"- `{theme}`: {task.legend[theme]}" for theme in task.themes]
-    lines += [f"- `{kind}:FOLDER`: {task.legend[kind]}" for kind in task.folder_themes]
+    lines = [
+        f"- `{theme}{':FOLDER' * (theme in task.folder_themes)}`: {legend}"
+        for theme, legend in task.legend.items()
+    ]
     return "Themes:\n\n" + "\n".join(lines) + f"\n\n![Every theme]({SHEET})"
 
 

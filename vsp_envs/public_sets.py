@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +20,13 @@ from vsp_envs.core.layout_io import load_layout
 from vsp_envs.core.solver import shortest_plan
 from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.files import MOST_BYTES, storable
+from vsp_envs.utils.files import MOST_BYTES, decoded, storable
 
 _VSP_LETTERS = {"@": "S", "*": "G", "#": "H", "_": "F"}
 _WALLS = {"north": NORTH, "south": SOUTH, "west": WEST, "east": EAST}
 _TABLE, _ROWS, _MAZES = "table/*.txt", "test_dataset.jsonl", "Maze/*_test/*.txt"
+_BOARD = re.compile(r"\s*[|\d]")
+"""How the text of a board begins; a README beside the boards does not."""
 FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE, _MAZES)}
 """Name of a public set → its files, below whatever folder it was unpacked to."""
 
@@ -48,14 +52,42 @@ def read_benchmark(path: Path) -> list[Layout]:
 def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
     """Like `read_benchmark`, with where each board is from; `name` is one of FORMATS, or any."""
     patterns = FORMATS[pick_name("benchmark", name, FORMATS)] if name else (_TABLE, _ROWS, _MAZES)
-    found = [path] if path.is_file() else [file for each in patterns for file in path.rglob(each)]
-    boards = [board for file in sorted(found, key=_in_order) for board in _read(file, path)]
+    found = [path] if path.is_file() else _find(path, patterns)
+    boards = [board for file in found for board in _read(file, path)]
     if not boards:
         raise ValueError(
             f"no boards at {path}; a benchmark is a folder with {' or '.join(patterns)} below it, "
             "or one such file"
         )
     return boards
+
+
+def _find(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files of boards below a folder, in order; others that lie among them are named.
+
+    The folder may itself be a part of a pattern, such as `table`.
+    """
+    endings = {Path(each).suffix for each in patterns}
+    below = (file for ending in endings for file in folder.rglob(f"*{ending}"))
+    alike = [file for file in below if any(file.absolute().match(each) for each in patterns)]
+    boards = [file for file in alike if _may_hold_boards(file, folder)]
+    if len(boards) < len(alike):
+        names = sorted(storable(str(file)) for file in {*alike} - {*boards})
+        shown = ", ".join(names[:3]) + ", …" * (len(names) > 3)
+        print(f"skipped {len(names)} files that hold no board: {shown}", file=sys.stderr)
+    return sorted(boards, key=_in_order)
+
+
+def _may_hold_boards(file: Path, folder: Path) -> bool:
+    """Whether it is neither a Mac's shadow of a file, nor empty, nor a text about the boards."""
+    parts = file.relative_to(folder).parts
+    if not file.is_file() or any(part[0] == "." or part == "__MACOSX" for part in parts):
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(4096)
+    if file.suffix == ".jsonl" or not head.strip():
+        return bool(head.strip())
+    return bool(_BOARD.match(decoded(head, errors="replace")))
 
 
 def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
@@ -74,7 +106,8 @@ def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
 
 def read_vsp_table(text: str) -> Layout:
     """A VSP FrozenLake table: rows such as `| Row 1 | @ | _ | # |`. Raises LayoutError."""
-    rows = [line.strip().strip("|").split("|")[1:] for line in text.strip().splitlines()[1:]]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" \t|:-")]
+    rows = [line.strip("|").split("|")[1:] for line in lines[1:]]
     letters = [[_VSP_LETTERS.get(cell.strip(), cell.strip()) for cell in row] for row in rows]
     return load_layout("frozenlake", {"map": letters})
 
@@ -132,14 +165,17 @@ def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
     source = storable(str(file.relative_to(root)) if file != root else file.name)
     if file.suffix != ".jsonl":
         try:
-            text = file.read_text(encoding="utf-8")
+            text = decoded(file.read_bytes())
             read = read_vsp_table if text.lstrip().startswith("|") else read_diffthinker_maze
-            picture = file.parent.with_name("img") / f"{file.stem}.png"
+            picture = file.absolute().parent.with_name("img") / f"{file.stem}.png"
             yield PublicBoard(read(text), source, picture if picture.is_file() else None)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
         return
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+    lines = file.read_bytes().removeprefix(BOM_UTF8).splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             yield PublicBoard(read_visualplanning_row(json.loads(line)), f"{source}:{number}")
         except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from agents.agent import View
 from agents.vlm.patch_embedding import embed_by_product
 from agents.vlm.processor import ImageTextProcessor
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import read_json
 
 ADAPTER, CONFIG = "adapter_config.json", "config.json"
 DTYPES = ("auto", "float32", "bfloat16")
@@ -122,7 +123,7 @@ def _last_with(name: str, folders: list[str]) -> str:
 def adapted_model(adapter: str) -> str:
     """The model that an adapter was trained on. Raises CheckpointError if it cannot be found."""
     try:
-        name = json.loads(Path(adapter, ADAPTER).read_text())["base_model_name_or_path"]
+        name = read_json(Path(adapter, ADAPTER))["base_model_name_or_path"]
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{adapter}/{ADAPTER} is broken: {error!r}") from None
     if not name or not (Path(name).is_dir() or is_hub_name(name)):

@@ -46,6 +46,8 @@ def test_the_animated_picture_plays_a_shortest_plan(task: str) -> None:
 
 @every_task
 def test_the_contact_sheet_has_a_row_per_theme(task: str) -> None:
+    if TASKS[task].missing_themes:
+        pytest.skip(f"not all themes can be drawn here: {TASKS[task].missing_themes}")
     made = sheet(TASKS[task])
     with Image.open(folder(TASKS[task]) / SHEET) as file:
         assert (file.height, file.width) == made.shape[:2]

@@ -102,7 +102,7 @@ def test_a_diffthinker_maze_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "not a DiffThinker maze"),
+        ("2", "not a DiffThinker maze"),
         ("2\n0 0\n1 0\n7 x", "not a DiffThinker maze"),
         ("3\n0 0\n1 0\n7 9\n7 10", "maze walls must be square"),
         ("2\n0 0\n1 0\n7 9\n6 10", "neighbours disagree"),

@@ -1,5 +1,6 @@
 """What the README says to type does what it says: every snippet and every command, cut short."""
 
+import io
 import re
 import runpy
 import shlex
@@ -97,6 +98,8 @@ def run(words: list[str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_ins = {"http://127.0.0.1:8000/v1": url, "PATH": "ROOT"}
     args = [stand_ins.get(word, word) for word in given]
     monkeypatch.setattr(sys, "argv", [module, *args, *short])
+    # Whatever they say, they can say it on a terminal that knows ASCII alone.
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     if module == "vsp_envs.play":
         threading.Thread(target=close_the_window, daemon=True).start()
     try:

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from vsp_envs.core.layout import Layout, LayoutBatch, canonical_ids
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import decoded
 
 Split = Literal["train", "val", "test"]
 SPLITS: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -20,7 +21,7 @@ def read_hashes(path: str | Path) -> frozenset[str]:
 
     Raises ValueError for a line that is not a hash.
     """
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    text = decoded(Path(path).read_bytes(), errors="replace")
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     hashes = frozenset(filter(None, lines))
     for each in hashes:

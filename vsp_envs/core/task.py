@@ -135,6 +135,8 @@ class Task:
     """Fields of `LayoutSpec` that `build` takes by name; see `LayoutSpec.build_arguments`."""
     folder_themes: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     """Kind of theme → folder → painter: the theme is then called `kind:folder`."""
+    missing_themes: Mapping[str, str] = field(default_factory=dict)
+    """Themes that cannot be drawn with what is installed → what they need, for an error."""
     difficulty: Callable[[int], tuple[int, int]] | None = None
     """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
     in_hand: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,8 +18,10 @@ from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.game import Game
 from vsp_envs.play.replay import Replay
 from vsp_envs.public_sets import read_benchmark
+from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.scoring.episode import Episode, read_episodes
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import read_json
 
 if TYPE_CHECKING:
     from vsp_envs.play.screen import Screen
@@ -38,7 +39,7 @@ class PlayConfig:
     level: int | None = None
     """Side length of the boards; + and − change it."""
     theme: str | None = None
-    """The theme of the images; T changes it."""
+    """The theme of the images; T changes it. `tiles:FOLDER` draws FrozenLake from your pictures."""
     split: str | None = None
     """`train`, `val` or `test`; without it boards of all of them."""
     seed: int | None = None
@@ -119,7 +120,7 @@ def _agent_of(config: Path) -> str:
     if not config.is_file():
         return ""
     try:
-        return str(json.loads(config.read_text(encoding="utf-8"))["settings"]["agent"])
+        return str(read_json(config)["settings"]["agent"])
     except (ValueError, LookupError, TypeError, RecursionError):
         raise ValueError(f"{config} is not the config of a run; mend or remove it") from None
 
@@ -127,13 +128,23 @@ def _agent_of(config: Path) -> str:
 def run(options: PlayConfig) -> None:
     """The command. Raises ValueError and OSError for the user."""
     if options.theme:
-        pick_name("theme", options.theme, {name for task in TASKS.values() for name in task.themes})
+        _check_theme(options.theme)
     if options.save:
         _save(options)
         return
     from vsp_envs.play.window import Window  # needs pygame
 
     Window(open_screen(options)).run()
+
+
+def _check_theme(theme: str) -> None:
+    """Raises ValueError if no task can be drawn in that theme."""
+    kind = theme.partition(":")[0]
+    tasks = [task for task in TASKS.values() if kind in task.legend]
+    if not tasks:
+        pick_name("theme", theme, {name for task in TASKS.values() for name in task.legend})
+    for task in tasks:
+        check_theme(task.name, theme)
 
 
 def _save(options: PlayConfig) -> None:

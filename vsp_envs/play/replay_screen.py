@@ -34,6 +34,7 @@ from vsp_envs.play.marks import Marks
 from vsp_envs.play.replay import SPEEDS, Replay
 from vsp_envs.play.reply_panel import ReplyPanel
 from vsp_envs.play.screen import Screen
+from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.scoring.answer_format import action_name
 
 
@@ -73,7 +74,7 @@ class ReplayScreen(Screen):
     def theme_of(self, task: str) -> str:
         """The theme that was asked for, or else the one that the episode was played in."""
         shown = self.replay.episode.image.get("theme")
-        if self._theme or task in self._themes or shown not in get_task(task).themes:
+        if self._theme or task in self._themes or not _can_draw(task, str(shown)):
             return super().theme_of(task)
         return str(shown)
 
@@ -168,6 +169,14 @@ class ReplayScreen(Screen):
 
     def _toggle_claims(self) -> None:
         self.claims = not self.claims
+
+
+def _can_draw(task: str, theme: str) -> bool:
+    """Whether the theme is there: a folder of tiles may be gone, or be another machine's."""
+    try:
+        return bool(check_theme(task, theme))
+    except (ValueError, OSError):
+        return False
 
 
 def _draw_claims(over: Marks, found: list[Mark]) -> None:

@@ -65,12 +65,18 @@ class Screen:
 
     def theme_of(self, task: str) -> str:
         """The theme that a task is drawn in."""
-        themes = list(get_task(task).themes)
+        themes = self._themes_of(task)
         return self._themes.get(task, self._theme if self._theme in themes else themes[0])
+
+    def _themes_of(self, task: str) -> list[str]:
+        """The themes that a task can be drawn in here, the folder of tiles among them if named."""
+        known = get_task(task)
+        from_folder = self._theme.partition(":")[0] in known.folder_themes
+        return [*known.themes, *[self._theme] * from_folder]
 
     def next_theme(self, task: str) -> None:
         """Draw a task in its next theme."""
-        themes = list(get_task(task).themes)
+        themes = self._themes_of(task)
         theme = themes[(themes.index(self.theme_of(task)) + 1) % len(themes)]
         self._themes[task] = theme
         others = "" if len(themes) > 1 else ", the only one of this task"

@@ -137,6 +137,10 @@ def _painter(task: str, theme: str) -> Painter:
     kind, _, folder = str(theme).partition(":")
     if folder and kind in folders:
         painter: Painter = folders[kind](folder)
+    elif theme in (missing := get_task(task).missing_themes):
+        raise ValueError(
+            f"{task} theme {theme!r} {missing[theme]}, or choose another: {', '.join(themes)}"
+        )
     else:
         known = [*themes, *(f"{each}:FOLDER" for each in folders)]
         painter = themes[pick_name(f"{task} theme", theme, known)]

@@ -14,7 +14,7 @@ from vsp_envs.scoring.answer_format import Parsed, ParseStatus
 from vsp_envs.scoring.answer_readers import parse_plan
 from vsp_envs.scoring.score import Score, score_parsed
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.files import append_json_line, read_json_lines
+from vsp_envs.utils.files import append_json_line, numbered_json_lines
 
 _KINDS: dict[str, tuple[type, ...]] = {
     **{"str": (str,), "int": (int,), "bool": (bool,), "float": (int, float)},
@@ -108,7 +108,7 @@ class Episode:
         pick_name("status", self.status, list(ParseStatus))
         pick_name("outcome", self.outcome, [outcome.name.lower() for outcome in Outcome])
         theme = str(self.image.get("theme", "classic"))
-        pick_name("theme", theme.partition(":")[0], [*task.themes, *task.folder_themes])
+        pick_name("theme", theme.partition(":")[0], task.legend)
 
     def board(self) -> Layout:
         """The layout that was played."""
@@ -170,7 +170,7 @@ def score_episode(
 def read_episodes(path: Path, repair: bool = False) -> list[Episode]:
     """The episodes of a `replies.jsonl`. Raises ValueError that names the line of a bad one."""
     episodes = []
-    for number, record in enumerate(read_json_lines(path, repair), start=1):
+    for number, record in numbered_json_lines(path, repair):
         try:
             episodes.append(Episode.of(record))
         except ValueError as error:

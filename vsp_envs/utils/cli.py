@@ -19,6 +19,8 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from vsp_envs.utils.terminal import print_any_text
+
 Config = TypeVar("Config")
 
 LINGER_SECONDS = 1.5
@@ -53,6 +55,7 @@ def main(
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130. Anything
     else is a bug and keeps its traceback.
     """
+    print_any_text()
     spec = sys.modules["__main__"].__spec__
     module = spec.name.removesuffix(".__main__") if spec else ""
     prog = f"python -m {module}" if module else None

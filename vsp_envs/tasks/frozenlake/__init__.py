@@ -28,6 +28,7 @@ TASK = Task(
     agent_codes=(sprites.AGENT,),
     themes=render.THEMES,
     folder_themes={"tiles": sprites.tiles},
+    missing_themes=sprites.MISSING_THEMES,
     minigrid={rules.HOLE: "lava", rules.GOAL: "goal"},
     rules_text=words.RULES,
     legend=words.LEGEND,

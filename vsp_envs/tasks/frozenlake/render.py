@@ -121,3 +121,5 @@ def _swimmer(art: Canvas) -> None:
 
 
 THEMES: dict[str, Painter] = {"classic": smooth(classic), "gymnasium": sprites.gymnasium}
+for _theme in sprites.MISSING_THEMES:
+    del THEMES[_theme]

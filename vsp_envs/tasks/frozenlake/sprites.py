@@ -9,6 +9,7 @@ from gymnasium.envs import toy_text
 from PIL import Image
 
 from vsp_envs.rendering.canvas import Canvas, Painter
+from vsp_envs.rendering.picture_file import read_picture
 from vsp_envs.tasks.frozenlake.rules import GOAL, HOLE, START
 
 AGENT = 8
@@ -18,6 +19,12 @@ TILES = ("ice", "hole", "start", "goal", "player")
 _SIDE = 64  # of Gymnasium's tiles
 _GYMNASIUM = Path(toy_text.__file__).parent / "img"
 _SPRITES = ("tile_ice", "tile_hole", "letter_s", "goal_flag", "agent")
+MISSING_THEMES = (
+    {}
+    if all((_GYMNASIUM / f"{name}.png").is_file() for name in _SPRITES)
+    else {"gymnasium": "needs pictures that Gymnasium has from 1.4 on; upgrade Gymnasium"}
+)
+"""`gymnasium`, if the installed Gymnasium lacks one of its pictures."""
 _BESIDE = 0.3
 """How far player and goal step aside for each other, as a share of the cell."""
 
@@ -42,13 +49,7 @@ def gymnasium(canvas: Canvas, code: int) -> None:
 
 @lru_cache(maxsize=8)
 def _sprite(name: str) -> Image.Image:
-    path = _GYMNASIUM / f"{name}.png"
-    if not path.exists():
-        raise ValueError(
-            f"theme 'gymnasium' needs {path.name}, which Gymnasium has from 1.4 on; "
-            "upgrade it or use theme 'classic'"
-        )
-    return Image.open(path).convert("RGBA")
+    return Image.open(_GYMNASIUM / f"{name}.png").convert("RGBA")
 
 
 def tiles(folder: str) -> Painter:
@@ -56,7 +57,7 @@ def tiles(folder: str) -> Painter:
     missing = [name for name in TILES if not (Path(folder) / f"{name}.png").exists()]
     if missing:
         raise ValueError(f"{folder!r} is no folder of tiles: {missing[0]}.png is missing")
-    art = {name: Image.open(Path(folder) / f"{name}.png").convert("RGBA") for name in TILES}
+    art = {name: read_picture(Path(folder) / f"{name}.png") for name in TILES}
     names = {HOLE: "hole", START: "start", GOAL: "goal"}
 
     def paint(canvas: Canvas, code: int) -> None:

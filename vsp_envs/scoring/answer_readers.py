@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from vsp_envs.core.layout import Action
+from vsp_envs.core.layout import MOVES, Action
 from vsp_envs.core.task import Task, get_task
 from vsp_envs.scoring.answer_format import (
     CLOSE,
@@ -197,23 +197,24 @@ def _counts_up(numbers: Mapping[int, int], actions: int) -> bool:
 
 # mgsd
 
-_MGSD_GAPS = re.compile(r"[\s,;|/>\-]+")
-_MGSD_COMPACT = re.compile("[LRUD0123]+")
-_MGSD_TOKEN = re.compile(
-    r"\b(?:PICK-UP|PICKUP|PICK|GRAB|DROP|PLACE|(?:LEFT|RIGHT|UP|DOWN)(?:WARDS?)?|[LRUD0-5])\b"
-)
-_MGSD_ACTION = {
-    **{"LEFT": Action.LEFT, "L": Action.LEFT, "0": Action.LEFT},
-    **{"DOWN": Action.DOWN, "D": Action.DOWN, "1": Action.DOWN},
-    **{"RIGHT": Action.RIGHT, "R": Action.RIGHT, "2": Action.RIGHT},
-    **{"UP": Action.UP, "U": Action.UP, "3": Action.UP},
-    **dict.fromkeys(("PICK", "PICKUP", "PICK-UP", "GRAB", "4"), Action.PICK),
-    **dict.fromkeys(("DROP", "PLACE", "5"), Action.DROP),
+_MGSD_WORDS = {
+    Action.LEFT: ("L", "0", "LEFT", "LEFTWARD", "LEFTWARDS"),
+    Action.DOWN: ("D", "1", "DOWN", "DOWNWARD", "DOWNWARDS"),
+    Action.RIGHT: ("R", "2", "RIGHT", "RIGHTWARD", "RIGHTWARDS"),
+    Action.UP: ("U", "3", "UP", "UPWARD", "UPWARDS"),
+    Action.PICK: ("4", "PICK", "PICKUP", "PICK-UP", "GRAB"),
+    Action.DROP: ("5", "DROP", "PLACE"),
 }
+"""What the reference takes for each action; see `tests/data/golden/README.md`."""
+_MGSD_ACTION = {word: action for action, words in _MGSD_WORDS.items() for word in words}
+# Longest first, so that PICK does not end PICK-UP.
+_MGSD_TOKEN = re.compile(rf"\b(?:{'|'.join(sorted(_MGSD_ACTION, key=len, reverse=True))})\b")
+_MGSD_LETTERS = {word for action in MOVES for word in _MGSD_WORDS[action] if len(word) == 1}
+_MGSD_BETWEEN = str.maketrans("", "", " \t\r\n\f\v,;|/>-")
 
 
 def mgsd(reply: str, task: Task) -> Parsed:
-    """What MGSD's checkpoint evaluation reads (arXiv 2606.06076, commit 53b731a).
+    """What MGSD's checkpoint evaluation reads (arXiv 2606.06076).
 
     Every word, letter or digit that names an action counts, wherever it stands and whatever is
     around it; all else is passed over. The text is the last block, or without one all of the
@@ -224,21 +225,14 @@ def mgsd(reply: str, task: Task) -> Parsed:
     text = (reply if answer is None else answer).strip()
     shown, upper = text[:SHOWN], text.translate(UPPER)
     moves_only = Action.PICK not in task.actions
-    compact = _MGSD_GAPS.sub("", upper)
-    if moves_only and _MGSD_COMPACT.fullmatch(compact):
-        plan = [_MGSD_ACTION[letter] for letter in compact]
-    else:
-        named = (_MGSD_ACTION[token] for token in _mgsd_tokens(upper))
-        plan = [action for action in named if action in task.actions]
+    run = upper.translate(_MGSD_BETWEEN)
+    words = list(run) if moves_only and set(run) <= _MGSD_LETTERS else _MGSD_TOKEN.findall(upper)
+    plan = [action for action in map(_MGSD_ACTION.get, words) if action in task.actions]
     if plan:
         return Parsed(ParseStatus.OK, plan, shown)
     if answer is None:
         return Parsed(ParseStatus.MISSING, [], "")
     return Parsed(ParseStatus.MALFORMED if text else ParseStatus.EMPTY, [], shown)
-
-
-def _mgsd_tokens(text: str) -> list[str]:
-    return [re.sub("WARDS?$", "", token) for token in _MGSD_TOKEN.findall(text)]
 
 
 def _last_block(reply: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,8 @@ def collect(
         total, progress = len(cases) - len(waiting) + len(left), progress and team.is_first
         goal = "perceive" if cases and cases[0].goal == "perceive" else "plan"
         batch_size = getattr(agent, "batch_size", 64)  # the bar moves with each model call
-        with live_table(agent.name, goal, total, list(held.values()), progress) as show:
+        table = live_table(agent.name, goal, total, list(held.values()), progress)
+        with table as show, said_at_interrupt(held, total, out):
             failed: list[Record] = []  # kept back until something is answered
             answered = any(not record["error"] for record in held.values())
             # As many as are asked at once; agents of this process fail by themselves.
@@ -135,6 +136,18 @@ def _gather(out: Path, held: Held, ask_errors: bool, team: Processes) -> Held:
 
 def _by_key(records: Sequence[Record]) -> Held:
     return {_answer(record): record for record in records}
+
+
+@contextmanager
+def said_at_interrupt(held: Mapping[Any, Record], total: int, out: Path | None) -> Iterator[None]:
+    """Let Ctrl-C say how many replies are kept, and that the run resumes."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"are kept in {out}; run the same command again, it goes on there"
+        raise KeyboardInterrupt(
+            f"stopped: {len(held)} of {total} replies {kept if out else 'came and none is kept'}"
+        ) from None
 
 
 def _key(case: Case) -> tuple[Key, int]:

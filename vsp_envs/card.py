@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from vsp_envs.core.generator import LayoutSpec, draw_distinct
 from vsp_envs.core.layout import Layout, Outcome, UInt8
@@ -167,8 +168,9 @@ def folder(task: Task) -> Path:
     return Path(inspect.getfile(task.load)).parent
 
 
-def write() -> None:
+def write() -> list[Path]:
     """Card, animated picture and contact sheet of every task into the task's folder."""
+    files = []
     for task in TASKS.values():
         target = folder(task)
         (target / "README.md").write_text(card(task), encoding="utf-8")
@@ -179,6 +181,8 @@ def write() -> None:
             target / MOTION, save_all=True, append_images=frames[1:], duration=waits, loop=0
         )
         Image.fromarray(sheet(task)).quantize(256).save(target / SHEET, optimize=True)
+        files += [target / "README.md", target / MOTION, target / SHEET]
+    return files
 
 
 def motion(task: Task, image_size: int = 256) -> list[UInt8]:
@@ -188,20 +192,26 @@ def motion(task: Task, image_size: int = 256) -> list[UInt8]:
 
 
 def sheet(task: Task, image_size: int = 256, gap: int = 6) -> UInt8:
-    """A row per theme: the start of a shortest plan and its last two states; then a failure."""
+    """Below each theme's name the start of a shortest plan, its last two states and a failure."""
     layout = _example(task)
     states = _states(layout)
     shown = [states[0], states[-2], states[-1]]
     shown += _failures(layout)[:1]
     space = ((gap, gap), (gap, gap), (0, 0))
-    rows = [
-        np.concatenate(
-            [np.pad(render(layout, image_size, theme, state), space, constant_values=255)
-             for state in shown], axis=1,
-        )
-        for theme in task.themes
-    ]  # fmt: skip
+    rows = []
+    for theme in task.themes:
+        boards = [np.pad(render(layout, image_size, theme, state), space, constant_values=255)
+                  for state in shown]  # fmt: skip
+        row = np.concatenate(boards, axis=1)
+        rows += [_title(theme, row.shape[1]), row]
     return np.concatenate(rows)
+
+
+def _title(text: str, width: int, height: int = 30) -> UInt8:
+    """A line of black text on white."""
+    line = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(line).text((8, height // 2), text, "black", ImageFont.load_default(20), "lm")
+    return np.asarray(line)
 
 
 def _example(task: Task) -> Layout:
@@ -230,5 +240,15 @@ def _failures(layout: Layout) -> list[int]:
     ]
 
 
+def main() -> None:
+    """Write all cards and say where."""
+    argparse.ArgumentParser(
+        prog="python -m vsp_envs.card",
+        description="Write the card of every task (README.md) and its pictures into its folder.",
+    ).parse_args()
+    for file in write():
+        print(f"written: {file}")
+
+
 if __name__ == "__main__":
-    write()
+    main()

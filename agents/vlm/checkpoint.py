@@ -136,7 +136,9 @@ def adapted_model(adapter: str) -> str:
 
 def find_checkpoint(path: str | Path, setting: str = "--model") -> str:
     """The path, if it can be a checkpoint. Raises CheckpointError that names the setting."""
-    if not str(path) or (not Path(path).is_dir() and not is_hub_name(str(path))):
+    if not str(path):
+        raise CheckpointError(f"{setting} is missing: name a checkpoint folder or a hub model")
+    if not Path(path).is_dir() and not is_hub_name(str(path)):
         raise CheckpointError(f"no checkpoint at '{path}'; train one first, or check {setting}")
     return str(path)
 

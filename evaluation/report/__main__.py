@@ -24,8 +24,8 @@ class ReportConfig:
     """Put finished runs side by side on one page."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders that `evaluation.planning` or `evaluation.perception` wrote, and files that
-    `vsp_envs.play --record` wrote."""
+    """Folders of `evaluation.planning`, `evaluation.perception` or `evaluation.modality_gap`, and
+    files that `vsp_envs.play --record` wrote."""
     out: Path = Path("report.html")
     """The page."""
     title: str = "Visual spatial planning"
@@ -38,16 +38,24 @@ def run(config: ReportConfig) -> None:
     """The command."""
     if not config.runs:
         raise ValueError("name at least one run folder, for example runs/oracle")
-    runs = [read_recording(path) if path.is_file() else read_run(path) for path in config.runs]
+    paths = [part for path in config.runs for part in parts_of(path)]
+    runs = [read_recording(path) if path.is_file() else read_run(path) for path in paths]
     named = Counter(run.name for run in runs)
     runs = [
-        replace(run, name=str(path)) if named[run.name] > 1 else run
-        for run, path in zip(runs, config.runs, strict=True)
+        replace(run, name=str(path)) if named[run.name] > 1 or path not in config.runs else run
+        for run, path in zip(runs, paths, strict=True)
     ]
     write_report(config.out, config.title, runs, published=config.published)
     for file in write_tables(config.out, runs):
         print(f"tables: {file}")
     print(f"report: {config.out}")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The runs in a folder: of a modality gap, the one by image and the one by text."""
+    if not (path / "gap.json").is_file():
+        return [path]
+    return [path / name for name in ("image", "text", "perception") if (path / name).is_dir()]
 
 
 def write_tables(page: Path, runs: Sequence[Run]) -> list[Path]:

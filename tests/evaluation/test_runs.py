@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -333,3 +334,24 @@ def test_what_is_shown_can_be_drawn_while_an_episode_is_being_counted():
     [episode] = play(Oracle(), sample_cases(LAKE, "test", 1, "image", "plan", 0))
     tally.add(Judged(episode.record()))
     assert [next(iter(column.cells)) for column in tally.table().columns][-1] == "1"
+
+
+class Struck(Oracle):
+    """Ctrl-C comes while it answers its second batch."""
+
+    name, batch_size, batches = "struck", 2, 0
+
+    def reply(self, requests):
+        self.batches += 1
+        if self.batches == 2:
+            signal.raise_signal(signal.SIGINT)
+        return super().reply(requests)
+
+
+def test_ctrl_c_says_what_is_kept_and_the_run_goes_on_there(tmp_path):
+    agent = Struck()
+    with pytest.raises(KeyboardInterrupt, match=r"2 of 6 replies are kept in .*run the same"):
+        planning.evaluate(agent, tasks=["frozenlake:3"], episodes=6, out=tmp_path)
+    assert len((tmp_path / "replies.jsonl").read_text().splitlines()) == 2
+    results = planning.evaluate(agent, tasks=["frozenlake:3"], episodes=6, out=tmp_path)
+    assert results["macro"]["success"]["n"] == 6 and agent.batches == 4

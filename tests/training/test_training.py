@@ -1,7 +1,9 @@
 """The trainers on a tiny model: losses fall, runs resume to the bit, errors are one line."""
 
+import itertools
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from training.model.tiny import TINY_VIEW, build_tokenizer
 from training.model.trainable import parameter_groups
 from training.opcd.config import OPCDConfig
 from training.opcd.trainer import train_opcd
-from training.sft import SFTConfig, train_sft
+from training.sft import SFTConfig, SFTTrainer, train_sft
 from vsp_envs import split_of
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.prompts.question import text_prompt
@@ -64,6 +66,41 @@ def opcd_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         teacher=str(tiny_folder), tasks=("frozenlake:3", "maze:3"), steps=4, batch_size=8,
         max_new_tokens=8, save_every=2, eval_every=0,
     )  # fmt: skip
+
+
+def ctrl_c(monkeypatch: pytest.MonkeyPatch, *calls: int) -> None:
+    """Ctrl-C in the steps of these numbers, a step having one micro-batch."""
+    compute_loss, step = SFTTrainer.compute_loss, itertools.count(1)
+
+    def struck(*args: Any, **options: Any) -> Any:
+        now = next(step)
+        for _ in range(calls.count(now)):
+            signal.raise_signal(signal.SIGINT)
+        return compute_loss(*args, **options)
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", struck)
+
+
+def test_ctrl_c_keeps_the_steps_that_are_done(
+    sft_config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, out = train_sft(sft_config), tmp_path / "run"
+    with monkeypatch.context() as patched:
+        ctrl_c(patched, 2)
+        with pytest.raises(KeyboardInterrupt, match="stopped at step 2 of 6; run the same command"):
+            train_sft(replace(sft_config, out=out))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert same(done, train_sft(replace(sft_config, out=out)))
+
+
+@pytest.mark.parametrize(("step", "begin"), [(2, 0), (5, 3)])
+def test_a_second_ctrl_c_stops_at_once_and_says_where_the_next_run_starts(
+    sft_config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, begin: int
+) -> None:
+    ctrl_c(monkeypatch, step, step)
+    said = f"stopped at step {step - 1}; the next run starts at step {begin}"
+    with pytest.raises(KeyboardInterrupt, match=said):
+        train_sft(replace(sft_config, out=tmp_path / "run"))
 
 
 def test_sft_resumes_to_the_bit(sft_config: SFTConfig, tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
-"""Training in pieces: a run stops at a checkpoint in time, and the same command resumes it."""
+"""Training in pieces: a run stops at a checkpoint, in time or at Ctrl-C, and resumes there."""
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
+from training.loop.arguments import processes
 from training.loop.checkpoints import TrainingStopped
 
 
@@ -40,3 +45,49 @@ class Deadline(TrainerCallback):
                 f"time is up at step {state.global_step} of {state.max_steps}; "
                 "run the same command again, it goes on there"
             )
+
+
+class Interrupt(TrainerCallback):
+    """Ctrl-C stops a run at a checkpoint after the step; a second one stops it at once."""
+
+    def __init__(self, every: int = 1) -> None:
+        """Only multiples of `every` are steps to stop at."""
+        self.every, self.asked, self.over = every, False, False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over Ctrl-C. One of several processes leaves it to the launcher, which ends all."""
+        if processes() > 1:
+            yield
+            return
+        before, wakeup = signal.signal(signal.SIGINT, self._ask), signal.set_wakeup_fd(-1)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+            signal.set_wakeup_fd(wakeup)
+
+    def _ask(self, *_: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask for a checkpoint after Ctrl-C; the last step needs none."""
+        can_stop = state.global_step % self.every == 0 and state.global_step < state.max_steps
+        self.over = self.asked and can_stop
+        control.should_save |= self.over
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The checkpoint is complete: stop."""
+        if self.over:
+            raise KeyboardInterrupt(
+                f"stopped at step {state.global_step} of {state.max_steps}; "
+                "run the same command again, it goes on there"
+            )
+
+
+def ignore_interrupts(_: int = 0) -> None:
+    """Leave Ctrl-C to the training process, which still needs its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ from transformers import PrinterCallback, ProgressCallback
 from evaluation.run_folder import check_same, claimed, provenance
 from training.config import TrainingConfig
 from training.loop.checkpoints import last_checkpoint, writing
+from training.loop.deadline import Interrupt
 from training.loop.dry_run import dry_run
 from training.loop.progress import ProgressBar
 from training.loop.trackers import draw_curves
@@ -48,12 +50,34 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
     TrainingStopped if training cannot go on.
     """
     if config.dry_run:
-        dry_run(make_trainer())
+        with nothing_left(config.out):
+            dry_run(make_trainer())
     elif is_done(config, stage):
         print(f"{config.out} is done; delete it to train again", file=sys.stderr)
+        print(next_command(config.out))
     else:
         train(make_trainer(), as_json({"stage": stage, **asdict(config), **prompts_hash(config)}))
+        if int(os.environ.get("RANK", 0)) == 0:
+            print(f"model: {config.out}; its curves: {config.out / 'curves.png'}")
+            print(next_command(config.out))
     return config.out
+
+
+@contextmanager
+def nothing_left(out: Path) -> Iterator[None]:
+    """Remove the folders that the Trainer makes for a run, if they were not there before."""
+    made = [each for each in (out / "checkpoints", out, *out.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def next_command(out: Path) -> str:
+    """What one does with a trained model."""
+    return f"next: python -m evaluation.planning --agent hf --model {out} --out {out}-planning"
 
 
 def train(trainer: CompletionTrainer, settings: dict[str, Any]) -> None:
@@ -68,7 +92,7 @@ def train(trainer: CompletionTrainer, settings: dict[str, Any]) -> None:
         # One process decides for all: it reads every byte of the checkpoints.
         [last] = broadcast_object_list([str(last_checkpoint(checkpoints) or "") if first else ""])
         generation = trainer.model.generation_config
-        with shown(trainer):
+        with shown(trainer), interruptible(trainer):
             trainer.train(resume_from_checkpoint=last or None)
         # Every process takes part: where weights are sharded, each has a part of them.
         with writing(out / "run.json.part", checkpoints):
@@ -93,6 +117,24 @@ def shown(trainer: CompletionTrainer) -> Iterator[None]:
         bar.stop()
 
 
+@contextmanager
+def interruptible(trainer: CompletionTrainer) -> Iterator[None]:
+    """Ctrl-C stops at a checkpoint, or at once, and says where the next run starts."""
+    interrupt = Interrupt(trainer.config.resumes_every())
+    trainer.add_callback(interrupt)
+    try:
+        with interrupt.listening():
+            yield
+    except KeyboardInterrupt as stopped:
+        if stopped.args:
+            raise
+        kept = last_checkpoint(trainer.config.out / "checkpoints")
+        begin = kept.name.removeprefix("checkpoint-") if kept else "0"
+        raise KeyboardInterrupt(
+            f"stopped at step {trainer.state.global_step}; the next run starts at step {begin}"
+        ) from None
+
+
 def is_done(config: TrainingConfig, stage: str) -> bool:
     """Whether the folder holds a finished run of these settings.
 
@@ -107,12 +149,35 @@ def is_done(config: TrainingConfig, stage: str) -> bool:
     held = {name: {**known, **record.settings}.get(name) for name in asked}
     if not config.prompts and "prompts_hash" in record.settings:
         held["prompts_hash"] = record.settings["prompts_hash"]
+    same_stage = record.settings.get("stage") == stage
+    if record.done and same_stage and held["steps"] != config.steps and goes_on(config, held):
+        return False
     check_same(
         config.out,
         {"stage": record.settings.get("stage"), **as_flags(held)},
         {"stage": stage, **as_flags(asked)},
     )
     return record.done
+
+
+def goes_on(config: TrainingConfig, held: Mapping[str, Any]) -> bool:
+    """Whether a finished run goes on to more steps from its final checkpoint.
+
+    False if other settings differ too. Raises ValueError if its schedule does not allow it.
+    """
+    if as_flags(held) != as_flags({**held, **asdict(config), "steps": held["steps"]}):
+        return False
+    if config.steps > held["steps"] and config.schedule == "constant" and not config.curriculum:
+        return True
+    why = (
+        "it has more steps already" if config.steps < held["steps"]
+        else "its curriculum is spread over all steps" if config.schedule == "constant"
+        else f"the schedule {config.schedule} has brought its learning rate to an end"
+    )  # fmt: skip
+    raise ValueError(
+        f"{config.out} is done at step {held['steps']} and cannot go on to --steps {config.steps}: "
+        f"{why}. Start a new run from its model: --model {config.out} --out ANOTHER"
+    )
 
 
 def prompts_hash(config: TrainingConfig) -> dict[str, str]:

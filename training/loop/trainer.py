@@ -39,7 +39,7 @@ from training.data.layout_stream import LiveBoards
 from training.data.step_batches import StepBatches
 from training.loop.arguments import micro_batches, processes, training_arguments
 from training.loop.checkpoints import TrainingStopped, last_checkpoint, write_manifest, writing
-from training.loop.deadline import Deadline
+from training.loop.deadline import Deadline, ignore_interrupts
 from training.model.sharding import keep_float32, unsharded
 from training.model.trainable import parameter_groups
 from vsp_envs.utils.files import read_json, write_json
@@ -80,6 +80,7 @@ class CompletionTrainer(Trainer):
             batch_sampler=batches,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
+            worker_init_fn=ignore_interrupts,
             pin_memory=self.args.device.type == "cuda",
         )
         return self.accelerator.prepare(loader)

@@ -159,7 +159,12 @@ class Task:
         return self.build(level, self.sample_numbers(level, count, rng), **arguments)
 
     def theme_legend(self, theme: str) -> str:
-        """What is what in the image, for a prompt."""
+        """What is what in the image, for a prompt. Raises ValueError for a theme without one."""
+        if theme.partition(":")[0] not in self.legend:
+            raise ValueError(
+                f"the theme {theme!r} of {self.name} has no legend, and prompts need one: add a "
+                "sentence of what is what to LEGEND in the task's words.py"
+            )
         return self.legend[theme.partition(":")[0]]
 
 

@@ -52,8 +52,8 @@ def main(
 
     `default` holds the values of options that are not given.
 
-    A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130. Anything
-    else is a bug and keeps its traceback.
+    A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130: the
+    message of the KeyboardInterrupt, if it has one. Anything else is a bug and keeps its traceback.
     """
     print_any_text()
     spec = sys.modules["__main__"].__spec__
@@ -64,8 +64,8 @@ def main(
     try:
         with _ended_by_interrupt():
             command(config)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(str(stopped) or "interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError, OSError) as error:
         if not is_user_error(error):

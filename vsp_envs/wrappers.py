@@ -73,31 +73,68 @@ class FlatSymbolic(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs)
     def __init__(self, env: Env, one_hot: bool = False) -> None:
         RecordConstructorArgs.__init__(self, one_hot=one_hot)
         super().__init__(env)
-        space = planning_env(env).config.observation_space()
-        if isinstance(space, spaces.Dict) and "symbolic" in space.spaces:
-            space = space["symbolic"]
-        if not isinstance(space, spaces.Dict):
-            raise ValueError('FlatSymbolic needs observation="both" or "symbolic"')
-        self._parts, self._one_hot = dict(space.spaces), one_hot
-        zero = {name: np.zeros(part.shape or (), np.int64) for name, part in self._parts.items()}
-        length = len(self.observation(zero))
-        self.observation_space = spaces.Box(-1, 1, (length,), np.float32)
+        self._flatten = Flattener(planning_env(env).config.observation_space(), one_hot)
+        self.observation_space = self._flatten.space
 
     def observation(self, observation: Any) -> Any:
         """All parts in the order of the space, one after another."""
+        return self._flatten(observation)
+
+
+class FlatDict(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """`image` as it is and `symbolic` as in `FlatSymbolic`: for learners that take a flat Dict."""
+
+    def __init__(self, env: Env, one_hot: bool = False) -> None:
+        RecordConstructorArgs.__init__(self, one_hot=one_hot)
+        super().__init__(env)
+        self._flatten = Flattener(planning_env(env).config.observation_space(), one_hot)
+        image = _part(env, "image")
+        self.observation_space = spaces.Dict(image=image, symbolic=self._flatten.space)
+
+    def observation(self, observation: Any) -> Any:
+        """The observation with its symbolic part as one vector."""
+        return {"image": observation["image"], "symbolic": self._flatten(observation)}
+
+
+class Flattener:
+    """Turns symbolic states into float32 vectors, one (`lead` empty) or a batch of them at a time.
+
+    Raises ValueError if the observations of `space` have no symbolic state.
+    """
+
+    def __init__(self, space: spaces.Space[Any], one_hot: bool) -> None:
+        if isinstance(space, spaces.Dict) and "symbolic" in space.spaces:
+            space = space["symbolic"]
+        if not isinstance(space, spaces.Dict):
+            raise ValueError('a flat symbolic state needs observation="both" or "symbolic"')
+        self._parts, self._one_hot = dict(space.spaces), one_hot
+        zero = {name: np.zeros(part.shape or (), np.int64) for name, part in self._parts.items()}
+        self.space = spaces.Box(-1, 1, self(zero).shape, np.float32)
+
+    def __call__(self, observation: Any, lead: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        """All parts in the order of the space, one after another: float32[*lead, length]."""
         symbolic = observation.get("symbolic", observation)
         return np.concatenate(
-            [_flat(part, symbolic[name], self._one_hot) for name, part in self._parts.items()]
+            [
+                _flat(part, symbolic[name], self._one_hot, lead)
+                for name, part in self._parts.items()
+            ],
+            axis=-1,
         )
 
 
-def _flat(part: spaces.Space[Any], value: Any, one_hot: bool) -> NDArray[np.float32]:
-    if not isinstance(part, spaces.Box):
-        return np.asarray(spaces.flatten(part, value), np.float32)
-    low, high = int(part.low.min()), int(part.high.max())
+def _flat(
+    part: spaces.Space[Any], value: Any, one_hot: bool, lead: tuple[int, ...]
+) -> NDArray[np.float32]:
+    numbers = np.asarray(value).reshape(*lead, -1)
+    if isinstance(part, spaces.Discrete):
+        low, high, one_hot = int(part.start), int(part.start + part.n - 1), True
+    else:
+        assert isinstance(part, spaces.Box)
+        low, high = int(part.low.min()), int(part.high.max())
     if one_hot:
-        return _eye(high - low + 1)[np.ravel(value).astype(np.int64) - low].ravel()
-    return np.ravel(value).astype(np.float32) / max(1.0, high)
+        return _eye(high - low + 1)[numbers.astype(np.int64) - low].reshape(*lead, -1)
+    return numbers.astype(np.float32) / max(1.0, high)
 
 
 @lru_cache(maxsize=16)

@@ -12,12 +12,20 @@ import pytest
 from drawn import lake, maze, plan, room
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from vsp_envs import TASKS, Layout, describe
 from vsp_envs.envs.minigrid_encoding import encode
 from vsp_envs.rendering.perturbations import PERTURBATIONS
+from vsp_envs.vector_wrappers import (
+    VectorFlatDict,
+    VectorFlatSymbolic,
+    VectorImageOnly,
+    VectorSymbolicOnly,
+)
 from vsp_envs.wrappers import (
     DistanceReward,
+    FlatDict,
     FlatSymbolic,
     History,
     ImageOnly,
@@ -34,6 +42,7 @@ WRAPS: dict[str, Wrap] = {
     "symbolic": SymbolicOnly,
     "flat": FlatSymbolic,
     "flat one-hot": lambda env: FlatSymbolic(env, one_hot=True),
+    "flat dict": FlatDict,
     "text": TextObservation,
     "distance": DistanceReward,
     "history": History,
@@ -191,3 +200,46 @@ def test_an_unknown_perturbation_gives_one_line_with_the_nearest() -> None:
 def test_where_there_is_no_picture_there_is_nothing_to_perturb() -> None:
     with pytest.raises(ValueError, match="the observations have no 'image'"):
         Perturbed(made("maze", observation="symbolic"), ["blur"])
+
+
+PAIRS: list[tuple[Any, Any]] = [
+    (ImageOnly, VectorImageOnly),
+    (SymbolicOnly, VectorSymbolicOnly),
+    (FlatSymbolic, VectorFlatSymbolic),
+    (FlatDict, VectorFlatDict),
+]
+
+
+@every_task
+@pytest.mark.parametrize(("one", "many"), PAIRS)
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_a_batch_is_wrapped_as_each_of_its_environments_would_be(
+    task: str, one: Any, many: Any, mode: str
+) -> None:
+    wishes: dict[str, Any] = {"level": (5, 6), "max_episode_steps": 3, "image_size": 64}
+    ours = many(gym.make_vec(TASKS[task].id, 2, autoreset_mode=mode, **wishes))
+    theirs = SyncVectorEnv(
+        [lambda: one(gym.make(TASKS[task].id, **wishes))] * 2, autoreset_mode=AutoresetMode(mode)
+    )
+    assert ours.single_observation_space == theirs.single_observation_space
+    assert ours.observation_space == theirs.observation_space
+    assert equal(ours.reset(seed=0)[0], theirs.reset(seed=0)[0])
+    for _ in range(7):
+        left, right = ours.step(np.array([0, 1])), theirs.step(np.array([0, 1]))
+        assert equal(left[0], right[0])
+        assert ours.observation_space.contains(left[0])
+        if "final_obs" in right[-1]:
+            for pair in zip(left[-1]["final_obs"], right[-1]["final_obs"], strict=True):
+                assert pair[0] is pair[1] is None or equal(*pair)
+
+
+def equal(left: Any, right: Any) -> bool:
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    return np.array_equal(left, right)
+
+
+def test_a_batch_without_the_part_says_so() -> None:
+    for many, observation in ((VectorImageOnly, "symbolic"), (VectorFlatSymbolic, "image")):
+        with pytest.raises(ValueError, match='observation="both"'):
+            many(gym.make_vec("VSP/Maze-v0", 2, observation=observation))

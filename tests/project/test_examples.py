@@ -15,7 +15,7 @@ import pytest
 from vsp_envs import Action, Layout, format_answer, load_layout, render, shortest_plan
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted(file.stem for file in (ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted(file.stem for file in (ROOT / "examples").glob("[!_]*.py"))
 
 
 def example(name: str) -> Any:

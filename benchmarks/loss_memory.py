@@ -15,7 +15,8 @@ import torch
 
 from benchmarks.measure import Row
 from training.loop.chunked_loss import CHUNK, chunked_loss
-from training.opcd.config import OPCDConfig, objective_of
+from training.opcd.checks import objective_of
+from training.opcd.config import OPCDConfig
 from training.opcd.objective import TeacherOutputs, Tokens
 
 VOCABULARY, HIDDEN = 151_936, 64

@@ -16,6 +16,10 @@ WeightsDtype = Literal["float32", "bfloat16"]
 SavedDtype = Literal["auto", "float32", "bfloat16"]
 OnNan = Literal["stop", "skip"]
 Tracker = Literal["tensorboard", "wandb", "trackio", "swanlab"]
+SizeName = Literal["S", "M", "nano-1m", "nano-4m", "nano-10m"]
+Placement = Literal["replicated", "sharded"]
+Loss = Literal["reverse_kl", "sampled", "topk", "forward_kl", "jsd"]
+TeacherKind = Literal["frozen", "adapter-off", "ema"]
 Part = Literal[
     "vision", "patch_embedding", "position_embedding", "blocks", "merger", "deepstack_mergers",
     "language", "embeddings", "layers", "head",

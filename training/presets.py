@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 import tyro
@@ -82,12 +83,15 @@ def preset(config_class: type[Config], stage: str, name: str) -> Config:
 
 
 def main(
-    train: Callable[[Config], Any],
+    train: Callable[[Config], Any] | str,
     config_class: type[Config],
     stage: str,
     args: Sequence[str] | None = None,
 ) -> None:
-    """The command line of a stage. Flags override the values of `--preset`; `--help` shows them."""
+    """The command line of a stage. Flags override the values of `--preset`; `--help` shows them.
+
+    `train` may be `module:function`, which is imported once the flags are read.
+    """
     args = list(sys.argv[1:] if args is None else args)
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", default="")
@@ -97,4 +101,5 @@ def main(
     except ValueError as error:
         print(f"error: {cli.one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
-    cli.main(train, config_class, args, default)
+    command = train if callable(train) else lambda config: resolve_name(train)(config)
+    cli.main(command, config_class, args, default)

@@ -8,70 +8,37 @@ route, and the plan alone.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.presets import main
+    from training.sft_config import SFTConfig
+
+    main("training.sft:train_sft", SFTConfig, "sft")
+    raise SystemExit
+
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from agents.agent import View
 from agents.vlm.checkpoint import Loaded
 from agents.vlm.encoding import Completed, complete, encode_prompts
-from training.config import TrainingConfig
 from training.data.layout_stream import Board, live_boards
 from training.loop.chunked_loss import completion_nll
 from training.loop.run import run
 from training.loop.trainer import CompletionTrainer, ValidationCallback
 from training.loop.validation import validate
 from training.model.student import load_student
-from training.presets import main
+from training.sft_config import TARGETS, Input, SFTConfig, Target
 from training.validate import SHARE, check_config
-from vsp_envs.prompts.question import ROLES_OF
 from vsp_envs.prompts.targets import answer_target, perception_target, planning_target
 from vsp_envs.utils.choices import pick_name
 
-Input = Literal["image", "text"]
-Target = Literal["perception", "plan", "both", "answer"]
-TARGETS: dict[str, tuple[str, ...]] = {
-    "perception": ("perceive",),
-    "plan": ("plan",),
-    "both": ("perceive", "plan"),
-    "answer": ("answer",),
-}
-"""Target → what the prompts ask for."""
 ANSWERS = {
     "perceive": perception_target,
     "plan": planning_target,
     "answer": answer_target,
 }
 """What a prompt asks for → the reference answer."""
-
-
-@dataclass(frozen=True)
-class SFTConfig(TrainingConfig):
-    """Perception SFT: image in, state of the board out."""
-
-    model: str = ""
-    """Checkpoint to start from."""
-    input: Input = "image"
-    """What the model sees: `image`, or `text` (the symbolic state)."""
-    target: Target = "perception"
-    """What the model learns to answer: `perception`, `plan` (state, route and answer), `both`, half
-    of the boards each, or `answer`: the actions alone, as in direct-plan SFT elsewhere. What it
-    learned is asked with `evaluation.planning --ask answer`."""
-    plan_share: float = 0.0
-    """Share of text prompts that include a reference plan, as a teacher's prompt may."""
-
-    def roles(self) -> tuple[str, ...]:
-        """The roles of the prompts."""
-        of_goals = [ROLES_OF[goal] for goal in TARGETS[self.target]]
-        if self.input == "image":
-            return tuple(image for image, _, _ in of_goals)
-        given = [teacher for _, _, teacher in of_goals] if self.plan_share else []
-        return (*(text for _, text, _ in of_goals), *given)
-
-    def parts(self) -> int:
-        """Least micro-batches in a step: one for each kind and goal."""
-        return super().parts() * (1 if self.mix_kinds else len(TARGETS[self.target]))
 
 
 class SFTTrainer(CompletionTrainer):
@@ -138,7 +105,3 @@ def make_sft_trainer(config: SFTConfig, build: Callable[[], Loaded] | None) -> S
 
     trainer.add_callback(ValidationCallback(trainer, config.eval_every, validate_goals))
     return trainer
-
-
-if __name__ == "__main__":
-    main(train_sft, SFTConfig, "sft")

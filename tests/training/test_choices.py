@@ -8,14 +8,23 @@ import pytest
 from agents.rollout import INPUTS
 from agents.vlm.checkpoint import DTYPES
 from training.base import BaseConfig
-from training.config import BYTES, Part, Precision, Schedule, Tracker, WeightsDtype
+from training.config import (
+    BYTES,
+    Loss,
+    Part,
+    Precision,
+    Schedule,
+    SizeName,
+    Tracker,
+    WeightsDtype,
+)
 from training.loop.arguments import SCHEDULES
 from training.loop.trackers import TRACKERS
 from training.merge import MergeConfig, MergedDtype, merge
-from training.model.tiny import SIZES, SizeName
+from training.model.tiny import SIZES
 from training.model.trainable import PARTS
 from training.opcd.config import OPCDConfig, TeacherDtype
-from training.opcd.divergences import DIVERGENCES, Loss
+from training.opcd.divergences import DIVERGENCES
 from training.presets import main
 from training.recipes.ablation import START, AblationConfig, Arm
 from training.recipes.ablation import run as ablate

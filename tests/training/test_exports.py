@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from agents.vlm.checkpoint import load_checkpoint
 from training.loop.checkpoints import MANIFEST, find_corruption, write_manifest
 from training.merge import MergeConfig, merge
-from training.opcd.config import OPCDConfig, check_opcd
+from training.opcd.checks import check_opcd
+from training.opcd.config import OPCDConfig
 from training.presets import PRESETS
 from training.sft import SFTConfig, train_sft
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
 from torch import distributed
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-Placement = Literal["replicated", "sharded"]
+from training.config import Placement
 
 
 def place_model(model: Any, placement: Placement, device: Any) -> Any:

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -75,7 +75,6 @@ class Size:
 # 16 px, four or more in each cell. So it is twice as deep as the towers of S and M.
 NANO_VIEW = View(style="brief", image_size=256)
 
-SizeName = Literal["S", "M", "nano-1m", "nano-4m", "nano-10m"]
 SIZES: dict[str, Size] = {
     "S": Size(64, 3, 2, 1, 192, 64, 2, 128),  # 0.5 M parameters
     "M": Size(128, 4, 4, 2, 384, 96, 2, 192),  # 1.5 M parameters

@@ -1,8 +1,7 @@
 """The command: `python -m training.opcd`."""
 
 from training.opcd.config import OPCDConfig
-from training.opcd.trainer import train_opcd
 from training.presets import main
 
 if __name__ == "__main__":
-    main(train_opcd, OPCDConfig, "opcd")
+    main("training.opcd.trainer:train_opcd", OPCDConfig, "opcd")

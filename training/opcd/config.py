@@ -1,33 +1,42 @@
-"""The settings of OPCD: the teacher, the loss, the reward; and checks that refuse bad ones."""
+"""The settings of OPCD: teacher, loss, reward and sampler; no torch is imported here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from transformers import AutoConfig
-
-from agents.backends.engine_options import engine_options
-from agents.backends.vllm import check_whole
-from agents.rollout import Case, prompt_of
-from agents.vlm.checkpoint import load_processor, view_of
-from agents.vlm.encoding import encode_prompts
-from training.config import Schedule, TrainingConfig
-from training.model.sharding import Placement
-from training.model.student import bound_pixels
-from training.opcd.divergences import Loss, divergence_named
-from training.opcd.objective import Objective
-from training.opcd.rollout_config import Rollout, RolloutConfig
-from training.opcd.teachers import TeacherKind
-from training.validate import FROM_0, FROM_1, SHARE, check_config
-from vsp_envs import LayoutSpec, draw_distinct
+from training.config import Loss, Placement, Schedule, TeacherKind, TrainingConfig
 from vsp_envs.prompts.question import ROLES_OF
-from vsp_envs.scoring.answer_readers import READERS, ReaderName
-from vsp_envs.utils.choices import pick_name
+from vsp_envs.scoring.answer_readers import ReaderName
 
 TeacherDtype = Literal["auto", "float32", "bfloat16"]
+Rollout = Literal["hf", "vllm", "server"]
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """What samples the answers, and where; see docs/rollouts.md."""
+
+    rollout: Rollout = "hf"
+    """`hf`: transformers' own generation; `vllm`: vLLM in this process, on the same GPU; `server`:
+    vLLM servers on other GPUs."""
+    rollout_adapter: bool = False
+    """Send vLLM the LoRA adapter instead of whole weights: less to send, for LoRA on the language
+    model alone."""
+    rollout_memory: float = 0.3
+    """`vllm`: the share of the GPU's memory that the engine may take, its weights included."""
+    rollout_tokens: int = 4096
+    """`vllm`: the longest prompt and answer together."""
+    engine: str = "{}"
+    """`vllm`: more options of the engine, as JSON: `{"tensor_parallel_size": 2}`. They take
+    precedence over the settings above."""
+    rollout_urls: tuple[str, ...] = ("http://127.0.0.1:8000",)
+    """`server`: one or several servers of the student's checkpoint. They obey everybody who reaches
+    them: let them listen on 127.0.0.1 alone, and use a tunnel to other machines."""
+    rollout_folder: Path | None = None
+    """`server`: a folder for weights that the servers see under the same path. None: `weights` in
+    the run folder."""
 
 
 @dataclass(frozen=True)
@@ -108,119 +117,3 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step: checkpoints hold no answers."""
         return self.updates_per_rollout
-
-
-def objective_of(config: OPCDConfig, suppressed_ids: Sequence[int]) -> Objective:
-    """The loss that the settings describe. Raises ValueError for bad settings."""
-    if config.temperature <= 0:
-        raise ValueError(f"--temperature must be above 0 to sample, got {config.temperature}")
-    divergence = divergence_named(
-        config.loss, config.beta, config.top_k, config.divergence_cap, config.clip_ratio
-    )
-    return Objective(
-        divergence, config.distill_weight, config.reward_weight, config.clip_ratio,
-        config.temperature, suppressed_ids,
-    )  # fmt: skip
-
-
-RANGES = {
-    FROM_1: ("rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens"),
-    FROM_0: ("distill_weight", "reward_weight", "stop_after_unreadable"),
-    SHARE: ("teacher_plan_share", "rollout_memory"),
-}
-
-
-def check_opcd(config: OPCDConfig) -> None:
-    """Raise ValueError for bad settings of OPCD, before anything is loaded."""
-    checkpoints = {"--model": config.model}
-    if config.distill_weight and config.teacher_kind == "frozen":
-        checkpoints["--teacher"] = config.teacher
-    check_config(config, checkpoints, RANGES)
-    objective_of(config, ())
-    if config.save_every % config.resumes_every():
-        raise ValueError(
-            f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
-            f"{config.updates_per_rollout}: answers are not kept in checkpoints"
-        )
-    pick_name("reader", config.reader, READERS)
-    check_learning_signal(config)
-    check_teacher(config)
-    check_rollout(config)
-
-
-def check_learning_signal(config: OPCDConfig) -> None:
-    """Raise ValueError for settings that leave nothing to learn from."""
-    if config.reward_weight == config.distill_weight == 0:
-        raise ValueError("--distill-weight and --reward-weight are both 0; one must be above 0")
-    if config.reward_weight and config.rollouts == 1:
-        raise ValueError(
-            "--reward-weight needs answers to compare: one answer to a board is its own mean and "
-            "has no advantage; take --rollouts 4 or more"
-        )
-
-
-def check_teacher(config: OPCDConfig) -> None:
-    """Raise ValueError for a teacher that is impossible with these settings."""
-    pick_name("kind of teacher", config.teacher_kind, get_args(TeacherKind))
-    pick_name("placement of the teacher", config.teacher_placement, get_args(Placement))
-    pick_name("dtype of the teacher", config.teacher_dtype, get_args(TeacherDtype))
-    if not config.distill_weight or config.teacher_kind == "frozen":
-        return
-    if config.teacher:
-        raise ValueError(
-            f"the teacher {config.teacher_kind} is made from the student and needs no checkpoint; "
-            f"leave out --teacher {config.teacher}, or take --teacher-kind frozen"
-        )
-    if config.teacher_kind == "adapter-off" and not config.lora_rank:
-        raise ValueError(
-            "the teacher adapter-off is the student without its LoRA, and this student has none; "
-            "give --lora-rank, or take --teacher-kind frozen or ema"
-        )
-    if not 0 <= config.ema_decay < 1:
-        raise ValueError(f"--ema-decay must be at least 0 and below 1, got {config.ema_decay}")
-
-
-def check_rollout(config: OPCDConfig) -> None:
-    """Raise ValueError for a way of sampling that is impossible with these settings."""
-    options = engine_options(config.engine)
-    if options and config.rollout != "vllm":
-        raise ValueError(
-            f"--engine is for --rollout vllm; --rollout {config.rollout} starts no engine"
-        )
-    if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
-        return
-    if config.rollout == "vllm":
-        check_whole(config.model)
-        check_room(config, options.get("max_model_len", config.rollout_tokens))
-    if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
-        raise ValueError(
-            "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
-            "no --lora-vision, or send whole weights (--no-rollout-adapter)"
-        )
-
-
-def check_room(config: OPCDConfig, room: int) -> None:
-    """Raise ValueError if the longest prompt and answer do not fit into an engine's `room`.
-
-    Reads the tokenizer of a model that is a folder here; another's prompts are not counted.
-    """
-    prompt = longest_prompt(config) if Path(config.model).is_dir() else 1
-    if room < prompt + config.max_new_tokens:
-        raise ValueError(
-            f"--rollout-tokens {room} cannot hold a prompt of {prompt} tokens and an answer of "
-            f"--max-new-tokens {config.max_new_tokens}; give at least "
-            f"{prompt + config.max_new_tokens}"
-        )
-
-
-def longest_prompt(config: OPCDConfig) -> int:
-    """Tokens of the longest student prompt of the settings' boards, images included."""
-    settings = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
-    processor = load_processor(config.model, settings)
-    bound_pixels(processor, config)
-    prompts = [
-        prompt_of(Case(layout), view_of(settings))
-        for kind in config.kinds()
-        for layout in draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
-    ]
-    return int(encode_prompts(processor, prompts)["attention_mask"].sum(1).max())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -150,7 +150,6 @@ def _full(divergence: Callable[[Tensor, Tensor, LossSettings], Tensor]) -> Diver
     )
 
 
-Loss = Literal["reverse_kl", "sampled", "topk", "forward_kl", "jsd"]
 DIVERGENCES: dict[str, Divergence] = {
     "reverse_kl": _full(lambda student, teacher, _: reverse_kl(student, teacher)),
     "sampled": _sampled,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 
@@ -13,36 +12,10 @@ from agents.backends.engine_options import engine_options
 from agents.backends.vllm import VLLMAgent
 from agents.backends.vllm_server import VLLMServer
 from agents.vlm.checkpoint import Loaded
+from training.opcd.config import Rollout, RolloutConfig
 from training.opcd.sampler import HFSampler, Sampler
 from training.opcd.vllm_sampler import VLLMSampler, guarded
 from vsp_envs.utils.choices import pick_name
-
-Rollout = Literal["hf", "vllm", "server"]
-
-
-@dataclass(frozen=True)
-class RolloutConfig:
-    """What samples the answers, and where; see docs/rollouts.md."""
-
-    rollout: Rollout = "hf"
-    """`hf`: transformers' own generation; `vllm`: vLLM in this process, on the same GPU; `server`:
-    vLLM servers on other GPUs."""
-    rollout_adapter: bool = False
-    """Send vLLM the LoRA adapter instead of whole weights: less to send, for LoRA on the language
-    model alone."""
-    rollout_memory: float = 0.3
-    """`vllm`: the share of the GPU's memory that the engine may take, its weights included."""
-    rollout_tokens: int = 4096
-    """`vllm`: the longest prompt and answer together."""
-    engine: str = "{}"
-    """`vllm`: more options of the engine, as JSON: `{"tensor_parallel_size": 2}`. They take
-    precedence over the settings above."""
-    rollout_urls: tuple[str, ...] = ("http://127.0.0.1:8000",)
-    """`server`: one or several servers of the student's checkpoint. They obey everybody who reaches
-    them: let them listen on 127.0.0.1 alone, and use a tunnel to other machines."""
-    rollout_folder: Path | None = None
-    """`server`: a folder for weights that the servers see under the same path. None: `weights` in
-    the run folder."""
 
 
 def make_sampler(config: RolloutConfig, checkpoint: str, student: Loaded, out: Path) -> Sampler:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,9 +16,8 @@ from transformers import TrainerCallback
 
 from agents.vlm.checkpoint import CheckpointError, load_checkpoint
 from agents.vlm.encoding import Completed
+from training.config import TeacherKind
 from training.loop.chunked_loss import completion_hidden, output_layer, to_autocast_dtype
-
-TeacherKind = Literal["frozen", "adapter-off", "ema"]
 
 
 class Teacher:

@@ -40,7 +40,8 @@ from training.opcd.advantages import (
     share,
     share_without_advantage,
 )
-from training.opcd.config import OPCDConfig, check_opcd, objective_of
+from training.opcd.checks import check_opcd, objective_of
+from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, means
 from training.opcd.objective import Tokens, teacher_outputs
 from training.opcd.rollout_config import make_sampler

@@ -1,0 +1,141 @@
+"""Checks of OPCD's settings, which refuse bad ones before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from transformers import AutoConfig
+
+from agents.backends.engine_options import engine_options
+from agents.backends.vllm import check_whole
+from agents.rollout import Case, prompt_of
+from agents.vlm.checkpoint import load_processor, view_of
+from agents.vlm.encoding import encode_prompts
+from training.model.sharding import Placement
+from training.model.student import bound_pixels
+from training.opcd.config import OPCDConfig, Rollout, TeacherDtype
+from training.opcd.divergences import divergence_named
+from training.opcd.objective import Objective
+from training.opcd.teachers import TeacherKind
+from training.validate import FROM_0, FROM_1, SHARE, check_config
+from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.scoring.answer_readers import READERS
+from vsp_envs.utils.choices import pick_name
+
+
+def objective_of(config: OPCDConfig, suppressed_ids: Sequence[int]) -> Objective:
+    """The loss that the settings describe. Raises ValueError for bad settings."""
+    if config.temperature <= 0:
+        raise ValueError(f"--temperature must be above 0 to sample, got {config.temperature}")
+    divergence = divergence_named(
+        config.loss, config.beta, config.top_k, config.divergence_cap, config.clip_ratio
+    )
+    return Objective(
+        divergence, config.distill_weight, config.reward_weight, config.clip_ratio,
+        config.temperature, suppressed_ids,
+    )  # fmt: skip
+
+
+RANGES = {
+    FROM_1: ("rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens"),
+    FROM_0: ("distill_weight", "reward_weight", "stop_after_unreadable"),
+    SHARE: ("teacher_plan_share", "rollout_memory"),
+}
+
+
+def check_opcd(config: OPCDConfig) -> None:
+    """Raise ValueError for bad settings of OPCD, before anything is loaded."""
+    checkpoints = {"--model": config.model}
+    if config.distill_weight and config.teacher_kind == "frozen":
+        checkpoints["--teacher"] = config.teacher
+    check_config(config, checkpoints, RANGES)
+    objective_of(config, ())
+    if config.save_every % config.resumes_every():
+        raise ValueError(
+            f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
+            f"{config.updates_per_rollout}: answers are not kept in checkpoints"
+        )
+    pick_name("reader", config.reader, READERS)
+    check_learning_signal(config)
+    check_teacher(config)
+    check_rollout(config)
+
+
+def check_learning_signal(config: OPCDConfig) -> None:
+    """Raise ValueError for settings that leave nothing to learn from."""
+    if config.reward_weight == config.distill_weight == 0:
+        raise ValueError("--distill-weight and --reward-weight are both 0; one must be above 0")
+    if config.reward_weight and config.rollouts == 1:
+        raise ValueError(
+            "--reward-weight needs answers to compare: one answer to a board is its own mean and "
+            "has no advantage; take --rollouts 4 or more"
+        )
+
+
+def check_teacher(config: OPCDConfig) -> None:
+    """Raise ValueError for a teacher that is impossible with these settings."""
+    pick_name("kind of teacher", config.teacher_kind, get_args(TeacherKind))
+    pick_name("placement of the teacher", config.teacher_placement, get_args(Placement))
+    pick_name("dtype of the teacher", config.teacher_dtype, get_args(TeacherDtype))
+    if not config.distill_weight or config.teacher_kind == "frozen":
+        return
+    if config.teacher:
+        raise ValueError(
+            f"the teacher {config.teacher_kind} is made from the student and needs no checkpoint; "
+            f"leave out --teacher {config.teacher}, or take --teacher-kind frozen"
+        )
+    if config.teacher_kind == "adapter-off" and not config.lora_rank:
+        raise ValueError(
+            "the teacher adapter-off is the student without its LoRA, and this student has none; "
+            "give --lora-rank, or take --teacher-kind frozen or ema"
+        )
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"--ema-decay must be at least 0 and below 1, got {config.ema_decay}")
+
+
+def check_rollout(config: OPCDConfig) -> None:
+    """Raise ValueError for a way of sampling that is impossible with these settings."""
+    options = engine_options(config.engine)
+    if options and config.rollout != "vllm":
+        raise ValueError(
+            f"--engine is for --rollout vllm; --rollout {config.rollout} starts no engine"
+        )
+    if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
+        return
+    if config.rollout == "vllm":
+        check_whole(config.model)
+        check_room(config, options.get("max_model_len", config.rollout_tokens))
+    if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
+        raise ValueError(
+            "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
+            "no --lora-vision, or send whole weights (--no-rollout-adapter)"
+        )
+
+
+def check_room(config: OPCDConfig, room: int) -> None:
+    """Raise ValueError if the longest prompt and answer do not fit into an engine's `room`.
+
+    Reads the tokenizer of a model that is a folder here; another's prompts are not counted.
+    """
+    prompt = longest_prompt(config) if Path(config.model).is_dir() else 1
+    if room < prompt + config.max_new_tokens:
+        raise ValueError(
+            f"--rollout-tokens {room} cannot hold a prompt of {prompt} tokens and an answer of "
+            f"--max-new-tokens {config.max_new_tokens}; give at least "
+            f"{prompt + config.max_new_tokens}"
+        )
+
+
+def longest_prompt(config: OPCDConfig) -> int:
+    """Tokens of the longest student prompt of the settings' boards, images included."""
+    settings = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
+    processor = load_processor(config.model, settings)
+    bound_pixels(processor, config)
+    prompts = [
+        prompt_of(Case(layout), view_of(settings))
+        for kind in config.kinds()
+        for layout in draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
+    ]
+    return int(encode_prompts(processor, prompts)["attention_mask"].sum(1).max())

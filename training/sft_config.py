@@ -1,0 +1,75 @@
+"""The settings of supervised fine-tuning and of the tiny base model; no torch is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+from tyro.conf import Fixed, Suppress
+
+from training.config import Schedule, SizeName, TrainingConfig
+from vsp_envs.prompts.question import ROLES_OF
+
+Input = Literal["image", "text"]
+Target = Literal["perception", "plan", "both", "answer"]
+TARGETS: dict[str, tuple[str, ...]] = {
+    "perception": ("perceive",),
+    "plan": ("plan",),
+    "both": ("perceive", "plan"),
+    "answer": ("answer",),
+}
+"""Target → what the prompts ask for."""
+
+
+@dataclass(frozen=True)
+class SFTConfig(TrainingConfig):
+    """Perception SFT: image in, state of the board out."""
+
+    model: str = ""
+    """Checkpoint to start from."""
+    input: Input = "image"
+    """What the model sees: `image`, or `text` (the symbolic state)."""
+    target: Target = "perception"
+    """What the model learns to answer: `perception`, `plan` (state, route and answer), `both`, half
+    of the boards each, or `answer`: the actions alone, as in direct-plan SFT elsewhere. What it
+    learned is asked with `evaluation.planning --ask answer`."""
+    plan_share: float = 0.0
+    """Share of text prompts that include a reference plan, as a teacher's prompt may."""
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the prompts."""
+        of_goals = [ROLES_OF[goal] for goal in TARGETS[self.target]]
+        if self.input == "image":
+            return tuple(image for image, _, _ in of_goals)
+        given = [teacher for _, _, teacher in of_goals] if self.plan_share else []
+        return (*(text for _, text, _ in of_goals), *given)
+
+    def parts(self) -> int:
+        """Least micro-batches in a step: one for each kind and goal."""
+        return super().parts() * (1 if self.mix_kinds else len(TARGETS[self.target]))
+
+
+Value = TypeVar("Value")
+Hidden = Annotated[Value, Fixed, Suppress]
+"""A field that is no flag of the command line."""
+
+
+@dataclass(frozen=True)
+class BaseConfig(SFTConfig):
+    """The tiny model's symbolic planning."""
+
+    size: SizeName = "M"
+    """`S` (0.5 M parameters) or `M` (1.6 M) for pictures that grow with the board; `nano-1m`,
+    `nano-4m` or `nano-10m` for pictures of 256 px."""
+    preset: str = ""
+    """Settings to start from: `tiny`. Other flags override it."""
+    input: Hidden[Input] = "text"
+    """Always the symbolic state."""
+    target: Hidden[Target] = "plan"
+    """Always the plan."""
+    steps: int = 1000
+    """Optimizer steps."""
+    learning_rate: float = 2e-3
+    """Peak learning rate."""
+    schedule: Schedule = "half-linear"
+    """`half-linear`: constant, then linear over the second half; or `cosine`."""

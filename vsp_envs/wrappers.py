@@ -190,6 +190,20 @@ class DistanceReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return observation, shaped, terminated, truncated, info
 
 
+class StepCost(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Takes `cost` off the reward of every action, so that a short plan is worth more."""
+
+    def __init__(self, env: Env, cost: float = 0.01) -> None:
+        RecordConstructorArgs.__init__(self, cost=cost)
+        super().__init__(env)
+        self.cost = cost
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """As the environment, with the cost taken off."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, float(reward) - self.cost, terminated, truncated, info
+
+
 class Step(NamedTuple):
     """One action and its result."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,7 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 
 from vsp_envs.core.generator import FROZEN_PROB, Difficulty, LayoutSpec, draw_layouts
-from vsp_envs.core.layout import Layout
+from vsp_envs.core.layout import MOVES, Layout
 from vsp_envs.core.layout_io import load_layout
 from vsp_envs.core.splits import Split, read_hashes
 from vsp_envs.core.task import Task, check_level, get_task
@@ -63,9 +64,14 @@ class EnvConfig:
     """Exact number of actions of a shortest plan."""
     exclude: str | Path | Collection[str] = frozenset()
     """Canonical hashes of layouts to leave out: a collection, or a file with one per line."""
+    layout: Layout | Mapping[str, Any] | None = None
+    """The board of every reset, a `Layout` or its JSON data, such as `{"map": ["SF", "FG"]}`."""
+    slip: float = 0.0
+    """Probability that a move goes to one of its two sides; 2/3 is Gymnasium's `is_slippery`."""
 
     def __post_init__(self) -> None:
         self.task_definition: Task = get_task(self.task)
+        self.fixed_layout = self._read_layout()
         self.levels = self._read_levels()
         highest = self.levels[1] if self.max_level is None else self.max_level
         self.padding = check_level(self.task_definition, highest)
@@ -74,7 +80,13 @@ class EnvConfig:
         check_image_size(self.image_size)
         if self.theme != RANDOM_THEME:
             check_theme(self.task, self.theme)
+        if not 0 <= self.slip <= 1:
+            raise ValueError(f"slip is a probability, 0 to 1, got {self.slip}")
         pick_name("illegal policy", self.illegal, get_args(IllegalPolicy))
+        if self.slip and self.illegal == "fail":
+            raise ValueError(
+                'slip needs illegal="stay": an illegal move may be no fault of the agent'
+            )
         pick_name("observation", self.observation, get_args(Observation))
         if self.render_mode is not None:
             pick_name("render mode", self.render_mode, RENDER_MODES)
@@ -85,9 +97,20 @@ class EnvConfig:
             self.difficulty, self.plan_length, hashes,
         )  # fmt: skip
         """Which layouts the resets give; each fills in its level."""
+        if self.fixed_layout:
+            self._check_layout(self.fixed_layout, None)
+
+    def _read_layout(self) -> Layout | None:
+        given = self.layout
+        if given is None or isinstance(given, Layout):
+            return given
+        level = self.level if isinstance(self.level, Integral) else None
+        return load_layout(self.task, given, level)
 
     def _read_levels(self) -> tuple[int, int]:
         level = self.level
+        if level is None and self.fixed_layout:
+            level = self.fixed_layout.level
         if level is None:
             levels = self.task_definition.paper_levels
             return levels[0], levels[-1]
@@ -122,7 +145,7 @@ class EnvConfig:
             pick_name("reset option", name, RESET_OPTIONS)
         given = {name: value for name, value in (options or {}).items() if value is not None}
         if not given:
-            return None
+            return self.fixed_layout
         if "layout" in given:
             return self._check_layout(given["layout"], given.get("level"))
         level = given.get("level")
@@ -170,6 +193,8 @@ def json_spec(spec: EnvSpec | None) -> EnvSpec | None:
 def _json_value(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Layout):
+        return value.to_data()
     return sorted(value) if isinstance(value, (set, frozenset)) else value
 
 
@@ -178,6 +203,25 @@ class BeforeReset:
 
     def __getattr__(self, name: str) -> Any:
         raise ResetNeeded("there is no episode yet; call reset() first")
+
+
+class SlipSampler:
+    """What becomes of the actions of an environment: with probability `slip` a move goes astray.
+
+    Its random generator is its own: a seed gives the same layouts whatever slips.
+    """
+
+    def __init__(self, config: EnvConfig, seed: int) -> None:
+        self._slip, self._rng = config.slip, np.random.default_rng([seed, *b"slip"])
+
+    def played(self, action: int) -> int:
+        """The action itself, or the move to one of its sides, each with equal chance."""
+        if not self._slip or action >= len(MOVES):
+            return action
+        chance = self._rng.random()
+        if chance >= self._slip:
+            return action
+        return (action + (1 if 2 * chance < self._slip else -1)) % len(MOVES)
 
 
 class ThemeSampler:

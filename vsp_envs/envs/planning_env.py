@@ -22,6 +22,7 @@ from vsp_envs.envs.config import (
     RENDER_FPS,
     RENDER_MODES,
     BeforeReset,
+    SlipSampler,
     ThemeSampler,
     json_spec,
     make_config,
@@ -96,7 +97,7 @@ class _Episode:
 
 
 class PlanningEnv(gym.Env[Any, Any]):
-    """One board and one agent, deterministic: a task of the suite, step by step.
+    """One board and one agent: a task of the suite, step by step; deterministic but for `slip`.
 
     Observation: `Dict(image=uint8[S, S, 3], symbolic=Dict(…))`; see `Task.symbolic` for the
     symbolic part. Reward: 1 on success, else 0. Ends on success, failure and, with
@@ -122,6 +123,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         self.observation_space = self.config.observation_space()
         self._queue: LayoutQueue[QueuedLayout] | None = None
         self._themes: ThemeSampler
+        self._slips: SlipSampler
         self._renderer: BoardRenderer | None = None
         self._window: Window | None = None
 
@@ -162,6 +164,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         if seed is not None or self._queue is None:
             self._queue = LayoutQueue(self.np_random)
             self._themes = ThemeSampler(self.config, self.np_random_seed)
+            self._slips = SlipSampler(self.config, self.np_random_seed)
         if self._window is not None and self._window.closed:
             self._window = None
         queued = self._next_queued(options, self._queue)
@@ -197,7 +200,7 @@ class PlanningEnv(gym.Env[Any, Any]):
         if episode.over:
             gym.logger.warn("step() after the end of the episode; call reset() first")
             return self._observe(), 0.0, True, False, self._info()
-        self._play(episode, self._read_action(action))
+        self._play(episode, self._slips.played(self._read_action(action)))
         reward = 1.0 if episode.outcome == _SUCCESS else 0.0
         observation, window = self._observe(), self._window
         closed = window is not None and window.closed
@@ -286,7 +289,15 @@ class PlanningEnv(gym.Env[Any, Any]):
         return self._legal().astype(bool)
 
     def optimal_plan(self) -> list[Action]:
-        """A shortest plan from this board's start. Privileged: never part of an observation."""
+        """A shortest plan from this board's start. Privileged: never part of an observation.
+
+        Raises ValueError if moves slip: no plan is then sure to succeed.
+        """
+        if self.config.slip:
+            raise ValueError(
+                f"with slip={self.config.slip:g} no plan is sure to succeed; "
+                "vsp_envs.shortest_plan(env.layout) is the one of a board that does not slip"
+            )
         return shortest_plan(self.layout) or []
 
     def render(self) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
@@ -14,7 +14,14 @@ from gymnasium.vector.utils import batch_space
 from vsp_envs.core.generator import SampledLayouts
 from vsp_envs.core.layout import Bool, Int, Layout, LayoutBatch
 from vsp_envs.core.solver import shortest_plan, solve_batch
-from vsp_envs.envs.config import RENDER_FPS, BeforeReset, ThemeSampler, json_spec, make_config
+from vsp_envs.envs.config import (
+    RENDER_FPS,
+    BeforeReset,
+    SlipSampler,
+    ThemeSampler,
+    json_spec,
+    make_config,
+)
 from vsp_envs.envs.layout_pool import LayoutPool
 from vsp_envs.envs.layout_queue import LayoutQueue, next_layouts
 from vsp_envs.envs.layout_store import LayoutStore
@@ -59,7 +66,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         copy: bool = True,
         pool: int | None = None,
         pool_rounds: int | None = None,
-        infos: bool = True,
+        infos: bool | Literal["numbers"] = True,
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
@@ -69,12 +76,16 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         With `pool`, all environments share that many different layouts, in a new order each round:
         resets are faster, and the episodes are no longer those of the scalar environments. After
         `pool_rounds` rounds other layouts replace them; None: never. `infos=False` leaves the infos
-        empty except for `final_obs`: they take two fifths of a step. `render_mode` is `rgb_array`
-        or `ansi`; with `_list` behind it, `render` returns all frames since it was last called.
+        empty except for `final_obs`: they take two fifths of a step. `infos="numbers"` leaves out
+        the words and gives the number of the `Outcome`, for wrappers that make tensors of all.
+        `render_mode` is `rgb_array` or `ansi`; with `_list` behind it, `render` returns all frames
+        since it was last called.
         """
         own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
         drawn = render_mode and render_mode.removesuffix(_LIST)
         self.config = config = make_config(task, {**arguments, "render_mode": drawn}, own)
+        if infos not in (True, False, "numbers"):
+            raise ValueError(f"infos is True, False or 'numbers', got {infos!r}")
         if num_envs < 1:
             raise ValueError(f"num_envs is at least 1, got {num_envs}")
         if config.render_mode == "human":
@@ -157,12 +168,14 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             made = [seeding.np_random(seed) for seed in seeds]
             self._queues = [LayoutQueue(rng) for rng, _ in made]
             themes = [ThemeSampler(config, seed) for _, seed in made]
+            self._slips = [SlipSampler(config, seed) for _, seed in made]
             store = LayoutStore(self.task, config.padding)
             self._state = VectorState(config, store, themes, self._limit)
         for i in () if first else envs.tolist():
             if seeds[i] is not None:
                 self._state.store.free(self._queues[i].unplayed())
                 rng, seed = seeding.np_random(seeds[i])
+                self._slips[i] = SlipSampler(config, seed)
                 self._queues[i], self._state.themes[i] = (
                     LayoutQueue(rng),
                     ThemeSampler(config, seed),
@@ -188,6 +201,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _begin(self, envs: Int, rows: Int | None = None) -> None:
         """Begin new episodes on the boards of `rows`; None: on the next ones."""
+        if rows is None and self.config.fixed_layout:
+            rows = self._requested_rows(envs, {})
         if self._pool is not None:
             if self._requested:
                 played_out = self._requested.intersection(self._state.row[envs].tolist())
@@ -214,7 +229,10 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         ended = where(state.terminated | state.truncated)
         if len(ended) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise ValueError(f"environments {ended} have ended; reset them first")
-        state.play(self._read_actions(actions))
+        actions = self._read_actions(actions)
+        if self.config.slip:
+            actions = self._slipped(actions, state.terminated | state.truncated)
+        state.play(actions)
         if len(ended) and self.autoreset_mode == AutoresetMode.NEXT_STEP:
             self._begin(ended)
         rewards = state.rewards()
@@ -230,8 +248,19 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         infos.update(final)
         return state.observe(self._copy), rewards, terminated, truncated, infos
 
+    def _slipped(self, actions: Int, ended: Bool) -> Int:
+        played = actions.copy()
+        for i in where(~ended).tolist():
+            played[i] = self._slips[i].played(int(actions[i]))
+        return played
+
     def _infos(self) -> dict[str, Any]:
-        return self._state.infos() if self._with_infos else {}
+        if not self._with_infos:
+            return {}
+        infos = self._state.infos()
+        if self._with_infos == "numbers":
+            return {**_numbers(infos), "outcome": self._state.outcome()}
+        return infos
 
     def _read_actions(self, given: Any) -> Int:
         actions = np.asarray(given)
@@ -323,6 +352,13 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         if len(each) != self.num_envs:
             raise ValueError(f"{len(each)} values of {name!r} for {self.num_envs} environments")
         self._attributes[name] = each
+
+
+def _numbers(infos: dict[str, Any]) -> dict[str, Any]:
+    """The infos that are numbers, with their masks; that of `outcome` stays."""
+    words = {name for name, part in infos.items() if part.dtype == object}
+    masks = {f"_{name}" for name in words - {"outcome"}}
+    return {name: part for name, part in infos.items() if name not in words | masks}
 
 
 def _only(infos: dict[str, Any], mask: Bool) -> dict[str, Any]:

@@ -158,6 +158,10 @@ class VectorState:
         legal[over] = self._nothing_legal
         return legal[:, None].view(np.int8)
 
+    def outcome(self) -> Int:
+        """The Outcome of the last action in each environment, as a number."""
+        return self._code & OUTCOME
+
     def frames(self) -> tuple[Any, ...]:
         """An image of every board, as copies."""
         self._draw()

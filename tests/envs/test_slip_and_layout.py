@@ -142,7 +142,7 @@ def test_what_cannot_be_with_slips_is_refused_by_name() -> None:
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"with slip=0\.1 no plan is sure to succeed"):
         env.unwrapped.optimal_plan()
-    with pytest.raises(ValueError, match="slip is a probability, 0 to 1, got 1.5"):
+    with pytest.raises(ValueError, match=r"slip is a probability, 0 to 1, got 1\.5"):
         gym.make("VSP/FrozenLake-v0", slip=1.5)
     with pytest.raises(ValueError, match='slip needs illegal="stay"'):
         gym.make("VSP/FrozenLake-v0", slip=0.1, illegal="fail")

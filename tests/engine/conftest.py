@@ -21,10 +21,12 @@ def checkpoint(tmp_path_factory):
 
     Its generation_config narrows the draw, as that of the real ones does: nobody may heed that.
     """
+    from agents.vlm.checkpoint import store_view
     from training.model.tiny import build_tiny
 
     folder = tmp_path_factory.mktemp("tiny")
-    model, processor, _ = build_tiny("S", seed=0)
+    model, processor, view = build_tiny("S", seed=0)
+    store_view(model.config, view)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     file = folder / "generation_config.json"

@@ -1,5 +1,7 @@
 """A real vLLM answers as transformers does: in this process, and behind its own server."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from agents.rollout import Case, play, prompt_of
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import load_checkpoint, vision_token_ids
 from agents.vlm.encoding import complete, encode_prompts
+from evaluation.options import EvalConfig, make_agent
 from training.model.tiny import TINY_VIEW
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
@@ -113,3 +116,22 @@ def test_our_own_client_gets_the_same_replies_from_the_server(hf, greedy, server
     said = [episode.reply.rstrip("\ufffd") for episode in episodes]
     assert said == [reply.text.rstrip("\ufffd") for reply in greedy]
     assert all(episode.tokens and episode.prompt_tokens for episode in episodes)
+
+
+def test_a_served_checkpoint_asked_with_its_view_answers_100_boards_as_it_does_here(
+    hf, checkpoint, server, tmp_path
+):
+    bias = {str(token): -100 for token in vision_token_ids(hf.model.config)}
+    endpoint = Endpoint(
+        base_urls=(f"{server.url}/v1",), request=json.dumps({"logit_bias": bias}), concurrency=16
+    )
+    more = {"agent": "openai", "model": "tiny", "endpoint": endpoint, "max_new_tokens": 24}
+    served = make_agent(EvalConfig(out=tmp_path, view=checkpoint, **more))
+    assert served.view == hf.view == TINY_VIEW
+    layouts = draw_distinct(LayoutSpec("frozenlake", 4), 100, seed=1)
+    cases = [Case(layout) for layout in layouts]
+    found, local = (list(play(agent, cases)) for agent in (served, hf))
+    assert [each.error for each in found] == [""] * 100
+    said, there = ([each.reply.rstrip("\ufffd") for each in some] for some in (found, local))
+    assert sum(one == other for one, other in zip(said, there, strict=True)) >= 99  # near ties
+    assert [each.success for each in found] == [each.success for each in local]

@@ -5,6 +5,8 @@ Needs tyro, which the extras of the commands bring.
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import signal
 import socket
@@ -23,7 +25,7 @@ from vsp_envs.utils.terminal import print_any_text
 
 Config = TypeVar("Config")
 
-LINGER_SECONDS = 1.5
+LINGER_SECONDS = 1.0
 """How long an interrupted command may take to tidy up."""
 
 ThemeNames = Annotated[
@@ -76,6 +78,13 @@ def main(
         raise SystemExit(status) from None
 
 
+def _end() -> None:
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stdout.flush()
+    os._exit(130)
+
+
 @contextmanager
 def _ended_by_interrupt() -> Iterator[None]:
     """See to it that Ctrl-C ends this process soon, whatever it waits for.
@@ -91,8 +100,10 @@ def _ended_by_interrupt() -> Iterator[None]:
     def watch() -> None:
         while got := interrupted.recv(16):
             if signal.SIGINT in got:
+                # First of all that is done at the end: the rest can take many seconds.
+                atexit.register(_end)
                 time.sleep(LINGER_SECONDS)
-                os._exit(130)
+                _end()
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()

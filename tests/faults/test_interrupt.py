@@ -1,0 +1,111 @@
+"""Ctrl-C: a command ends within two seconds, with exit code 130, and keeps what was answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from endpoint import Answer, completion, nobody, serving
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 2.0
+ANSWERED = 5
+
+
+def interrupted(
+    ready: Callable[[], Any], module: str, *arguments: str | Path, **more: str
+) -> tuple[int, float, str]:
+    """Start a command, press Ctrl-C once it is ready: exit code, seconds that took, and stderr."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SDL_VIDEODRIVER": "dummy"} | more
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
+    )  # fmt: skip
+    try:
+        end = time.monotonic() + 120
+        while not ready():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < end, "it was never ready"
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+        return process.returncode, time.monotonic() - began, said
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lines(file: Path) -> int:
+    return len(file.read_bytes().splitlines()) if file.is_file() else 0
+
+
+@pytest.mark.parametrize("how", ["silent", "limited", "dripping", "failing"])
+def test_an_evaluation_ends_whatever_its_endpoint_does(how, tmp_path, record_property):
+    """Ctrl-C while all requests of an evaluation wait for an endpoint."""
+    asked, stop = iter(range(10**6)), threading.Event()
+
+    def answer(body: dict[str, Any]) -> Answer:
+        if next(asked) < ANSWERED:
+            return completion("<answer>R</answer>")
+        if how == "silent":
+            stop.wait(60)
+        if how == "limited":
+            return Answer({}, 429, {"Retry-After": "300"})
+        if how == "dripping":
+            time.sleep(0.2)
+        return Answer({}, 503)
+
+    with serving(answer) as endpoint:
+        replies = tmp_path / "run/replies.jsonl"
+        code, seconds, _ = interrupted(
+            lambda: lines(replies) >= ANSWERED and len(endpoint.bodies) > ANSWERED,
+            "evaluation.planning", "--agent", "openai", "--model", "m", "--base-urls", endpoint.url,
+            "--tasks", "frozenlake:4", "--episodes", "60", "--out", tmp_path / "run",
+            "--retries", "1000", OPENAI_API_KEY="",
+        )  # fmt: skip
+        stop.set()
+    assert code == 130 and seconds < SECONDS
+    assert lines(replies) == ANSWERED
+    record_property("seconds", round(seconds, 1))
+
+
+def test_an_evaluation_ends_where_nobody_answers(tmp_path):
+    with nobody() as gone:
+        code, seconds, _ = interrupted(
+            (tmp_path / "run/config.json").is_file,
+            "evaluation.planning", "--agent", "openai", "--model", "m", "--base-urls", gone,
+            "--tasks", "frozenlake:4", "--episodes", "60", "--out", tmp_path / "run",
+        )  # fmt: skip
+    assert code == 130 and seconds < SECONDS
+
+
+def test_a_training_ends(tiny_folder, tmp_path, record_property):
+    """Ctrl-C in the middle of a training."""
+    out = tmp_path / "run"
+    code, seconds, _ = interrupted(
+        lambda: list(out.glob("checkpoint-*")),
+        "training.sft", "--model", tiny_folder, "--out", out, "--steps", "100000",
+        "--batch-size", "2", "--save-every", "1", "--eval-every", "0",
+    )  # fmt: skip
+    assert code == 130 and seconds < SECONDS
+    record_property("seconds", round(seconds, 1))
+
+
+def test_a_game_ends(tmp_path):
+    ready = tmp_path / "human.jsonl"
+    began = time.monotonic()
+    code, seconds, _ = interrupted(
+        lambda: ready.exists() or time.monotonic() - began > 8,
+        "vsp_envs.play", "--task", "frozenlake", "--record", ready,
+    )  # fmt: skip
+    assert code == 130 and seconds < SECONDS

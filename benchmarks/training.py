@@ -118,7 +118,8 @@ def tokens_of_a_step(scale: Scale) -> int:
     loaded, first = build_tiny("S"), range(scale.samples)
     collate = Collate(loaded.processor, loaded.view, "image")
     boards = perceiving(select_task_levels(TASKS), loaded.view)
-    counted = collate(boards.__getitems__(first))["inputs"]["attention_mask"].sum()
+    [batch] = collate(boards.__getitems__(first))
+    counted = batch["inputs"]["attention_mask"].sum()
     return round(int(counted) / len(first) * scale.batch)
 
 

@@ -84,8 +84,9 @@ class EvalConfig:
     """Seed of the boards, of the random agent and of sampling."""
     temperature: float = 0.0
     """Sampling temperature; 0 takes the most likely token."""
-    max_new_tokens: int = 256
-    """Longest reply in tokens."""
+    max_new_tokens: int = Sampling.max_new_tokens
+    """Longest reply in tokens. Replies that it cuts off are counted in the results and the report;
+    models that think in text need more."""
     batch_size: int = 64
     """Boards per batch of a local model."""
     device: str = "auto"

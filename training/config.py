@@ -74,6 +74,11 @@ class TrainingConfig:
     micro_batch_size: int | None = None
     """Most boards in one forward pass of a process; None: its share of one kind. Lower it when
     memory runs out: the step's boards and its gradient stay the same."""
+    micro_batch_tokens: int | None = None
+    """Most tokens in one forward pass of a process, prompts, answers and padding together. Boards
+    of similar length then share a micro-batch, whatever their kinds, with at most a tenth of
+    padding. The step's boards and its gradient stay the same. None: as many boards as
+    `micro_batch_size` says."""
     mix_kinds: bool = False
     """Boards of all kinds share micro-batches, padded to the longest. These are fewer and larger,
     which is faster on a GPU; otherwise each kind has its own."""
@@ -100,7 +105,12 @@ class TrainingConfig:
     log_every: int = 10
     """Steps between entries of the training curves."""
     save_every: int = 100
-    """Steps between checkpoints to resume from; the last two are kept."""
+    """Steps between checkpoints to resume from."""
+    keep: int = 2
+    """Checkpoints that are kept, the last ones."""
+    keep_best: bool = False
+    """Keep the checkpoint that is best on the validation boards too: it is saved when it is
+    measured. `training.merge --step` makes a plain checkpoint of it."""
     minutes: float = 0.0
     """Stop at a checkpoint after so many minutes, with exit status 3. The same command goes on from
     there. 0: train to the end."""

@@ -20,13 +20,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 from agents.agent import View
+from agents.backends.hf import HFAgent
+from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded
-from agents.vlm.encoding import Completed, complete, encode_prompts
+from agents.vlm.encoding import Completed, complete, encode_prompts, select_rows
 from training.data.layout_stream import Board, live_boards
+from training.data.length_groups import length_groups
 from training.loop.chunked_loss import completion_nll
 from training.loop.run import run
 from training.loop.trainer import CompletionTrainer, ValidationCallback
-from training.loop.validation import validate
+from training.loop.validation import batch_size, validate, validation_layouts
+from training.model.sharding import unsharded
 from training.model.student import load_student
 from training.sft_config import TARGETS, Input, SFTConfig, Target
 from training.validate import SHARE, check_config
@@ -58,13 +62,17 @@ class Collate:
     rendering, image preprocessing and tokenizing.
     """
 
-    def __init__(self, processor: Any, view: View, input: str, plan_share: float = 0.0) -> None:
-        """See `SFTConfig` for `input` and `plan_share`."""
+    def __init__(
+        self, processor: Any, view: View, input: str, plan_share: float = 0.0,
+        budget: int | None = None, most: int | None = None,
+    ) -> None:  # fmt: skip
+        """See `SFTConfig` for `input` and `plan_share`, and for `budget` its `micro_batch_tokens`
+        and for `most` its `micro_batch_size`."""
         self.processor, self.view, self.input = processor, view, input
-        self.plan_share = plan_share
+        self.plan_share, self.budget, self.most = plan_share, budget, most
 
-    def __call__(self, boards: Sequence[Board]) -> dict[str, Any]:
-        """One micro-batch, the fields of `Completed`."""
+    def __call__(self, boards: Sequence[Board]) -> list[dict[str, Any]]:
+        """Micro-batches, the fields of `Completed`: one, or several under a budget of tokens."""
         tokenizer = self.processor.tokenizer
         with_plan = round(self.plan_share * len(boards))
         prompts = [
@@ -74,7 +82,17 @@ class Collate:
         answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
         inputs = encode_prompts(self.processor, prompts, packed=True)
-        return complete(inputs, answers, tokenizer.pad_token_id)._asdict()
+        groups = [list(range(len(boards)))]
+        if self.budget:
+            prompt_lengths = inputs["attention_mask"].sum(1).tolist()
+            lengths = [len(answer) for answer in answers]
+            groups = length_groups(prompt_lengths, lengths, self.budget, self.most)
+        return [
+            complete(
+                select_rows(inputs, rows), [answers[row] for row in rows], tokenizer.pad_token_id
+            )._asdict()
+            for rows in groups
+        ]
 
 
 def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> Path:
@@ -93,15 +111,29 @@ def make_sft_trainer(config: SFTConfig, build: Callable[[], Loaded] | None) -> S
     goals = TARGETS[config.target]
     student = load_student(config, config.model, build() if build else None)
     boards = live_boards(config, student.view, goals)
-    collate = Collate(student.processor, student.view, config.input, config.plan_share)
+    collate = Collate(
+        student.processor, student.view, config.input, config.plan_share,
+        config.micro_batch_tokens, config.micro_batch_size,
+    )  # fmt: skip
     trainer = SFTTrainer(config, student, boards, data_collator=collate)
 
     def validate_goals() -> dict[str, float]:
-        return {
-            name: rate
-            for goal in goals
-            for name, rate in validate(student, config, config.input, goal).items()
-        }
+        longest = longest_answer(config, student.processor.tokenizer, goals)
+        agent = HFAgent(student, Sampling(max_new_tokens=longest), batch_size(config))
+        with unsharded(trainer.model), trainer.accelerator.autocast():
+            measured = [validate(agent, config, config.input, goal) for goal in goals]
+        return {name: rate for rates in measured for name, rate in rates.items()}
 
     trainer.add_callback(ValidationCallback(trainer, config.eval_every, validate_goals))
     return trainer
+
+
+def longest_answer(config: SFTConfig, tokenizer: Any, goals: Sequence[str]) -> int:
+    """Twice the tokens of the longest reference answer to a validation board of these kinds."""
+    answers = [
+        ANSWERS[goal](layout)
+        for goal in goals
+        for kind in config.kinds()
+        for layout in validation_layouts(kind, config.eval_episodes)
+    ]
+    return 2 * (1 + max(map(len, tokenizer(answers).input_ids)))

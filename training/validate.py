@@ -38,7 +38,10 @@ SHARE: Range = (0, 1)
 Ranges = Mapping[Range, Sequence[str]]
 """Least and largest value → the settings that must lie between them."""
 RANGES: Ranges = {
-    FROM_1: ("steps", "batch_size", "micro_batch_size", "log_every", "save_every", "eval_episodes"),
+    FROM_1: (
+        "steps", "batch_size", "micro_batch_size", "micro_batch_tokens", "log_every", "save_every",
+        "keep", "eval_episodes",
+    ),
     FROM_0: (
         "seed", "lora_rank", "lora_alpha", "learning_rate", "vision_learning_rate", "weight_decay",
         "clip", "minutes", "eval_every", "workers", "min_pixels", "max_pixels",
@@ -64,6 +67,8 @@ def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges:
     pick_name("policy on NaN", config.on_nan, get_args(OnNan))
     for part in config.freeze:
         pick_name("part of the model", part, get_args(Part))
+    if config.keep_best and not config.eval_every:
+        raise ValueError("--keep-best needs measurements to choose by; give --eval-every")
     check_boards(config)
     micro_batches(config)
     trackers(config.report_to)

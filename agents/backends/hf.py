@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from inspect import signature
 from typing import Any, Self
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from agents.agent import Prompt, Reply, Request
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, end_token_ids, load_checkpoint, vision_token_ids
-from agents.vlm.encoding import ModelInputs, encode_prompts, until_end
+from agents.vlm.encoding import ModelInputs, encode_prompts, until_end, why_ended
 
 
 class SeededSampling(LogitsProcessor):
@@ -64,7 +65,7 @@ def sample(
     if "mm_token_type_ids" not in signature(bare.forward).parameters:
         prompts = {name: each for name, each in prompts.items() if name != "mm_token_type_ids"}
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), without_stored_settings(bare):
         torch.manual_seed(sampling.seed)
         ids = model.generate(
             **prompts,
@@ -75,6 +76,21 @@ def sample(
         )
     width = prompts["input_ids"].shape[1]
     return [until_end(row, end_token_ids(model)) for row in ids[:, width:].tolist()]
+
+
+@contextmanager
+def without_stored_settings(model: Any) -> Iterator[None]:
+    """Let `generate` do what it is asked and nothing else.
+
+    It takes every setting that is not given from the checkpoint's `generation_config.json`, such as
+    Qwen's `repetition_penalty`: the model would not be sampled from. Only the end tokens stay.
+    """
+    stored = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=stored.eos_token_id)
+    try:
+        yield
+    finally:
+        model.generation_config = stored
 
 
 class HFAgent:
@@ -138,10 +154,16 @@ class HFAgent:
         tokenizer = self.processor.tokenizer
         completions = sample(self.model, inputs, self.sampling, tokenizer.pad_token_id, seeds)
         texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
-        prefills = prefills or [""] * len(texts)
+        prefills, end = prefills or [""] * len(texts), end_token_ids(self.model)
         lengths = inputs["attention_mask"].sum(1).tolist()
         return [
-            Reply(prefill + text, len(ids), prompt_tokens=length, ids=tuple(ids))
+            Reply(
+                prefill + text,
+                len(ids),
+                prompt_tokens=length,
+                ids=tuple(ids),
+                finish_reason=why_ended(ids, end),
+            )
             for prefill, text, ids, length in zip(
                 prefills, texts, completions, lengths, strict=True
             )

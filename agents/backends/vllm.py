@@ -188,5 +188,10 @@ class VLLMAgent:
         )
         text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
         return Reply(
-            text, len(ids), prompt_tokens=len(output.prompt_token_ids), ids=ids, logprobs=logprobs
+            text,
+            len(ids),
+            prompt_tokens=len(output.prompt_token_ids),
+            ids=ids,
+            logprobs=logprobs,
+            finish_reason=best.finish_reason or "",
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,6 +102,39 @@ def resized(processor: Any, prompt: Prompt) -> Prompt:
     return prompt._replace(pictures=tuple(map(np.ascontiguousarray, fitting)))
 
 
+def select_rows(inputs: ModelInputs, rows: Sequence[int]) -> ModelInputs:
+    """Some of the prompts with their pictures, in this order, without padding that none needs."""
+    everything = range(len(inputs["input_ids"]))
+    if list(rows) == list(everything):
+        return inputs
+    longest = int(inputs["attention_mask"][rows].sum(1).max())
+    kept = {
+        name: inputs[name][rows, -longest:]
+        for name in ("input_ids", "attention_mask", "mm_token_type_ids")
+    }
+    if "image_grid_thw" not in inputs:
+        return inputs | kept
+    # Patches come picture after picture, and several make one token: a row's tokens find its own.
+    tokens = (inputs["mm_token_type_ids"] == 1).sum(1).cumsum(0).tolist()
+    ends = inputs["image_grid_thw"].prod(1).cumsum(0).tolist()
+    merged = ends[-1] // tokens[-1]
+    owners = [bisect_left(tokens, end // merged) for end in ends]
+    pictures = [at for row in rows for at, owner in enumerate(owners) if owner == row]
+    starts = [0, *ends]
+    patches = [inputs["pixel_values"][starts[at] : ends[at]] for at in pictures]
+    if not pictures:
+        return {
+            name: each
+            for name, each in (inputs | kept).items()
+            if not name.startswith(("pixel_", "image_"))
+        }
+    shown = {
+        "pixel_values": torch.cat(patches),
+        "image_grid_thw": inputs["image_grid_thw"][pictures],
+    }
+    return inputs | kept | shown
+
+
 class Completed(NamedTuple):
     """Prompts with completions appended: [left padding, prompt, completion, right padding]."""
 
@@ -135,3 +169,8 @@ def until_end(ids: Sequence[int], end_ids: Sequence[int]) -> list[int]:
     ids = list(ids)
     first = next((index for index, token in enumerate(ids) if token in end_ids), len(ids))
     return ids[: first + 1]
+
+
+def why_ended(ids: Sequence[int], end_ids: Container[int]) -> str:
+    """`stop` if a completion ends in an end token, `length` if it was cut off, as endpoints say."""
+    return "stop" if ids and ids[-1] in end_ids else "length"

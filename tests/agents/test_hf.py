@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from strange_settings import KEPT, STRANGE
+from transformers import (
+    CLIPVisionConfig,
+    GenerationConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.processing_llava import LlavaProcessor
 
@@ -143,3 +150,24 @@ def test_seeded_draws_follow_the_distribution_at_its_temperature() -> None:
     )
     shares = draws.bincount(minlength=4) / len(draws)
     assert torch.allclose(shares, (scores[0] / 2).softmax(0), atol=0.015)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("seeds", [None, [1, 2]])
+def test_no_field_of_a_checkpoints_generation_config_changes_what_is_sampled(
+    tiny_folder: Path, temperature: float, adapted: bool, seeds: list[int] | None
+) -> None:
+    assert STRANGE.keys() == GenerationConfig().to_dict().keys() - KEPT
+    model, processor, view = load_checkpoint(tiny_folder, "float32")
+    if adapted:
+        model = get_peft_model(model, LoraConfig(target_modules=["q_proj"], r=2))
+    inputs = encode_prompts(processor, [prompt_of(case, view) for case in CASES[:2]])
+    settings = Sampling(temperature, 12, seed=3)
+    pad = processor.tokenizer.pad_token_id
+    expected = sample(model, inputs, settings, pad, seeds)
+    bare = model.get_base_model() if adapted else model
+    for name, value in STRANGE.items():
+        setattr(bare.generation_config, name, value)
+    assert sample(model, inputs, settings, pad, seeds) == expected
+    assert bare.generation_config.repetition_penalty == 5.0

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from strange_settings import IN_A_FILE, STRANGE
 
 # The engine of this process is told to stay in it; the server runs its own beside it.
 IN_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING"}
@@ -19,7 +20,8 @@ IN_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING"}
 def checkpoint(tmp_path_factory):
     """A tiny Qwen3-VL with random weights: what it says is nonsense, and the same everywhere.
 
-    Its generation_config narrows the draw, as that of the real ones does: nobody may heed that.
+    Its generation_config would change what is sampled, as that of the real ones does: nobody may
+    heed that.
     """
     from agents.vlm.checkpoint import store_view
     from training.model.tiny import build_tiny
@@ -30,8 +32,8 @@ def checkpoint(tmp_path_factory):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     file = folder / "generation_config.json"
-    to_autocast_dtype = {"do_sample": True, "top_k": 3, "top_p": 0.5}
-    file.write_text(json.dumps(json.loads(file.read_text()) | to_autocast_dtype))
+    strange = {name: STRANGE[name] for name in IN_A_FILE}
+    file.write_text(json.dumps(json.loads(file.read_text()) | strange))
     return str(folder)
 
 

@@ -92,11 +92,10 @@ class Watched(OPCDTrainer):
 
     updates = 0
 
-    def _rollout(self, boards, prompts, inputs, micro):
-        drawn = super()._rollout(boards, prompts, inputs, micro)
-        if micro == 0:
-            check(self.sampler, self.model, self.processor)
-            Watched.updates += 1
+    def _rollout(self, asked):
+        drawn = super()._rollout(asked)
+        check(self.sampler, self.model, self.processor)
+        Watched.updates += 1
         return drawn
 
 
@@ -158,10 +157,10 @@ def test_lora_is_added_into_the_weights_that_are_sent(sampler, checkpoint):
 class Dying(OPCDTrainer):
     """Loses its engine at the third step."""
 
-    def _rollout(self, boards, prompts, inputs, micro):
+    def _rollout(self, asked):
         if self.state.global_step == 2:
             self.kill()
-        return super()._rollout(boards, prompts, inputs, micro)
+        return super()._rollout(asked)
 
 
 def dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, match):

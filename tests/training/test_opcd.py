@@ -20,6 +20,7 @@ from training.model.tiny import build_tiny
 from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, rollout_mismatch
 from training.opcd.divergences import log_probs, of_tokens
+from training.opcd.sampler import SampledCompletions
 from training.opcd.teachers import BaseModelTeacher, EMATeacher, Teacher, make_teacher
 from training.opcd.trainer import OPCDTrainer, train_opcd
 from vsp_envs import LayoutSpec, draw_distinct
@@ -221,8 +222,8 @@ def test_empty_completions_and_bare_end_tokens_neither_crash_nor_poison(
     end = student.processor.tokenizer.eos_token_id
 
     class Mute(OPCDTrainer):
-        def _rollout(self, *_: object) -> tuple[list[list[int]], None]:
-            return [[end] * len(answer) for answer in answers], None
+        def _rollout(self, *_: object) -> SampledCompletions:
+            return SampledCompletions([[end] * len(answer) for answer in answers], None)
 
     config = replace(config, batch_size=2, steps=1)
     teacher = make_teacher("frozen", config.teacher, 0.0, student.model)

@@ -18,18 +18,25 @@ class StepBatches(Sampler[list[int]]):
     the gradients of a process without a batch.
     """
 
-    def __init__(self, steps: int, batch_size: int, parts: int) -> None:
-        """`parts` is processes × micro-batches of each."""
-        self.steps, self.stride = steps, batch_size
+    def __init__(self, steps: int, batch_size: int, parts: int, dealt: bool = False) -> None:
+        """`parts` is processes × micro-batches of each.
+
+        With `dealt` neighbours go to different parts, so that each has boards of all kinds.
+        """
+        self.steps, self.stride, self.dealt = steps, batch_size, dealt
         self.cuts = [batch_size * part // parts for part in range(parts + 1)]
 
     def __len__(self) -> int:
         return self.steps * (len(self.cuts) - 1)
 
     def __iter__(self) -> Iterator[list[int]]:
+        parts = len(self.cuts) - 1
         for first in range(0, self.steps * self.stride, self.stride):
-            for start, end in pairwise(self.cuts):
-                yield list(range(first + start, first + end))
+            for part, (start, end) in enumerate(pairwise(self.cuts)):
+                if self.dealt:
+                    yield list(range(first + part, first + self.stride, parts))
+                else:
+                    yield list(range(first + start, first + end))
 
 
 def count_micro_batches(batch_size: int, largest: int | None, kinds: int, processes: int) -> int:

@@ -40,7 +40,7 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
         warmup_steps=int(config.warmup * config.steps),
         max_grad_norm=config.clip,
         save_steps=config.save_every,
-        save_total_limit=2,
+        save_total_limit=config.keep + config.keep_best,
         logging_steps=config.log_every,
         logging_nan_inf_filter=False,
         dataloader_num_workers=config.workers,
@@ -67,6 +67,8 @@ def processes() -> int:
 
 
 def micro_batches(config: TrainingConfig) -> int:
-    """Micro-batches of each process in a step."""
+    """Batches of each process in a step. Under a budget of tokens it is one, which is divided."""
     parts = config.parts()
+    if config.micro_batch_tokens:
+        return count_micro_batches(config.batch_size, None, 1, processes())
     return count_micro_batches(config.batch_size, config.micro_batch_size, parts, processes())

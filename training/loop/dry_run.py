@@ -15,7 +15,7 @@ from training.loop.trainer import CompletionTrainer
 def dry_run(trainer: CompletionTrainer) -> None:
     """Print the prompts and tokens of the first board, and the memory of the run."""
     boards: Any = trainer.train_dataset
-    batch = trainer.prepare_batch(trainer.data_collator([boards[0]]), 0)
+    batch, *_ = trainer.prepare_step([trainer.data_collator([boards[0]])])
     found: dict[str, Any] = {name: batch[name] for name in ("student", "teacher") if name in batch}
     sides = {name: Completed(**side) for name, side in (found or {"student": batch}).items()}
     tokenizer = trainer.processor.tokenizer

@@ -23,6 +23,7 @@ class ProgressBar(TrainerCallback):
         """`name` is the name of the run."""
         self.name, self.console = name, Console(stderr=True)
         self.latest: dict[str, float] = {}
+        self.first, self.began = 0, time.perf_counter()
         self.bar: Progress | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -55,11 +56,10 @@ class ProgressBar(TrainerCallback):
         if self.bar:
             self.bar.update(self.task, values=values_text(self.latest))
         else:
-            passed = time.perf_counter() - self.began
-            left = passed / max(1, state.global_step - self.first)
-            left *= state.max_steps - state.global_step
-            step = f"step {state.global_step}/{state.max_steps}"
-            self._say(f"{step}  {values_text(fresh)}  {passed:.0f} s, {left:.0f} s left")
+            passed, steps = time.perf_counter() - self.began, state.global_step - self.first
+            left = passed / max(1, steps) * (state.max_steps - state.global_step)
+            times = f"  {passed:.0f} s, {left:.0f} s left" if steps else ""
+            self._say(f"step {state.global_step}/{state.max_steps}  {values_text(fresh)}{times}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Leave the terminal as it was."""

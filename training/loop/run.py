@@ -28,7 +28,7 @@ from vsp_envs.utils.files import read_json, write_json
 CHANGEABLE = (
     "out", "on_nan", "report_to", "workers", "preset", "dry_run", "minutes",
     "prompts", "rollout_folder", "rollout_memory", "rollout_urls", "engine", "save_every",
-    "save_dtype",
+    "save_dtype", "keep",
 )  # fmt: skip
 """Settings that may change when a run is resumed."""
 
@@ -101,6 +101,13 @@ def train(trainer: CompletionTrainer, settings: dict[str, Any]) -> None:
                 generation.save_pretrained(out)
                 history = trainer.state.log_history
                 draw_curves(history, out / "curves.png")
+                if best := trainer.state.best_global_step:
+                    record["best"] = {"step": best, "score": trainer.state.best_metric}
+                    print(
+                        f"{out}: step {best} is the best on validation; `python -m training.merge "
+                        f"--run {out} --step {best}` exports it",
+                        file=sys.stderr,
+                    )
                 write_json(out / "run.json", {**record, "done": True, "history": history})
 
 

@@ -2,8 +2,8 @@
 
 One optimizer step, in order:
 
-1. `get_batch_samples` takes all micro-batches of the step from the loader.
-2. `prepare_batch` does what comes before any gradient of the step: OPCD samples answers there.
+1. `take_batches` takes the boards of the step from the loader.
+2. `prepare_step` makes micro-batches of them: OPCD samples the answers of the whole step there.
 3. `get_batch_samples` counts the completion tokens of all processes, and adds a blank image where
    a process has none.
 4. `compute_loss` of the stage, for each micro-batch, divides its sum by those tokens; `over_ranks`
@@ -22,6 +22,7 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from training.data.step_batches import StepBatches
 from training.loop.arguments import micro_batches, processes, training_arguments
 from training.loop.checkpoints import TrainingStopped, last_checkpoint, write_manifest, writing
 from training.loop.deadline import Deadline, ignore_interrupts
-from training.model.sharding import keep_float32, unsharded
+from training.model.sharding import keep_float32
 from training.model.trainable import parameter_groups
 from vsp_envs.utils.files import read_json, write_json
 
@@ -58,7 +59,7 @@ class CompletionTrainer(Trainer):
     def __init__(self, config: TrainingConfig, loaded: Loaded, boards: LiveBoards, **options: Any):
         """`options` go to transformers' Trainer."""
         self.config, self.processor, self.view = config, loaded.processor, loaded.view
-        self.metrics: dict[str, list[float]] = defaultdict(list)
+        self.metrics: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.skipped = 0
         super().__init__(
             model=loaded.model,
@@ -74,7 +75,8 @@ class CompletionTrainer(Trainer):
     def get_train_dataloader(self) -> Any:
         """The stream in its own order, which is random already: a resumed run goes on in it."""
         parts = processes() * micro_batches(self.config)
-        batches = StepBatches(self.config.steps, self.config.batch_size, parts)
+        dealt = bool(self.config.micro_batch_tokens)
+        batches = StepBatches(self.config.steps, self.config.batch_size, parts, dealt)
         loader = DataLoader(
             self.train_dataset,
             batch_sampler=batches,
@@ -88,9 +90,18 @@ class CompletionTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor]:
-        """All micro-batches of one optimizer step, and its completion tokens over all ranks."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        batches = [self.prepare_batch(batch, micro) for micro, batch in enumerate(batches)]
+        """All micro-batches of one optimizer step, and its completion tokens over all ranks.
+
+        They come as lists, each for one `training_step`.
+        """
+        batches = self.prepare_step(self.take_batches(epoch_iterator, num_batches, device))
+        masks = [self.shown(batch)["inputs"]["attention_mask"] for batch in batches]
+        self.note(padding=1 - sum(int(mask.sum()) for mask in masks) / sum(map(torch.numel, masks)))
+        if self.config.micro_batch_tokens:  # all processes need the same number
+            count = torch.tensor([len(batches)], device=device)
+            most = int(self.accelerator.gather(count).max())
+            smallest = min(batches, key=lambda batch: batch["mask"].numel())
+            batches += [self.without_tokens(smallest) for _ in range(most - len(batches))]
         tokens = sum(int(batch["mask"].sum()) for batch in batches)
         seen = ["pixel_values" in self.shown(batch)["inputs"] for batch in batches]
         counts = torch.tensor([tokens, *seen], device=device)
@@ -99,7 +110,34 @@ class CompletionTrainer(Trainer):
             if all_ and not mine:
                 filled = with_blank_image(Completed(**self.shown(batch)), self.processor)
                 self.shown(batch).update(filled._asdict())
-        return batches, torch.tensor(total, device=device)
+        steps = [batches] if self.config.micro_batch_tokens else [[batch] for batch in batches]
+        return steps, torch.tensor(total, device=device)
+
+    def take_batches(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> list[Any]:
+        """What the loader has for this step."""
+        return super().get_batch_samples(epoch_iterator, num_batches, device)[0]
+
+    def prepare_step(self, batches: list[Any]) -> list[dict[str, Any]]:
+        """The micro-batches of a step, after all work that comes before any gradient of it."""
+        return [micro for batch in batches for micro in batch]
+
+    def without_tokens(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A micro-batch of the same boards from which nothing is learned."""
+        return {**batch, "mask": torch.zeros_like(batch["mask"])}
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """Forward and backward of some micro-batches; gradients are exchanged after the last."""
+        losses = []
+        for left, batch in zip(reversed(range(len(inputs))), inputs, strict=True):
+            with self.accelerator.no_sync(model) if left else nullcontext():
+                losses.append(super().training_step(model, batch, num_items_in_batch))
+        return torch.stack(losses).sum()
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted."""
+        return 0
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
         """What the trained model sees of a prepared micro-batch: the fields of `Completed`."""
@@ -108,10 +146,6 @@ class CompletionTrainer(Trainer):
     def _prepare_input(self, data: Any) -> Any:
         # Pictures move to the device as bytes and become floats there.
         return unpack(super()._prepare_input(data))
-
-    def prepare_batch(self, batch: dict[str, Any], micro: int) -> dict[str, Any]:
-        """Work for each micro-batch that comes before any gradient of the step."""
-        return batch
 
     def over_ranks(self, loss: torch.Tensor) -> torch.Tensor:
         """Undo the averaging of gradients over processes: the loss is part of a global mean."""
@@ -206,18 +240,22 @@ class CompletionTrainer(Trainer):
         if self.config.lora_rank:  # peft leaves out the view of boards
             self.model.config.save_pretrained(output_dir or self.args.output_dir)
 
-    def note(self, **values: float) -> None:
-        """Collect values until the next log, which writes their means."""
+    def note(self, weight: float = 1, /, **values: float) -> None:
+        """Collect values until the next log, which writes their means by weight."""
         for name, value in values.items():
-            self.metrics[name].append(float(value))
+            self.metrics[name].append((float(value), weight))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log, with the means of what all processes noted."""
-        noted: dict[str, list[float]] = defaultdict(list)
+        noted: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for metrics in gather_object([dict(self.metrics)]):
             for name, values in metrics.items():
                 noted[name] += values
-        means = {name: sum(values) / len(values) for name, values in noted.items()}
+        means = {
+            name: sum(value * weight for value, weight in values)
+            / sum(weight for _, weight in values)
+            for name, values in noted.items()
+        }
         self.metrics.clear()
         logs.pop(
             "train_loss", None
@@ -243,7 +281,10 @@ def declare_dtype(folder: Path, dtype: str) -> None:
 
 
 class ValidationCallback(TrainerCallback):
-    """Calls `validate()` every so many steps, and logs what it returns."""
+    """Calls `validate()` before the first step and every so many steps, and logs what it returns.
+
+    With `keep_best` the checkpoint of the best step is saved and kept.
+    """
 
     def __init__(
         self, trainer: CompletionTrainer, every: int, validate: Callable[[], dict[str, float]]
@@ -251,11 +292,21 @@ class ValidationCallback(TrainerCallback):
         """With `every` 0 it is never called."""
         self.trainer, self.every, self.validate = trainer, every, validate
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Validate what the run starts from."""
+        if self.every and state.global_step == 0:
+            self.trainer.log(self.validate())
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Validate after every `every`-th step."""
         if self.every and state.global_step % self.every == 0:
-            with unsharded(self.trainer.model):
-                measured = self.validate()
+            measured = self.validate()
             due = control.should_log
             self.trainer.log(measured)
             control.should_log = due  # logging clears it, and the step's own entry is still to come
+            rates = [measured[name] for name in ("success", "perception") if name in measured]
+            score = sum(rates) / len(rates)
+            is_best = state.best_metric is None or score > state.best_metric
+            if self.trainer.config.keep_best and is_best:
+                state.best_metric, state.best_global_step = score, state.global_step
+                control.should_save = True

@@ -11,14 +11,13 @@ from functools import lru_cache
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from agents.backends.hf import HFAgent
+from agents.agent import Agent
 from agents.rollout import Case, play
-from agents.sampling import Sampling
-from agents.vlm.checkpoint import Loaded
 from evaluation.perceived import perceived
 from training.config import TrainingConfig
 from vsp_envs import Layout, LayoutSpec, draw_distinct
 from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.scoring.answer_readers import ReaderName
 from vsp_envs.scoring.episode import Episode
 
 MIXED = 512
@@ -31,31 +30,41 @@ def validation_layouts(kind: TaskLevel, count: int) -> tuple[Layout, ...]:
     return tuple(draw_distinct(LayoutSpec(kind.task, kind.level, "val"), count, seed=0))
 
 
-def validate(loaded: Loaded, config: TrainingConfig, input: str, goal: str) -> dict[str, float]:
+def validate(
+    agent: Agent, config: TrainingConfig, input: str, goal: str, reader: ReaderName = "strict"
+) -> dict[str, float]:
     """Measure `success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds.
 
-    The processes share the boards.
+    `success_cut` or `perception_cut` is the share of replies that were cut off. The processes share
+    the boards.
     """
     boards = [validation_layouts(kind, config.eval_episodes) for kind in config.kinds()]
     # All kinds together if they are mixed; otherwise each by itself, without padding.
     together = [tuple(itertools.chain(*boards))] if config.mix_kinds else boards
-    batch = MIXED if config.mix_kinds else 64
-    agent = HFAgent(loaded, Sampling(max_new_tokens=160), batch)
     is_right = _succeeded if goal != "perceive" else _perceived
     marks: list[bool] = []
+    cut: list[bool] = []
     for layouts in together:
         indices = list(range(len(layouts)))
         # Padded by repeating one board: under ZeRO-3 all processes must generate equally often.
         with PartialState().split_between_processes(indices, apply_padding=True) as mine:
             cases = [Case(layouts[index], input, goal) for index in mine]
-            episodes = play(agent, cases, batch_size=batch)
-        right = dict(gather_object([*zip(mine, map(is_right, episodes), strict=True)]))
-        marks += [right[index] for index in indices]
+            episodes = play(agent, cases, batch_size=batch_size(config), reader=reader)
+            found = [(is_right(each), each.finish_reason == "length") for each in episodes]
+        gathered = dict(gather_object([*zip(mine, found, strict=True)]))
+        marks += [gathered[index][0] for index in indices]
+        cut += [gathered[index][1] for index in indices]
     marks_left = iter(marks)
     rates = [sum(itertools.islice(marks_left, len(layouts))) / len(layouts) for layouts in boards]
     name = "success" if goal != "perceive" else "perception"
     by_kind = {f"{name}/{kind}": rate for kind, rate in zip(config.kinds(), rates, strict=True)}
-    return {name: sum(rates) / len(rates), **(by_kind if len(rates) > 1 else {})}
+    measured = {name: sum(rates) / len(rates), f"{name}_cut": sum(cut) / len(cut)}
+    return measured | (by_kind if len(rates) > 1 else {})
+
+
+def batch_size(config: TrainingConfig) -> int:
+    """Boards that are answered at once: many if kinds share batches and memory is no concern."""
+    return MIXED if config.mix_kinds and not config.micro_batch_tokens else 64
 
 
 def _succeeded(episode: Episode) -> bool:

@@ -39,10 +39,12 @@ def objective_of(config: OPCDConfig, suppressed_ids: Sequence[int]) -> Objective
 
 
 RANGES = {
-    FROM_1: ("rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens"),
+    FROM_1: (
+        "rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens", "rollout_batch_size",
+    ),
     FROM_0: ("distill_weight", "reward_weight", "stop_after_unreadable"),
     SHARE: ("teacher_plan_share", "rollout_memory"),
-}
+}  # fmt: skip
 
 
 def check_opcd(config: OPCDConfig) -> None:
@@ -52,11 +54,15 @@ def check_opcd(config: OPCDConfig) -> None:
         checkpoints["--teacher"] = config.teacher
     check_config(config, checkpoints, RANGES)
     objective_of(config, ())
-    if config.save_every % config.resumes_every():
-        raise ValueError(
-            f"--save-every {config.save_every} must be a multiple of --updates-per-rollout "
-            f"{config.updates_per_rollout}: answers are not kept in checkpoints"
-        )
+    saved = {"--save-every": config.save_every}
+    if config.keep_best:
+        saved["--eval-every"] = config.eval_every
+    for setting, steps in saved.items():
+        if steps % config.resumes_every():
+            raise ValueError(
+                f"{setting} {steps} must be a multiple of --updates-per-rollout "
+                f"{config.updates_per_rollout}: answers are not kept in checkpoints"
+            )
     pick_name("reader", config.reader, READERS)
     check_learning_signal(config)
     check_teacher(config)
@@ -102,7 +108,17 @@ def check_rollout(config: OPCDConfig) -> None:
         raise ValueError(
             f"--engine is for --rollout vllm; --rollout {config.rollout} starts no engine"
         )
-    if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
+    pick_name("rollout", config.rollout, get_args(Rollout))
+    if config.rollouts_ahead and config.rollout != "server":
+        raise ValueError(
+            "--rollouts-ahead 1 needs --rollout server: another sampler has no GPU of its own to "
+            "sample on while the update runs"
+        )
+    if config.rollouts_ahead and config.updates_per_rollout > 1:
+        raise ValueError(
+            "--rollouts-ahead 1 needs a rollout for every step; leave out --updates-per-rollout"
+        )
+    if config.rollout == "hf":
         return
     if config.rollout == "vllm":
         check_whole(config.model)

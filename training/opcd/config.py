@@ -21,6 +21,13 @@ class RolloutConfig:
     rollout: Rollout = "hf"
     """`hf`: transformers' own generation; `vllm`: vLLM in this process, on the same GPU; `server`:
     vLLM servers on other GPUs."""
+    rollout_batch_size: int = 64
+    """`hf`: most answers of a process that are sampled at once. vLLM gets all of the step's, and
+    batches them by itself."""
+    rollouts_ahead: Literal[0, 1] = 0
+    """`server`: 1 samples the answers of the next step while this step's update runs. They come
+    from weights that are one step old; `--loss sampled` and the reward correct for it by the
+    clipped ratio. 0: every answer comes from the present weights."""
     rollout_adapter: bool = False
     """Send vLLM the LoRA adapter instead of whole weights: less to send, for LoRA on the language
     model alone."""

@@ -25,7 +25,8 @@ def make_sampler(config: RolloutConfig, checkpoint: str, student: Loaded, out: P
     be started, and CheckpointError if it is not installed.
     """
     if pick_name("rollout", config.rollout, get_args(Rollout)) == "hf":
-        return HFSampler(student.model, student.processor.tokenizer.pad_token_id)
+        pad_id = student.processor.tokenizer.pad_token_id
+        return HFSampler(student.model, pad_id, config.rollout_batch_size)
     folder = config.rollout_folder or out / "weights"
     if config.rollout == "vllm":
         engine = guarded(lambda: _start_engine(config, checkpoint, student))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from agents.agent import Prompt
 from agents.backends.hf import sample
 from agents.sampling import Sampling
-from agents.vlm.encoding import ModelInputs
+from agents.vlm.encoding import ModelInputs, select_rows
 from training.loop.checkpoints import TrainingStopped
 from training.model.sharding import unsharded
 
@@ -54,9 +55,9 @@ class Sampler(Protocol):
 class HFSampler:
     """transformers' generation, with the model that is trained."""
 
-    def __init__(self, model: Any, pad_id: int) -> None:
-        """`pad_id` is the tokenizer's."""
-        self.model, self.pad_id = model, pad_id
+    def __init__(self, model: Any, pad_id: int, batch_size: int = 64) -> None:
+        """`pad_id` is the tokenizer's. At most `batch_size` answers are sampled at once."""
+        self.model, self.pad_id, self.batch_size = model, pad_id, batch_size
 
     def update(self, model: Any) -> None:
         """Nothing has to be sent."""
@@ -71,7 +72,11 @@ class HFSampler:
     ) -> SampledCompletions:
         """One completion per row of `inputs`; `prompts` are not read."""
         self.model.eval()
+        rows, ids = range(len(inputs["input_ids"])), []
         with unsharded(self.model):
-            return SampledCompletions(
-                sample(self.model, inputs, sampling, self.pad_id, seeds), None
-            )
+            for first in rows[:: self.batch_size]:
+                some = rows[first : first + self.batch_size]
+                chunk = replace(sampling, seed=sampling.seed + first)
+                own = None if seeds is None else [seeds[row] for row in some]
+                ids += sample(self.model, select_rows(inputs, some), chunk, self.pad_id, own)
+        return SampledCompletions(ids, None)

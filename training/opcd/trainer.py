@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ import torch
 from agents.agent import Prompt
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, end_token_ids, vision_token_ids
-from agents.vlm.encoding import Completed, ModelInputs, complete, encode_prompts
+from agents.vlm.encoding import Completed, ModelInputs, complete, encode_prompts, select_rows
 from training.data.layout_stream import Board, LiveBoards, live_boards
+from training.data.length_groups import length_groups
 from training.loop.chunked_loss import completion_loss
 from training.loop.run import run
 from training.loop.trainer import CompletionTrainer, ValidationCallback
@@ -40,15 +42,26 @@ from training.opcd.advantages import (
     share,
     share_without_advantage,
 )
+from training.opcd.answers import Answers, Asked
 from training.opcd.checks import check_opcd, objective_of
 from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, means
 from training.opcd.objective import Tokens, teacher_outputs
+from training.opcd.policy_agent import PolicyAgent
 from training.opcd.rollout_config import make_sampler
 from training.opcd.sampler import SampledCompletions, Sampler
 from training.opcd.teachers import Teacher, UpdateTeacher, make_teacher
 from vsp_envs import score_reply
 from vsp_envs.scoring.score import Score
+
+SIDES = ("student", "teacher")
+
+
+class Ahead(NamedTuple):
+    """A rollout that is under way while another step is updated."""
+
+    asked: Asked
+    sampled: Future[SampledCompletions]
 
 
 class OPCDTrainer(CompletionTrainer):
@@ -68,6 +81,10 @@ class OPCDTrainer(CompletionTrainer):
         )  # fmt: skip
         self.unrewarded = StreakMonitor("no answer earned more than another to its board", first)
         self._rollout_batches: tuple[list[Any], torch.Tensor] | None = None
+        self._sampler_step = -1
+        self._following: list[list[Board]] | None = None
+        self._ahead: Ahead | None = None
+        self._thread = ThreadPoolExecutor(1)
         if teacher is not None:
             self._place_teacher(teacher)
 
@@ -93,36 +110,56 @@ class OPCDTrainer(CompletionTrainer):
             return self._rollout_batches
         self._rollout_batches = None  # frees its memory for the next rollout
         prepared = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self._monitor(prepared[0])
         if self.opcd.updates_per_rollout > 1:
+            for batch in chain(*prepared[0]):
+                batch["tokens"]["old_logprobs"] = self._log_probs(batch)
             self._rollout_batches = prepared
         return prepared
 
-    def prepare_batch(self, batch: Any, micro: int) -> dict[str, Any]:
-        """Sample the student's answers, and prepare the inputs of student and teacher."""
-        config = self.opcd
-        boards = [board for board in batch for _ in range(config.rollouts)]
-        prompts = [board.prompt("image", "plan", self.view) for board in boards]
-        inputs = self._encode(prompts)
-        self.model.eval()
-        answers, sampler_logprobs = self._rollout(boards, prompts, inputs, micro)
-        student = complete(inputs, answers, self._pad_id)
-        scores = self._score(boards, answers)
-        rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
-        tokens = self._tokens(student, rewards, sampler_logprobs)
-        if config.updates_per_rollout > 1:
-            tokens = tokens._replace(old_logprobs=self._log_probs(student, tokens))
-        unequal = 1 - share_without_advantage(rewards, config.rollouts)
-        if config.rollouts > 1:
-            self.note(groups_without_advantage=1 - unequal)
-        read = sum(score.status == "ok" for score in scores)
-        return {
-            "student": student._asdict(),
-            **self._teacher_side(boards, answers, micro),
-            "tokens": tokens._asdict(),
-            "mask": student.mask,
-            "outcome": torch.tensor([read, unequal]),
+    def take_batches(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> list[Any]:
+        """The boards of this step. With `rollouts_ahead` those of the next are taken too."""
+        batches, self._following = self._following, None
+        if batches is None:
+            batches = super().take_batches(epoch_iterator, num_batches, device)
+        if self.opcd.rollouts_ahead:
+            self._following = super().take_batches(epoch_iterator, num_batches, device)
+        return batches
+
+    def prepare_step(self, batches: list[list[Board]]) -> list[dict[str, Any]]:
+        """Sample the answers of the step, score them, and divide them into micro-batches."""
+        step, ahead = self.state.global_step, self._ahead
+        if ahead is not None:
+            asked, sampled = ahead.asked, ahead.sampled.result()
+        else:
+            asked = self._ask(batches, step)
+            self.update_sampler()
+            sampled = self._rollout(asked)
+        self._ahead = None
+        if self._following:
+            self.update_sampler()
+            following = self._ask(self._following, step + 1)
+            self._ahead = Ahead(following, self._thread.submit(self._rollout, following))
+        answers = self._judge(asked, sampled, is_stale=ahead is not None)
+        return [self._micro_batch(answers, rows) for rows in self._groups(batches, answers)]
+
+    def without_tokens(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The micro-batch with answers that count nowhere."""
+        none = torch.zeros_like(batch["mask"])
+        sides = {side: {**batch[side], "mask": none} for side in SIDES if side in batch}
+        tokens = {
+            name: None if each is None else each[:0] for name, each in batch["tokens"].items()
         }
+        return {**batch, **sides, "tokens": tokens, "mask": none}
+
+    def update_sampler(self) -> None:
+        """Let the sampler have the present weights, once it has answered what it was asked."""
+        if self._ahead is not None:
+            wait([self._ahead.sampled])
+        if self._sampler_step != self.state.global_step:
+            self.sampler.update(self.accelerator.unwrap_model(self.model))
+            self._sampler_step = self.state.global_step
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The student's inputs."""
@@ -140,7 +177,7 @@ class OPCDTrainer(CompletionTrainer):
         total = num_items_in_batch.clamp(min=1)
         token_loss = self.objective.token_loss(Tokens(**inputs["tokens"]), outputs, total)
         loss, metrics = completion_loss(model, Completed(**inputs["student"]), token_loss)
-        self.note(**means(metrics))
+        self.note(int(inputs["mask"].sum()), **means(metrics))
         return self.over_ranks(loss)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -160,35 +197,93 @@ class OPCDTrainer(CompletionTrainer):
         loaded = Loaded(self.model, self.processor, self.view)
         return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
 
-    def _rollout(
-        self, boards: Sequence[Board], prompts: Sequence[Prompt], inputs: ModelInputs, micro: int
-    ) -> SampledCompletions:
-        """The student's answers, sampled with its present weights."""
-        config = self.opcd
-        if micro == 0:
-            self.sampler.update(self.accelerator.unwrap_model(self.model))
-        sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(micro))
-        return self.sampler.sample(prompts, inputs, sampling, self._seeds(boards))
+    def validate(self) -> dict[str, float]:
+        """The success of greedy plans, by the run's own sampler, limits and reader."""
+        self.update_sampler()
+        agent = PolicyAgent(
+            self._sample, self._encode, self.processor.tokenizer, self.view,
+            end_token_ids(self.model), self.opcd.max_new_tokens,
+        )  # fmt: skip
+        return validate(agent, self.opcd, "image", "plan", self.opcd.reader)
 
-    def _teacher_side(
-        self, boards: Sequence[Board], answers: list[list[int]], micro: int
-    ) -> dict[str, Any]:
+    def _ask(self, batches: Sequence[Sequence[Board]], step: int) -> Asked:
+        config = self.opcd
+        boards = [board for board in chain(*batches) for _ in range(config.rollouts)]
+        prompts = [board.prompt("image", "plan", self.view) for board in boards]
+        sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(step))
+        return Asked(boards, prompts, self._encode(prompts), sampling, self._seeds(boards))
+
+    def _rollout(self, asked: Asked) -> SampledCompletions:
+        """All answers of the process in one call."""
+        return self._sample(asked.prompts, asked.inputs, asked.sampling, asked.seeds)
+
+    def _sample(
+        self,
+        prompts: Sequence[Prompt],
+        inputs: ModelInputs,
+        sampling: Sampling,
+        seeds: Sequence[int] | None = None,
+    ) -> SampledCompletions:
+        # The arithmetic of the update: the forward of a LoRA's base does not cast by itself.
+        with self.accelerator.autocast():
+            return self.sampler.sample(prompts, inputs, sampling, seeds)
+
+    def _judge(self, asked: Asked, sampled: SampledCompletions, is_stale: bool) -> Answers:
+        """The answers with what they are worth, and whether the teacher gets a plan."""
+        config, boards, ids = self.opcd, asked.boards, sampled.ids
+        scores = self._score(boards, ids)
+        rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
+        unequal = 1 - share_without_advantage(rewards, config.rollouts)
+        if config.rollouts > 1:
+            self.note(groups_without_advantage=1 - unequal)
+        self._monitor(sum(score.status == "ok" for score in scores), unequal)
+        advantages = None
+        if config.reward_weight:
+            advantages = group_advantages(rewards, config.rollouts, config.scale_rewards)
+        chance = np.random.default_rng(asked.sampling.seed).random(len(boards))
+        with_plan = config.teacher_plan & (chance < config.teacher_plan_share)
+        answers = Answers(asked, ids, sampled.logprobs, is_stale, advantages, with_plan)
+        if self.teacher is not None:
+            lengths = np.array(answers.lengths())
+            self.note(tokens_judged_with_plan=(lengths * with_plan).sum() / max(1, lengths.sum()))
+        if config.rollouts_ahead:
+            self.note(staleness=is_stale)
+        return answers
+
+    def _groups(self, batches: Sequence[Sequence[Board]], answers: Answers) -> list[list[int]]:
+        """The rows of each micro-batch: those of the loader, or under a budget of tokens."""
+        config = self.opcd
+        if config.micro_batch_tokens:
+            prompts = answers.asked.inputs["attention_mask"].sum(1).tolist()
+            return length_groups(
+                prompts, answers.lengths(), config.micro_batch_tokens, config.micro_batch_size
+            )
+        rows = iter(range(len(answers.ids)))
+        return [list(islice(rows, len(batch) * config.rollouts)) for batch in batches]
+
+    def _micro_batch(self, answers: Answers, rows: Sequence[int]) -> dict[str, Any]:
+        boards, inputs = answers.asked.boards, answers.asked.inputs
+        ids = [answers.ids[row] for row in rows]
+        student = complete(select_rows(inputs, rows), ids, self._pad_id)
+        batch = {
+            "student": student._asdict(),
+            "tokens": self._tokens(student, answers, rows)._asdict(),
+            "mask": student.mask,
+        }
         if self.teacher is None:
-            return {}
-        chance = np.random.default_rng(self._seed(micro)).random(len(boards))
-        has_plan = self.opcd.teacher_plan & (chance < self.opcd.teacher_plan_share)
-        pairs = zip(boards, has_plan, strict=True)
-        inputs = self._encode(
-            [board.prompt("text", "plan", self.view, with_plan) for board, with_plan in pairs]
-        )
-        lengths = np.array([len(answer) for answer in answers])
-        self.note(tokens_judged_with_plan=(lengths * has_plan).sum() / max(1, lengths.sum()))
+            return batch
+        prompts = [
+            boards[row].prompt("text", "plan", self.view, answers.with_plan[row]) for row in rows
+        ]
         # The sampled ids themselves follow the teacher's prompt: decoding and tokenizing them
         # again could split them differently.
-        return {"teacher": complete(inputs, answers, self._pad_id)._asdict()}
+        teacher = complete(self._encode(prompts), ids, self._pad_id)
+        return batch | {"teacher": teacher._asdict()}
 
     @torch.no_grad()
-    def _log_probs(self, student: Completed, tokens: Tokens) -> torch.Tensor:
+    def _log_probs(self, batch: dict[str, Any]) -> torch.Tensor:
+        self.model.eval()
+        student, tokens = Completed(**batch["student"]), Tokens(**batch["tokens"])
         _, metrics = completion_loss(self.model, student, self.objective.log_probs_of(tokens))
         return metrics["log_p"]
 
@@ -199,9 +294,9 @@ class OPCDTrainer(CompletionTrainer):
     def _encode(self, prompts: Sequence[Prompt]) -> ModelInputs:
         return self._prepare_inputs(encode_prompts(self.processor, prompts, packed=True))
 
-    def _seed(self, micro: int) -> int:
+    def _seed(self, step: int) -> int:
         # Independent of torch's generator, which the Trainer restores after the first rollout.
-        entropy = [self.config.seed, self.state.global_step, micro, self.args.process_index]
+        entropy = [self.config.seed, step, 0, self.args.process_index]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _seeds(self, boards: Sequence[Board]) -> list[int] | None:
@@ -227,21 +322,20 @@ class OPCDTrainer(CompletionTrainer):
         )
         return scores
 
-    def _tokens(
-        self, student: Completed, rewards: torch.Tensor, logprobs: list[list[float]] | None
-    ) -> Tokens:
-        config, device, advantages = self.opcd, student.ids.device, None
-        if config.reward_weight:
-            advantage = group_advantages(rewards, config.rollouts, config.scale_rewards).to(device)
-            advantages = advantage.unsqueeze(1).expand(student.ids.shape)[student.mask]
-        flat = None
-        if logprobs is not None:
-            flat = torch.tensor([each for answer in logprobs for each in answer], device=device)
-        return Tokens(student.ids[student.mask], advantages, sampler_logprobs=flat)
+    def _tokens(self, student: Completed, answers: Answers, rows: Sequence[int]) -> Tokens:
+        mask, device, advantages, logprobs = student.mask, student.ids.device, None, None
+        if answers.advantages is not None:
+            each = answers.advantages[list(rows)].to(device)
+            advantages = each.unsqueeze(1).expand(mask.shape)[mask]
+        if answers.logprobs is not None:
+            flat = [each for row in rows for each in answers.logprobs[row]]
+            logprobs = torch.tensor(flat, device=device)
+        old = logprobs if answers.is_stale else None
+        return Tokens(student.ids[mask], advantages, old, logprobs)
 
-    def _monitor(self, batches: Sequence[dict[str, Any]]) -> None:
-        outcome = torch.stack([batch["outcome"] for batch in batches]).sum(0, keepdim=True)
-        read, unequal = self.accelerator.gather(outcome.to(self.args.device)).sum(0).tolist()
+    def _monitor(self, read: int, unequal: float) -> None:
+        outcome = torch.tensor([[read, unequal]], device=self.args.device)
+        read, unequal = self.accelerator.gather(outcome).sum(0).tolist()
         step = self.state.global_step + 1
         self.unreadable.update(step, not read)
         if not self.opcd.distill_weight:
@@ -265,9 +359,5 @@ def make_opcd_trainer(config: OPCDConfig) -> OPCDTrainer:
         )  # fmt: skip
     boards = live_boards(config, student.view, ("plan",))
     trainer = OPCDTrainer(config, student, teacher, boards)
-    trainer.add_callback(
-        ValidationCallback(
-            trainer, config.eval_every, lambda: validate(student, config, "image", "plan")
-        )
-    )
+    trainer.add_callback(ValidationCallback(trainer, config.eval_every, trainer.validate))
     return trainer

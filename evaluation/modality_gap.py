@@ -20,6 +20,7 @@ from agents.multi_turn import TurnPolicy
 from agents.rollout import Case
 from evaluation import perception, planning
 from evaluation.options import (
+    GROUPS,
     CaseSet,
     EvalConfig,
     RuleName,
@@ -218,4 +219,4 @@ def run(config: GapConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(run, GapConfig)
+    main(run, GapConfig, groups=GROUPS)

@@ -144,6 +144,19 @@ def several_cases(cases: Sequence[Case], samples: int) -> list[Case]:
     return [replace(case, sample=sample) for case in cases for sample in range(samples)]
 
 
+GROUPS = {
+    "boards": (
+        "tasks", "levels", "split", "episodes", "samples", "benchmark", "pictures", "input",
+        "theme", "image_size", "ask", "prompts",
+    ),
+    "model": (
+        "agent", "model", "adapter", "device", "dtype", "batch_size", "temperature",
+        "max_new_tokens", "engine",
+    ),
+}  # fmt: skip
+"""The groups of `--help`; what none of them names is about the run."""
+
+
 def make_agent(config: EvalConfig) -> Agent:
     """The agent that the settings name, with their theme and image size.
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy import stats
+import scipy  # its modules are loaded when they are used
 
 from evaluation.rates import Rate, wilson
 
@@ -88,7 +88,7 @@ def correlation(both: int, first_only: int, second_only: int, neither: int) -> f
 def mcnemar(first_only: int, second_only: int) -> float:
     """Exact two-sided McNemar test: boards that only one solved, as tosses of a fair coin."""
     tosses = first_only + second_only
-    return float(stats.binomtest(first_only, tosses).pvalue) if tosses else 1.0
+    return float(scipy.stats.binomtest(first_only, tosses).pvalue) if tosses else 1.0
 
 
 def independent_p(first: Rate, second: Rate) -> float:
@@ -97,9 +97,9 @@ def independent_p(first: Rate, second: Rate) -> float:
     table = [[right, rate.n - right] for right, rate in zip(solved, (first, second), strict=True)]
     if 0 in (sum(column) for column in zip(*table, strict=True)):
         return 1.0
-    if stats.contingency.expected_freq(table).min() < FEWEST_EXPECTED:
-        return float(stats.fisher_exact(table).pvalue)
-    return float(stats.chi2_contingency(table).pvalue)
+    if scipy.stats.contingency.expected_freq(table).min() < FEWEST_EXPECTED:
+        return float(scipy.stats.fisher_exact(table).pvalue)
+    return float(scipy.stats.chi2_contingency(table).pvalue)
 
 
 def _limits(one: Rate, other: Rate, alike: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from agents.agent import Agent
 from agents.own import as_agent
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
+    GROUPS,
     CaseSet,
     SeveralConfig,
     boards_settings,
@@ -101,4 +102,4 @@ def run(config: PerceptionConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(run, PerceptionConfig)
+    main(run, PerceptionConfig, groups=GROUPS)

@@ -14,6 +14,7 @@ from agents.multi_turn import TurnPolicy
 from agents.own import as_agent
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
+    GROUPS,
     CaseSet,
     RuleName,
     SeveralConfig,
@@ -140,4 +141,4 @@ def run(config: PlanningConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(run, PlanningConfig)
+    main(run, PlanningConfig, groups=GROUPS)

@@ -76,6 +76,33 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 """Stage → preset → what differs from the stage's own defaults."""
 
 
+GROUPS = {
+    "boards": (
+        "tasks", "split", "exclude", "curriculum", "theme", "prompts", "perturb", "min_pixels",
+        "max_pixels", "batch_size", "mix_kinds", "input", "target", "plan_share",
+    ),
+    "model": (
+        "model", "size", "teacher", "teacher_kind", "teacher_dtype", "teacher_placement",
+        "ema_decay", "lora_rank", "lora_alpha", "lora_vision", "freeze", "dtype", "save_dtype",
+        "precision",
+    ),
+    "loss": (
+        "loss", "beta", "top_k", "divergence_cap", "clip_ratio", "distill_weight", "teacher_plan",
+        "teacher_plan_share", "reward_weight", "optimal_reward", "scale_rewards", "reader",
+    ),
+    "optimisation": (
+        "steps", "learning_rate", "vision_learning_rate", "schedule", "warmup", "weight_decay",
+        "adam_beta2", "clip", "micro_batch_size", "gradient_checkpointing", "on_nan",
+    ),
+    "rollout": (
+        "rollout", "rollouts", "temperature", "max_new_tokens", "updates_per_rollout",
+        "seed_per_board", "stop_after_unreadable", "rollout_adapter", "rollout_memory",
+        "rollout_tokens", "rollout_urls", "rollout_folder", "engine",
+    ),
+}  # fmt: skip
+"""The groups of `--help`; what none of them names is about the run."""
+
+
 def preset(config_class: type[Config], stage: str, name: str) -> Config:
     """The settings of a preset; "" means the stage's defaults. `out` has no value yet."""
     values = PRESETS[stage][pick_name("preset", name, PRESETS[stage])] if name else {}
@@ -102,4 +129,4 @@ def main(
         print(f"error: {cli.one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     command = train if callable(train) else lambda config: resolve_name(train)(config)
-    cli.main(command, config_class, args, default)
+    cli.main(command, config_class, args, default, GROUPS)

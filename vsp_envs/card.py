@@ -21,8 +21,11 @@ from vsp_envs.core.task import MAX_LEVEL, Task
 from vsp_envs.envs.config import EnvConfig
 from vsp_envs.envs.planning_env import PlanningEnv
 from vsp_envs.rendering.renderer import render
+from vsp_envs.utils.field_docs import field_docs
 
 MOTION, SHEET = "episode.gif", "themes.png"
+TITLE = 30
+"""Height of the names on a sheet, in pixels."""
 
 
 def card(task: Task) -> str:
@@ -151,18 +154,6 @@ def _arguments(task: Task) -> str:
     )
 
 
-def field_docs(cls: type) -> dict[str, str]:
-    """The text under each field of a dataclass."""
-    docs, name = {}, ""
-    for line in inspect.getsource(cls).splitlines():
-        text = line.strip()
-        if text.startswith('"""') and name:
-            docs[name], name = text.strip('"'), ""
-        elif ": " in text and text.split(":")[0].isidentifier() and line.startswith("    "):
-            name = text.split(":")[0]
-    return docs
-
-
 def folder(task: Task) -> Path:
     """The folder of the task's own files, in this package or another."""
     return Path(inspect.getfile(task.load)).parent
@@ -207,10 +198,10 @@ def sheet(task: Task, image_size: int = 256, gap: int = 6) -> UInt8:
     return np.concatenate(rows)
 
 
-def _title(text: str, width: int, height: int = 30) -> UInt8:
+def _title(text: str, width: int) -> UInt8:
     """A line of black text on white."""
-    line = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(line).text((8, height // 2), text, "black", ImageFont.load_default(20), "lm")
+    line = Image.new("RGB", (width, TITLE), "white")
+    ImageDraw.Draw(line).text((8, TITLE // 2), text, "black", ImageFont.load_default(20), "lm")
     return np.asarray(line)
 
 

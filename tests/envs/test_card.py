@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from vsp_envs import TASKS
-from vsp_envs.card import MOTION, SHEET, card, field_docs, folder, motion, sheet
+from vsp_envs.card import MOTION, SHEET, TITLE, card, folder, motion, sheet
 from vsp_envs.envs.config import EnvConfig
+from vsp_envs.utils.field_docs import field_docs
 
 every_task = pytest.mark.parametrize("task", TASKS)
 HEADINGS = [
@@ -51,7 +52,7 @@ def test_the_contact_sheet_has_a_row_per_theme(task: str) -> None:
     made = sheet(TASKS[task])
     with Image.open(folder(TASKS[task]) / SHEET) as file:
         assert (file.height, file.width) == made.shape[:2]
-    assert made.shape[0] == len(TASKS[task].themes) * (256 + 12)
+    assert made.shape[0] == len(TASKS[task].themes) * (256 + 12 + TITLE)
 
 
 def test_every_argument_is_documented() -> None:

@@ -5,7 +5,6 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from agents.rollout import INPUTS
 from agents.vlm.checkpoint import DTYPES
 from training.base import BaseConfig
 from training.config import (
@@ -34,6 +33,7 @@ from training.recipes.nano import NanoConfig
 from training.recipes.nano import run as train_nano
 from training.recipes.nano_settings import RECIPES, NanoSize, RecipeName
 from training.sft import TARGETS, Input, SFTConfig, Target
+from vsp_envs.prompts.question import INPUTS
 from vsp_envs.utils import cli
 
 

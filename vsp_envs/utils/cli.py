@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from vsp_envs.utils.option_groups import Groups, read_grouped
 from vsp_envs.utils.terminal import print_any_text
 
 Config = TypeVar("Config")
@@ -49,10 +50,11 @@ def main(
     config_class: type[Config],
     args: Sequence[str] | None = None,
     default: Config | None = None,
+    groups: Groups | None = None,
 ) -> None:
     """Read the arguments as a `config_class`, whose field docstrings are `--help`, and run.
 
-    `default` holds the values of options that are not given.
+    `default` holds the values of options that are not given, `groups` the groups of `--help`.
 
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130: the
     message of the KeyboardInterrupt, if it has one. Anything else is a bug and keeps its traceback.
@@ -61,8 +63,11 @@ def main(
     spec = sys.modules["__main__"].__spec__
     module = spec.name.removesuffix(".__main__") if spec else ""
     prog = f"python -m {module}" if module else None
-    given: dict[str, Any] = {} if default is None else {"default": default}
-    config = tyro.cli(config_class, args=args, prog=prog, **given)
+    if groups:
+        config = read_grouped(config_class, groups, default, args=args, prog=prog)
+    else:
+        given: dict[str, Any] = {} if default is None else {"default": default}
+        config = tyro.cli(config_class, args=args, prog=prog, **given)
     try:
         with _ended_by_interrupt():
             command(config)

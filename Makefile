@@ -33,6 +33,9 @@ test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-n 0 -k maze"
 test-faults: $(INSTALLED) ## run the fault tests in full and write docs/reliability.md; some ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --faults tests/faults
 
+test-real-shapes: $(INSTALLED) ## run every command of the how-tos on CPUs, with Qwen's vocabulary and narrow layers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 --rehearsal tests/rehearsal
+
 coverage: $(INSTALLED) ## run the tests and report the lines that none of them reaches
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
 
@@ -90,7 +93,7 @@ test-vllm: ## run the tests that need a real vLLM, in .venv-vllm; they are for L
 	test ! -e .venv-vllm/installed || \
 	PYTHONPATH=tests/engine:tests:. OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest \
-		-p no:cacheprovider -o filterwarnings=default tests/engine
+		-p no:cacheprovider -o filterwarnings=default --rehearsal tests/engine tests/rehearsal
 
 .venv-vllm/installed: tests/engine/requirements.txt
 	$(PYTHON) -m venv .venv-vllm

@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--faults", action="store_true", help="run tests/faults in full and write what they measure"
     )
+    parser.addoption(
+        "--rehearsal", action="store_true", help="run every command of the how-tos at real shapes"
+    )
 
 
 @pytest.fixture(scope="session")

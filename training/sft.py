@@ -23,7 +23,13 @@ from agents.agent import View
 from agents.backends.hf import HFAgent
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded
-from agents.vlm.encoding import Completed, complete, encode_prompts, select_rows
+from agents.vlm.encoding import (
+    Completed,
+    answer_opening,
+    complete,
+    encode_prompts,
+    select_rows,
+)
 from training.data.layout_stream import Board, live_boards
 from training.data.length_groups import length_groups
 from training.loop.chunked_loss import completion_nll
@@ -79,7 +85,9 @@ class Collate:
             board.prompt(self.input, board.goal, self.view, with_plan=row < with_plan)
             for row, board in enumerate(boards)
         ]
-        answers = tokenizer([ANSWERS[board.goal](board.layout) for board in boards]).input_ids
+        opening = answer_opening(self.processor)
+        texts = [opening + ANSWERS[board.goal](board.layout) for board in boards]
+        answers = tokenizer(texts).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
         inputs = encode_prompts(self.processor, prompts, packed=True)
         groups = [list(range(len(boards)))]

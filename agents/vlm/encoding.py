@@ -86,6 +86,14 @@ def chat_text(processor: Any, prompt: Prompt) -> str:
     )
 
 
+def answer_opening(processor: Any) -> str:
+    """What parts an answer from the generation prefix: the end of the thought, where the template
+    of a thinking model has opened one; else nothing."""
+    said = [{"type": "text", "text": ""}]
+    prefix = chat_text(processor, Prompt([{"role": "user", "content": said}]))
+    return "\n</think>\n\n" if prefix.rstrip().endswith("<think>") else ""
+
+
 def resized(processor: Any, prompt: Prompt) -> Prompt:
     """The prompt with its pictures resized as the processor will resize them.
 

@@ -78,10 +78,10 @@ def read_facts(reply: str, task: str) -> dict[str, str]:
     """Question name → what the reply says, for the questions of the task that it answers.
 
     A line counts for the question whose name opens it, in any case, with or without a colon; the
-    first such line counts.
+    first such line counts. A thought, up to its `</think>`, is passed over.
     """
     facts: dict[str, str] = {}
-    for line in reply.splitlines():
+    for line in reply.rpartition("</think>")[2].splitlines():
         for name, pattern in _fact_patterns(task):
             found = pattern.match(line)
             if found:

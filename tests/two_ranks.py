@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from accelerate.utils import DistributedType
+from fsdp_on_cpus import lift_the_gate
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from agents.agent import Prompt, View
@@ -75,19 +75,6 @@ def train_mixed(config: SFTConfig) -> None:
         return SFTTrainer(config, loaded, boards, data_collator=collate)
 
     run(config, "mixed", begin)
-
-
-def lift_the_gate() -> None:
-    """Let accelerate shard on CPUs. It keeps FSDP and DeepSpeed to accelerators, though torch's
-    FSDP2 needs none; everything behind this gate is what runs on GPUs, but for the device."""
-    first = PartialState.__init__
-
-    def begin(self: PartialState, *args: Any, **kwargs: Any) -> None:
-        first(self, *args, **kwargs)
-        if self.distributed_type == DistributedType.MULTI_CPU:
-            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
-
-    PartialState.__init__ = begin
 
 
 def let_gloo_talk() -> None:

@@ -17,7 +17,7 @@ if "ACCELERATE_USE_FSDP" in os.environ:
 
         def find_spec(self, name, path=None, target=None):
             if name == "transformers.trainer":
-                from two_ranks import lift_the_gate
+                from fsdp_on_cpus import lift_the_gate
 
                 sys.meta_path.remove(self)
                 lift_the_gate()

@@ -31,7 +31,7 @@ def interrupted(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
     )  # fmt: skip
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         while not ready():
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < end, "it was never ready"

@@ -7,16 +7,22 @@ read from OPENAI_API_KEY. (`python -m evaluation.planning --agent openai --act s
 many boards at once, with retries, costs and intervals.)
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 from typing import Any
 
 import gymnasium as gym
-from openai import OpenAI
 
+from examples import missing
 from vsp_envs import get_task, parse_plan
 from vsp_envs.rendering.png import data_url
 from vsp_envs.scoring.answer_format import action_name, format_instruction
+
+NEEDS = missing("openai")
+if not NEEDS:
+    from openai import OpenAI
 
 
 def question(task: str, image: Any, note: str) -> list[dict[str, Any]]:
@@ -49,7 +55,7 @@ def play(client: OpenAI, model: str, env: gym.Env, task: str, seed: int) -> dict
 
 def main(args: list[str] | None = None) -> float:
     """Play held-out boards; returns the share of them that was solved."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog=NEEDS)
     parser.add_argument("--model", required=True, help="its name at the endpoint")
     parser.add_argument("--base-url", default="https://api.openai.com/v1")
     parser.add_argument("--task", default="frozenlake", help="frozenlake, maze or minibehaviour")
@@ -57,6 +63,8 @@ def main(args: list[str] | None = None) -> float:
     parser.add_argument("--episodes", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30, help="turns after which a game is lost")
     options = parser.parse_args(args)
+    if NEEDS:
+        parser.error(NEEDS)
     client = OpenAI(
         base_url=options.base_url, api_key=os.environ.get("OPENAI_API_KEY", "none needed")
     )

@@ -7,6 +7,8 @@ verl's reward function is `compute_score` in this file, EasyR1's (reward_type ba
 `compute_scores`. Their ground truth is the board itself, because many plans are right.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 import json
@@ -14,15 +16,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from agents.agent import View
+from examples import missing
 from training.data.layout_stream import LiveBoards
 from training.sft import ANSWERS, TARGETS
 from vsp_envs import load_layout, score_reply
 from vsp_envs.core.task_level import select_task_levels
 from vsp_envs.rendering.png import png_bytes
+
+NEEDS = missing("datasets")
+if not NEEDS:
+    from datasets import Dataset, Features, Image, List, Value
 
 Row = dict[str, Any]
 
@@ -135,7 +141,7 @@ FORMATS = {each.__name__: each for each in (huggingface, sharegpt, verl, easyr1)
 
 def main(args: list[str] | None = None) -> None:
     """Write a stream in a format."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog=NEEDS)
     parser.add_argument("format", choices=FORMATS)
     parser.add_argument("--tasks", nargs="+", default=["frozenlake:3"], help="as in evaluation")
     parser.add_argument("--target", default="plan", choices=TARGETS, help="what the answer is")
@@ -145,6 +151,8 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(args)
+    if NEEDS:
+        parser.error(NEEDS)
     FORMATS[options.format](rows(options), options.out)
     print(f"{options.count} boards: {options.out}")
 

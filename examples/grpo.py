@@ -7,6 +7,8 @@ The board is given as text. `--model` is a folder or a name on the hub; a model 
 all gets no reward and learns nothing.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 from collections.abc import Iterator
@@ -14,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import IterableDataset
-from trl import GRPOConfig, GRPOTrainer
 
 from agents.vlm.checkpoint import load_checkpoint
+from examples import missing
 from vsp_envs import LayoutSpec, draw_layouts, load_layout, score_reply
 from vsp_envs.core.task_level import select_task_levels
 from vsp_envs.prompts.question import text_prompt
+
+NEEDS = missing("datasets", "trl")
+if not NEEDS:
+    from datasets import IterableDataset
+    from trl import GRPOConfig, GRPOTrainer
 
 
 def prompts(
@@ -56,7 +62,7 @@ def success(completions: list[str], task: list[str], layout: list[str], **_: Any
 
 def main(args: list[str] | None = None) -> list[float]:
     """Train; returns the mean reward of each logged step."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog=NEEDS)
     parser.add_argument("--model", required=True)
     parser.add_argument("--tasks", nargs="+", default=["frozenlake:3"], help="as in evaluation")
     parser.add_argument("--steps", type=int, default=60)
@@ -67,6 +73,8 @@ def main(args: list[str] | None = None) -> list[float]:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(args)
+    if NEEDS:
+        parser.error(NEEDS)
     model, processor, view = load_checkpoint(options.model, dtype="float32")
     tokenizer = processor.tokenizer
     trainer = GRPOTrainer(

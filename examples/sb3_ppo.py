@@ -5,6 +5,8 @@
 Trains on layouts of the split `train`, measures on 500 different ones of `test`.
 """
 
+from __future__ import annotations
+
 import argparse
 from functools import partial
 from pathlib import Path
@@ -14,14 +16,20 @@ from typing import Any
 import gymnasium as gym
 import torch
 from matplotlib.figure import Figure
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env
 
 from agents.scripted import Blind
 from evaluation.rates import Rate, wilson
+from examples import missing
 from vsp_envs import Layout, LayoutSpec, draw_distinct, score_reply
 from vsp_envs.wrappers import FlatSymbolic
+
+NEEDS = missing("stable_baselines3")
+if not NEEDS:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+else:
+    BaseCallback = object
 
 
 def make(level: int, split: str) -> gym.Env:
@@ -92,7 +100,7 @@ def draw(points: list[tuple[int, Rate]], blind: Rate, title: str, file: Path) ->
 
 def main(args: list[str] | None = None) -> Rate:
     """Train and measure; returns the success on held-out boards."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog=NEEDS)
     parser.add_argument("--level", type=int, default=4, help="side of the boards")
     parser.add_argument("--steps", type=int, default=500_000, help="of all environments together")
     parser.add_argument("--boards", type=int, default=500, help="held-out boards to measure on")
@@ -100,6 +108,8 @@ def main(args: list[str] | None = None) -> Rate:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--curve", type=Path, help="draw the learning curve into this PNG file")
     options = parser.parse_args(args)
+    if NEEDS:
+        parser.error(NEEDS)
     torch.set_num_threads(1)  # the network is small: more threads would only wait for each other
     boards = draw_distinct(LayoutSpec("frozenlake", options.level, "test"), options.boards, seed=0)
     envs = make_vec_env(partial(make, options.level, "train"), n_envs=64, seed=options.seed)

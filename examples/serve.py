@@ -14,13 +14,19 @@ from functools import partial
 from typing import Any
 
 import gymnasium as gym
-import uvicorn
-from openenv.core.env_server.http_server import create_fastapi_app
-from openenv.core.env_server.interfaces import Environment
-from openenv.core.env_server.types import Action, Observation, State
 
 import vsp_envs  # noqa: F401 - registers the environments
+from examples import missing
 from vsp_envs.rendering.png import data_url
+
+NEEDS = missing("openenv", "uvicorn").replace("make install-examples", "see docs/examples.md")
+if not NEEDS:
+    import uvicorn
+    from openenv.core.env_server.http_server import create_fastapi_app
+    from openenv.core.env_server.interfaces import Environment
+    from openenv.core.env_server.types import Action, Observation, State
+else:
+    Environment = Action = Observation = State = object
 
 
 class Move(Action):
@@ -81,12 +87,14 @@ def app(task: str = "FrozenLake", sessions: int = 64, **options: Any) -> Any:
 
 def main(args: list[str] | None = None) -> None:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog=NEEDS)
     parser.add_argument("--task", default="FrozenLake", help="FrozenLake, Maze or MiniBehaviour")
     parser.add_argument("--level", type=int, help="side of the boards; unset: the paper's levels")
     parser.add_argument("--split", default="train", help="train, val or test")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args(args)
+    if NEEDS:
+        parser.error(NEEDS)
     served = app(options.task, level=options.level, split=options.split)
     uvicorn.run(served, host="127.0.0.1", port=options.port)
 

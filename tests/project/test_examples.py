@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import examples
 from vsp_envs import Action, Layout, format_answer, load_layout, render, shortest_plan
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,22 @@ def example(name: str) -> Any:
         if str(error.name).split(".")[0] in ("vsp_envs", "agents", "training", "evaluation"):
             raise
         pytest.skip(f"examples/{name}.py needs {error.name}: make test-examples installs it")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_explains_itself_without_its_packages(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, f"examples.{name}", raising=False)
+    monkeypatch.setattr(examples, "find_spec", lambda package: None)
+    source = (ROOT / "examples" / f"{name}.py").read_text()
+    alone = importlib.import_module(f"examples.{name}")
+    monkeypatch.delitem(sys.modules, f"examples.{name}")
+    with pytest.raises(SystemExit) as end:
+        alone.main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0 and "--" in shown
+    assert ("this example needs" in shown) == ("missing(" in source)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

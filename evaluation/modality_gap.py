@@ -34,7 +34,7 @@ from evaluation.paired import Gap, mean_gap, paired_gap
 from evaluation.perceived import facts_of, state_exact
 from evaluation.processes import processes
 from evaluation.rates import INTERVAL, Rate, Record, key_of, mean_rate, wilson
-from evaluation.report.page import write_report
+from evaluation.report.page import print_end, write_report
 from evaluation.report.tables import Row, Table, print_table
 from evaluation.run_folder import read_run, reader_of
 from vsp_envs.core.simulator import rule_set
@@ -214,7 +214,7 @@ def run(config: GapConfig) -> None:
     title = f"Modality gap: {agent.name}"
     write_report(config.out / "report.html", title, runs, shown, lead=LEAD)
     print_table(shown, title)
-    print(f"report: {config.out / 'report.html'}")
+    print_end(config.out)
     end_by_failures([run.results for run in runs], config.max_failed)
 
 

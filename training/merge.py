@@ -110,6 +110,7 @@ def write_model(loaded: Loaded, out: Path, card: str = "", **options: Any) -> Pa
         if card:
             write_text(out / "README.md", card)
     print(f"written to {out}")
+    print(f"next: python -m evaluation.planning --agent hf --model {out} --out {out}-planning")
     return out
 
 

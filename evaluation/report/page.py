@@ -227,6 +227,12 @@ def rates_by_level(runs: Sequence[Run]) -> list[Slices]:
     ]
 
 
+def print_end(out: Path) -> None:
+    """Print where the page of a run is, and how the run is compared with others."""
+    print(f"report: {out / 'report.html'}")
+    print(f"next: python -m evaluation.report {out} OTHER --out comparison.html")
+
+
 def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
     """Print the tables of a run and the path of its report."""
     for make in (breakdown, of_answered, by_several, by_question, by_reader):
@@ -234,7 +240,7 @@ def print_results(results: Mapping[str, Any], out: Path | None = None) -> None:
         if table:
             print_table(table)
     if out:
-        print(f"report: {out / 'report.html'}")
+        print_end(out)
 
 
 def _section(run: Run, others: Sequence[Run] = ()) -> Section:

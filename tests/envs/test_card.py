@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from vsp_envs import TASKS
+from vsp_envs import card as card_module
 from vsp_envs.card import MOTION, SHEET, TITLE, card, folder, motion, sheet
 from vsp_envs.envs.config import EnvConfig
 from vsp_envs.utils.field_docs import field_docs
@@ -65,3 +66,17 @@ def test_the_pictures_are_small() -> None:
     folders = [folder(task) for task in TASKS.values()]
     files = [file for each in folders for file in (each / MOTION, each / SHEET)]
     assert files and all(file.stat().st_size < 250_000 for file in files)
+
+
+def test_the_help_of_the_command_writes_nothing(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["card", "--help"])
+    monkeypatch.setattr(card_module, "write", lambda: pytest.fail("it wrote"))
+    with pytest.raises(SystemExit) as end:
+        card_module.main()
+    assert end.value.code == 0 and "card of every task" in capsys.readouterr().out
+
+
+@every_task
+def test_a_theme_without_a_legend_is_refused_in_words(task: str) -> None:
+    with pytest.raises(ValueError, match=r"'unheard' of \w+ has no legend.*LEGEND in the task's"):
+        TASKS[task].theme_legend("unheard")

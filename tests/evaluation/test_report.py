@@ -7,7 +7,7 @@ import pytest
 
 from agents.agent import Reply, View
 from agents.scripted import Blind, Oracle
-from evaluation import perception, planning
+from evaluation import modality_gap, perception, planning
 from evaluation.rates import wilson
 from evaluation.report.__main__ import ReportConfig, run
 from evaluation.report.gallery import FAILURES, SUCCESSES, gallery, strokes
@@ -190,3 +190,13 @@ def test_a_trainer_history_gives_a_curve():
     points = history_points(history, "loss", "SFT")
     assert [tuple(point) for point in points] == [(1, "SFT", 2.0), (2, "SFT", 1.0)]
     assert curves_svg(Chart("loss", points)).startswith("<svg")
+
+
+def test_a_report_takes_the_folder_of_a_modality_gap(tmp_path, capsys):
+    asked = ["--agent", "oracle", "--tasks", "maze:3", "--episodes", "4", "--quiet"]
+    main(modality_gap.run, modality_gap.GapConfig, [*asked, "--out", str(tmp_path / "gap")])
+    assert "next: python -m evaluation.report" in capsys.readouterr().out
+    out = tmp_path / "page.html"
+    main(run, ReportConfig, [str(tmp_path / "gap"), "--out", str(out)])
+    text = out.with_suffix(".md").read_text()
+    assert f"minus {tmp_path}/gap/image" in text and f"| {tmp_path}/gap/text |" in text

@@ -68,6 +68,37 @@ def opcd_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )  # fmt: skip
 
 
+def test_a_finished_run_goes_on_to_more_steps_if_its_schedule_allows(
+    sft_config: SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    constant = replace(sft_config, schedule="constant", warmup=0.0)
+    whole = train_sft(replace(constant, out=tmp_path / "whole"))
+    said = capsys.readouterr().out
+    assert f"model: {whole}" in said
+    assert f"next: python -m evaluation.planning --agent hf --model {whole}" in said
+    parts = replace(constant, out=tmp_path / "parts", steps=3)
+    train_sft(parts)
+    assert same(whole, train_sft(replace(parts, steps=6)))
+    ended = replace(sft_config, out=tmp_path / "ended", steps=3)
+    train_sft(ended)
+    for steps, why in ((6, "the schedule cosine has brought its learning rate to an end"),
+                       (2, "it has more steps already")):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"{why}. Start a new run from its model: --model "):
+            train_sft(replace(ended, steps=steps))
+    with pytest.raises(ValueError, match="--learning-rate"):
+        train_sft(replace(parts, steps=9, learning_rate=0.5))
+
+
+def test_a_dry_run_leaves_nothing_behind(sft_config: SFTConfig, tmp_path: Path) -> None:
+    train_sft(replace(sft_config, out=tmp_path / "runs" / "dry", dry_run=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_forgotten_model_is_named_by_its_flag(sft_config: SFTConfig, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="--model is missing: name a checkpoint folder"):
+        train_sft(replace(sft_config, model="", out=tmp_path / "run"))
+
+
 def ctrl_c(monkeypatch: pytest.MonkeyPatch, *calls: int) -> None:
     """Ctrl-C in the steps of these numbers, a step having one micro-batch."""
     compute_loss, step = SFTTrainer.compute_loss, itertools.count(1)

@@ -189,6 +189,7 @@ def run(config: DemoConfig) -> None:
     print(NOTE)
     print(cost(seconds))
     print(f"{'done before; ' if done else ''}report: {config.out / 'report.html'}")
+    print(f"next: python -m vsp_envs.play --replay {config.out / 'evaluation' / 'opcd'}")
 
 
 def cost(seconds: Mapping[str, float]) -> str:

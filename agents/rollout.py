@@ -37,6 +37,8 @@ class Case:
     """The file of a public test set that the board is from."""
     picture: str = ""
     """A PNG file to show in place of our own drawing."""
+    picture_size: int = 0
+    """Side to which `picture` is resized, in pixels; 0: as it is."""
     art: str = ""
     """The public set that drew `picture`; see `vsp_envs.prompts.question.LEGENDS`."""
     sample: int = 0
@@ -64,7 +66,9 @@ def live_envs(
 
 def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the style and theme of `view`."""
-    picture = picture_pixels(case.picture) if case.picture and case.input == "image" else None
+    picture = None
+    if case.picture and case.input == "image":
+        picture = picture_pixels(case.picture, case.picture_size)
     return question(case.layout, case.input, case.goal, view=view, picture=picture, art=case.art)
 
 

@@ -81,7 +81,7 @@ def public_columns(config: BaselinesConfig) -> dict[str, Column]:
     columns: dict[str, Column] = {}
     for public in public_sets(config):
         root = Path(config.benchmarks, public.folder)
-        asked = PlanningConfig(out=Path(), benchmark=f"{public.name}:{root}", seed=config.seed)
+        asked = PlanningConfig(out=Path(), benchmark=(f"{public.name}:{root}",), seed=config.seed)
         for name in AGENTS:
             for task, rate in play_public(replace(asked, agent=name), public.rules).items():
                 columns.setdefault(f"{public.title} {task}", {})[name] = rate

@@ -29,6 +29,7 @@ from evaluation.options import (
     given_cases,
     make_agent,
     sample_cases,
+    task_levels_of,
 )
 from evaluation.paired import Gap, mean_gap, paired_gap
 from evaluation.perceived import facts_of, state_exact
@@ -38,7 +39,6 @@ from evaluation.report.page import print_end, write_report
 from evaluation.report.tables import Row, Table, print_table
 from evaluation.run_folder import read_run, reader_of
 from vsp_envs.core.simulator import rule_set
-from vsp_envs.core.task_level import select_task_levels
 from vsp_envs.scoring.answer_readers import ReaderName
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
@@ -94,7 +94,7 @@ def evaluate(agent: Agent, config: GapConfig) -> dict[str, Any]:
 
 
 def _sampled(config: GapConfig) -> CaseSet:
-    task_levels = select_task_levels(config.tasks, config.levels)
+    task_levels = task_levels_of(config)
     cases = sample_cases(task_levels, config.split, config.episodes, "image", "plan", config.seed)
     asked = boards_settings(None, config.split, config.episodes)
     return CaseSet(", ".join(f"{name} {value}" for name, value in asked.items()), cases)

@@ -24,14 +24,14 @@ from vsp_envs.core.splits import Split, check_split
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.prompts.question import INPUTS
 from vsp_envs.prompts.texts import style_of
-from vsp_envs.public_sets import read_boards
+from vsp_envs.public_sets import PublicBoard, read_boards
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import ThemeNames
 from vsp_envs.utils.files import read_json
 
 Input = Literal["image", "text"]
-Pictures = Literal["rendered", "original"]
+Pictures = Literal["rendered", "original", "available"]
 DType = Literal["auto", "float32", "bfloat16"]
 RuleName = Literal["env", "mgsd-train", "mgsd-eval", "visualplanning"]
 
@@ -59,18 +59,22 @@ class EvalConfig:
     adapter: str = ""
     """Folder of a LoRA adapter for the `hf` and `vllm` agents."""
     tasks: tuple[str, ...] = ("frozenlake", "maze", "minibehaviour")
-    """Tasks, with levels if you like: `frozenlake:3-8 maze:3,6`."""
+    """Tasks, with levels if you like: `frozenlake:3-8 maze:3,6`; with several public sets also the
+    set: `frozenlake@vsp maze:3-6@visualplanning`."""
     levels: tuple[int, ...] = ()
     """Levels of the tasks that name none. The default is the levels of the paper."""
     split: Split = "test"
     """Which boards to sample. A hash of the board decides, so no board is in two splits."""
     episodes: int = 200
     """Different boards per task and level."""
-    benchmark: str = ""
-    """A public test set instead of sampled boards: `vsp:ROOT`, `visualplanning:ROOT` or
-    `diffthinker:ROOT`. All of its boards of the tasks and levels in `--tasks` are used."""
+    benchmark: tuple[str, ...] = ()
+    """Public test sets instead of sampled boards: `vsp:ROOT`, `visualplanning:ROOT`,
+    `diffthinker:ROOT`. All of their boards of the tasks and levels in `--tasks` are used."""
     pictures: Pictures = "rendered"
-    """Images of a public set: `rendered` by us, or the `original` files (VSP's)."""
+    """Images of a public set: `rendered` by us, the `original` files (VSP's), or what is
+    `available`: the originals of the sets that have them, ours of the others."""
+    picture_size: int = 0
+    """Side to which original pictures are resized, in pixels; 0 leaves them as they are."""
     input: Input = "image"
     """What the agent reads: the `image`, or the symbolic state as `text`."""
     theme: ThemeNames = ""
@@ -146,8 +150,8 @@ def several_cases(cases: Sequence[Case], samples: int) -> list[Case]:
 
 GROUPS = {
     "boards": (
-        "tasks", "levels", "split", "episodes", "samples", "benchmark", "pictures", "input",
-        "theme", "image_size", "ask", "prompts",
+        "tasks", "levels", "split", "episodes", "samples", "benchmark", "protocol", "pictures",
+        "picture_size", "input", "theme", "image_size", "ask", "prompts",
     ),
     "model": (
         "agent", "model", "adapter", "device", "dtype", "batch_size", "temperature",
@@ -254,16 +258,14 @@ def given_cases(config: EvalConfig, agent: Agent, goal: str) -> CaseSet | None:
     Raises ValueError for an invalid theme, input or set.
     """
     pick_name("input", config.input, INPUTS)
-    task_levels = select_task_levels(config.tasks, config.levels)
+    task_levels = task_levels_of(config)
     for task in dict.fromkeys(each.task for each in task_levels):
         check_theme(task, agent.view.theme_of(task))
     if isinstance(agent, Human):
         cases = [Case(layout, config.input, goal) for layout in agent.layouts()]
         return CaseSet(str(agent.path), cases)
     if config.benchmark:
-        return CaseSet(
-            f"{config.benchmark} ({config.pictures})", public_cases(config, task_levels, goal)
-        )
+        return CaseSet(_source(config), public_cases(config, task_levels, goal))
     return None
 
 
@@ -272,6 +274,44 @@ def named_levels(tasks: Sequence[str]) -> list[TaskLevel]:
     if not tasks:
         raise ValueError("name the boards, for example tasks=['frozenlake:3']")
     return select_task_levels([tasks] if isinstance(tasks, str) else tasks)
+
+
+def _source(config: EvalConfig) -> str:
+    size = f", {config.picture_size} px" if config.picture_size else ""
+    picked = [task for task in config.tasks if "@" in task]
+    return " ".join([*config.benchmark, f"({config.pictures}{size})", *picked])
+
+
+def task_levels_of(config: EvalConfig) -> list[TaskLevel]:
+    """The tasks and levels that the settings name. Raises ValueError."""
+    return list(sources_of(config))
+
+
+def sources_of(config: EvalConfig) -> dict[TaskLevel, str]:
+    """Task and level → the public set that `--tasks` names for it, or "". Raises ValueError."""
+    sets = _roots(config)
+    sources: dict[TaskLevel, str] = {}
+    for selector in config.tasks:
+        task, at, source = selector.partition("@")
+        if at and not sets:
+            raise ValueError(f"--tasks {selector} is of a public set: --benchmark {source}:ROOT")
+        if at:
+            pick_name("public set", source, sets)
+        for each in select_task_levels([task], config.levels):
+            if sources.setdefault(each, source) != source:
+                raise ValueError(f"--tasks names {each} twice, from different sets; name one")
+    return sources or dict.fromkeys(select_task_levels(config.tasks, config.levels), "")
+
+
+def _roots(config: EvalConfig) -> dict[str, Path]:
+    """The public sets and their folders. Raises ValueError for a set that is named twice."""
+    roots: dict[str, Path] = {}
+    for each in config.benchmark:
+        name, _, root = each.partition(":")
+        if name in roots:
+            raise ValueError(f"--benchmark names {name} twice; one run takes each set once")
+        roots[name] = Path(root)
+    return roots
 
 
 def boards_settings(given: CaseSet | None, split: str | None, episodes: int) -> dict[str, Any]:
@@ -299,23 +339,41 @@ def sample_cases(
 
 
 def public_cases(config: EvalConfig, task_levels: list[TaskLevel], goal: str) -> list[Case]:
-    """The boards of a public set at these task levels; all of them without `--tasks`."""
-    name, _, root = config.benchmark.partition(":")
-    original = pick_name("kind of picture", config.pictures, get_args(Pictures)) == "original"
+    """The boards of public sets at these task levels; all of them without `--tasks`.
+
+    Raises ValueError if a set has none of what is asked of it, or two sets have boards of one task.
+    """
+    pick_name("kind of picture", config.pictures, get_args(Pictures))
     everything = config.tasks == EvalConfig.tasks and not config.levels
+    sources = sources_of(config)
     cases: list[Case] = []
-    for board in read_boards(Path(root), name):
-        layout = board.layout
-        if not everything and TaskLevel(layout.task, layout.level) not in task_levels:
-            continue
-        shown: dict[str, Any] = {}
-        if original:
-            if board.picture is None:
+    found: dict[str, str] = {}  # task → the set that its boards are from
+    for name, root in _roots(config).items():
+        for board in read_boards(root, name):
+            layout = board.layout
+            each = TaskLevel(layout.task, layout.level)
+            if not everything and (each not in task_levels or sources.get(each) not in ("", name)):
+                continue
+            if found.setdefault(layout.task, name) != name:
                 raise ValueError(
-                    f"{board.source} has no picture beside it; use --pictures rendered"
+                    f"{layout.task} is in {found[layout.task]} and in {name}; say from which it is "
+                    f"to be: --tasks {layout.task}@{name}"
                 )
-            shown = {"picture": str(board.picture), "art": name}
-        cases.append(Case(layout, config.input, goal, f"{name}:{board.source}", **shown))
-    if not cases:
-        raise ValueError(f"{config.benchmark} has no board of {', '.join(map(str, task_levels))}")
+            cases.append(_public_case(config, name, board, goal))
+    missing = [
+        f"{each}@{name}" for each, name in sources.items() if name and each.task not in found
+    ]
+    if missing or not cases:
+        asked = ", ".join(missing or map(str, task_levels))
+        raise ValueError(f"{' '.join(config.benchmark)} has no board of {asked}")
     return cases
+
+
+def _public_case(config: EvalConfig, name: str, board: PublicBoard, goal: str) -> Case:
+    shown: dict[str, Any] = {}
+    if config.pictures == "original" and board.picture is None:
+        raise ValueError(f"{board.source} has no picture beside it; use --pictures rendered")
+    if config.pictures != "rendered" and board.picture is not None:
+        size = config.picture_size
+        shown = {"picture": str(board.picture), "art": name, "picture_size": size}
+    return Case(board.layout, config.input, goal, f"{name}:{board.source}", **shown)

@@ -22,11 +22,12 @@ from evaluation.options import (
     named_levels,
     sample_cases,
     several_cases,
+    task_levels_of,
 )
 from evaluation.processes import processes
 from evaluation.report.page import print_results, store
 from evaluation.results import perception_results
-from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.utils.cli import main
 
 
@@ -82,7 +83,7 @@ def check_describes(agent: Agent) -> None:
 def run(config: PerceptionConfig) -> None:
     """The command."""
     check_samples(config)
-    task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
+    task_levels, agent = task_levels_of(config), make_agent(config)
     results = evaluate(
         agent,
         task_levels,

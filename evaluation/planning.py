@@ -26,17 +26,19 @@ from evaluation.options import (
     named_levels,
     sample_cases,
     several_cases,
+    task_levels_of,
 )
 from evaluation.processes import processes
+from evaluation.protocols import ProtocolName, check_protocol, protocol_defaults
 from evaluation.report.page import print_results, store
 from evaluation.rescored import reader_rates
 from evaluation.results import planning_results
 from evaluation.run_folder import reader_of
 from vsp_envs.core.simulator import rule_set
-from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.scoring.answer_readers import ReaderName
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.cli import main
+from vsp_envs.utils.cli import main_with_defaults
 
 Ask = Literal["plan", "answer"]
 
@@ -45,6 +47,9 @@ Ask = Literal["plan", "answer"]
 class PlanningConfig(SeveralConfig):
     """Let an agent plan on held-out boards; success and optimal rates with 95 % intervals."""
 
+    protocol: ProtocolName | Literal[""] = ""
+    """Measure as a paper does; `mgsd`, `vsp` or `visualplanning` set all that their numbers depend
+    on beside the model, and need the public sets in `--benchmark`. What contradicts is refused."""
     rules: RuleName = "env"
     """Rule set: what an illegal action does and what success needs."""
     reader: ReaderName | None = None
@@ -74,6 +79,7 @@ def evaluate(
     samples: int = 1,
     ask: str = "plan",
     tasks: Sequence[str] = (),
+    protocol: str = "",
 ) -> dict[str, Any]:
     """The content of `results.json`, for `episodes` different boards of each task level or `given`.
 
@@ -99,6 +105,8 @@ def evaluate(
     asked["samples"] = samples
     if ask != "plan":
         asked["ask"] = ask
+    if protocol:
+        asked["protocol"] = protocol
     settings = settings_of(agent, cases, goal="plan", **asked)
     records = collect(agent, cases, rules, settings, out, progress, turn_policy, ask_errors, reader)
     results = planning_results(records)
@@ -112,12 +120,13 @@ def evaluate(
 
 def run(config: PlanningConfig) -> None:
     """The command."""
+    check_protocol(config)
     check_samples(config)
     rule_set(config.rules)
     pick_name("question", config.ask, get_args(Ask))
     config.turn_policy.check()  # before a model is loaded
     reader_of(config.out, config.reader)
-    task_levels, agent = select_task_levels(config.tasks, config.levels), make_agent(config)
+    task_levels, agent = task_levels_of(config), make_agent(config)
     results = evaluate(
         agent,
         task_levels,
@@ -134,11 +143,22 @@ def run(config: PlanningConfig) -> None:
         samples=config.samples,
         reader=config.reader,
         ask=config.ask,
+        protocol=config.protocol,
     )
     if processes().is_first:
         print_results(results, config.out)
     end_by_failures([results], config.max_failed)
 
 
+def protocol_config(name: str) -> PlanningConfig:
+    """The settings of a protocol, "" being none's; `out` is still to be given."""
+    return PlanningConfig(out=tyro.MISSING, **protocol_defaults(name))
+
+
+def command(args: Sequence[str] | None = None) -> None:
+    """The command line. `--help` beside `--protocol` shows what it sets."""
+    main_with_defaults(run, PlanningConfig, "--protocol", protocol_config, args, GROUPS)
+
+
 if __name__ == "__main__":
-    main(run, PlanningConfig, groups=GROUPS)
+    command()

@@ -91,6 +91,22 @@ def tabulate(records: Sequence[Record], marks: Sequence[Marks]) -> dict[str, Any
     }
 
 
+def pooled_rates(records: Sequence[Record], marks: Sequence[Marks]) -> dict[str, Any]:
+    """Per task the rates over all of its boards, whatever the level, and their mean over tasks.
+
+    The mean is what MGSD's evaluator calls `all_tasks_macro_avg`, but for replies that never came:
+    there they are left out, here they fail.
+    """
+    by_task: dict[str, list[tuple[Record, Marks]]] = {}
+    for record, mark in zip(records, marks, strict=True):
+        by_task.setdefault(record["task"], []).append((record, mark))
+    rates = {task: level_rates(judged) for task, judged in by_task.items()}
+    return {
+        "tasks": {task: as_json(found) for task, found in rates.items()},
+        "all_tasks_macro_avg": as_json(mean_rates(list(rates.values()))),
+    }
+
+
 def level_rates(judged: Sequence[tuple[Record, Marks]]) -> dict[str, Rate]:
     """The rate of each measure over the boards of one task and level."""
     return {name: clustered_rate(_answers(judged, name)) for name in judged[0][1]}

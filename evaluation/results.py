@@ -13,7 +13,7 @@ from evaluation.perceived import (
     state_tolerant,
 )
 from evaluation.perception_errors import errors_json, perception_errors
-from evaluation.rates import INTERVAL, Record, tabulate
+from evaluation.rates import INTERVAL, Record, pooled_rates, tabulate
 from evaluation.reply_status import answered_part, count_replies, reply_rates, usage_of
 from evaluation.several import several_results
 
@@ -36,6 +36,7 @@ def planning_results(records: Sequence[Record]) -> dict[str, Any]:
         "interval": INTERVAL,
         **results,
         **answered_part(records, marks),
+        "pooled": pooled_rates(records, marks),
         "replies": reply_rates(records),
         "several": several_results(records, "plan"),
         "usage": usage_of(records),

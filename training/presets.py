@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import Any, TypeVar
@@ -119,14 +117,8 @@ def main(
 
     `train` may be `module:function`, which is imported once the flags are read.
     """
-    args = list(sys.argv[1:] if args is None else args)
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--preset", default="")
-    name = finder.parse_known_args(args)[0].preset
-    try:
-        default = preset(config_class, stage, name)
-    except ValueError as error:
-        print(f"error: {cli.one_line(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
     command = train if callable(train) else lambda config: resolve_name(train)(config)
-    cli.main(command, config_class, args, default, GROUPS)
+    cli.main_with_defaults(
+        command, config_class, "--preset", lambda name: preset(config_class, stage, name), args,
+        GROUPS,
+    )  # fmt: skip

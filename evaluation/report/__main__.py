@@ -31,7 +31,7 @@ class ReportConfig:
     title: str = "Visual spatial planning"
     """Heading of the page."""
     published: bool = True
-    """Show published numbers, each with the settings of a comparable run."""
+    """Show published numbers, beside the runs that were measured by the same protocol."""
 
 
 def run(config: ReportConfig) -> None:

@@ -16,7 +16,7 @@ from evaluation.report.compare import NOTE, comparison, judged, task_levels
 from evaluation.report.gallery import Board, gallery
 from evaluation.report.heatmaps import Confusion, Heatmap, confusions, heatmaps
 from evaluation.report.plots import Chart, curves_svg, levels_svg
-from evaluation.report.published import PUBLISHED
+from evaluation.report.published import PUBLISHED, beside
 from evaluation.report.slices import Slices, sliced
 from evaluation.report.tables import (
     Row,
@@ -48,6 +48,10 @@ TERMS = {
     "plans, or the other way round.",
 }
 """Title → what it means."""
+
+
+POOLED = "macro mean, tasks pooled"
+"""The mean over tasks of the rate over all boards of a task, as MGSD's `all_tasks_macro_avg`."""
 
 
 class Section(NamedTuple):
@@ -91,7 +95,7 @@ def write_report(
         levels=levels,
         compared=comparison(runs) if len(runs) > 1 else None,
         compared_note=NOTE,
-        published=PUBLISHED if published else (),
+        published=[beside(paper, runs) for paper in PUBLISHED] if published else (),
         sections=[_section(run, [other for other in runs if other is not run]) for run in runs],
     )
     write_text(path, page)
@@ -161,6 +165,9 @@ def breakdown(results: Mapping[str, Any]) -> Table:
             rows.append(Row(f"{task}, mean", [found[column] for column in columns]))
     if len(results["tasks"]) > 1:
         rows.append(Row("macro mean", [results["macro"][column] for column in columns]))
+        pooled = results.get("pooled", {}).get("all_tasks_macro_avg")
+        if pooled:
+            rows.append(Row(POOLED, [pooled.get(column) for column in columns]))
     return Table([*map(title_of, columns)], rows, "task, level")
 
 

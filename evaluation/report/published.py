@@ -1,8 +1,14 @@
-"""Published numbers to compare runs with, each with its protocol."""
+"""Published numbers, each with its protocol, and the runs that were measured by the same."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from evaluation.protocols import PROTOCOLS, measured_by
+from evaluation.rates import Rate, as_rate
+from evaluation.report.tables import rate_text
+from evaluation.run_folder import Run
 
 
 class Published(NamedTuple):
@@ -18,17 +24,55 @@ class PublishedSet(NamedTuple):
 
     title: str
     protocol: str
-    """The settings of a comparable run."""
+    """The protocol that they are of, one of `evaluation.protocols.PROTOCOLS`."""
+    note: str
+    """What was measured."""
     source: str
     """arXiv numbers."""
     rows: tuple[Published, ...]
 
 
+class Beside(NamedTuple):
+    """Published numbers, and those of our runs of the same protocol."""
+
+    paper: PublishedSet
+    ours: tuple[Published, ...]
+    command: str
+    """What measures a run so."""
+
+
+def beside(paper: PublishedSet, runs: Sequence[Run]) -> Beside:
+    """The numbers of a paper beside those of the runs of its protocol; others stay away."""
+    ours = []
+    for run in runs:
+        if rates := headline(run, paper.protocol):
+            name = f"{run.name} (n = {sum(rate.n for rate in rates)})"
+            ours.append(Published(name, " / ".join(map(rate_text, rates))))
+    roots = dict.fromkeys(PROTOCOLS[paper.protocol].sources.values())
+    sets = " ".join(f"{name}:ROOT" for name in roots)
+    command = f"evaluation.planning --protocol {paper.protocol} --benchmark {sets}"
+    return Beside(paper, tuple(ours), command)
+
+
+def headline(run: Run, protocol: str) -> list[Rate]:
+    """A run's numbers of a protocol, in the form of the paper; none for a run of another one."""
+    if run.results["goal"] != "plan":
+        return []
+    if measured_by(run.config.get("settings", {}), run.results) != protocol:
+        return []
+    pooled, kind = run.results["pooled"], PROTOCOLS[protocol].headline
+    if kind == "levels":
+        return [as_rate(run.results["macro"]["success"])]
+    if kind == "pooled":
+        return [as_rate(pooled["all_tasks_macro_avg"]["success"])]
+    return [as_rate(pooled["tasks"][task]["success"]) for task in PROTOCOLS[protocol].sources]
+
+
 PUBLISHED = (
     PublishedSet(
         "VSP FrozenLake, levels 3–8: success",
-        "100 maps a level, mean over levels; a plan succeeds if it reaches the goal. Compare with "
-        "--benchmark vsp:ROOT --pictures original --rules mgsd-eval.",
+        "vsp",
+        "100 maps a level, mean over levels; a plan succeeds if it reaches the goal.",
         "2512.24165, 2603.12252",
         (
             Published("Qwen3-VL-8B, zero-shot", "32.8"),
@@ -43,8 +87,8 @@ PUBLISHED = (
     ),
     PublishedSet(
         "VisualPlanning, FrozenLake / Maze / MiniBehaviour: exact match",
-        "Exact match is a shortest plan: compare with --benchmark visualplanning:ROOT --rules "
-        "visualplanning.",
+        "visualplanning",
+        "All boards of a task; exact match is a shortest plan.",
         "2505.11409, 2609.33412",
         (
             Published("Gemini 2.5 Pro", "72.0 / 21.5 / 37.6"),
@@ -55,8 +99,9 @@ PUBLISHED = (
     ),
     PublishedSet(
         "MGSD, macro mean over three tasks: success",
-        "FrozenLake 3–8, Maze 3–6, MiniBehaviour 5–6 of the paper's own boards, mean over levels, "
-        "then over tasks: compare with --rules mgsd-eval at the default levels.",
+        "mgsd",
+        "FrozenLake 3–8 on VSP's maps and pictures, Maze 3–6 and MiniBehaviour 5–6 on "
+        "VisualPlanning's boards; all boards of a task, then the mean over tasks.",
         "2606.06076",
         (
             Published("Qwen3-VL-4B", "11.2"),

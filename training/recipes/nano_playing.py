@@ -65,7 +65,7 @@ def cases(plan: Plan, source: str, line: Line) -> list[Case]:
         own: Pictures = "original" if source.startswith("vsp:") else "rendered"
         # By name, one by one: without names a set returns all of its boards.
         asked = PlanningConfig(
-            out=plan.config.out, benchmark=source, pictures=own, tasks=tuple(map(str, kinds))
+            out=plan.config.out, benchmark=(source,), pictures=own, tasks=tuple(map(str, kinds))
         )
         return public_cases(asked, kinds, line.goal)[: recipe.public]
     cases: list[Case] = []

@@ -24,14 +24,18 @@ def read_picture(path: str | Path) -> Image.Image:
         raise ValueError(f"{path} is no picture to show: {error}") from None
 
 
-def picture_pixels(path: str | Path) -> UInt8:
+def picture_pixels(path: str | Path, size: int = 0) -> UInt8:
     """A picture file as uint8[height, width, 3], on white where it is transparent.
 
-    Raises ValueError that names the file.
+    It is resized to a side of `size` pixels unless that is 0. Raises ValueError that names the
+    file.
     """
     picture = read_picture(path)
     white = Image.new("RGBA", picture.size, "white")
-    return np.array(Image.alpha_composite(white, picture).convert("RGB"))
+    colours = Image.alpha_composite(white, picture).convert("RGB")
+    if size:
+        colours = colours.resize((size, size), Image.Resampling.LANCZOS)
+    return np.array(colours)
 
 
 def _in_bytes(picture: Image.Image) -> Image.Image:

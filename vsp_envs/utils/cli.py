@@ -5,6 +5,7 @@ Needs tyro, which the extras of the commands bring.
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import multiprocessing
 import os
@@ -120,6 +121,31 @@ def _ended_by_interrupt() -> Iterator[None]:
             signal.set_wakeup_fd(before)
             wake.close()
             watching.join(0.1)  # it goes on for as long as an interrupted process does
+
+
+def main_with_defaults(
+    command: Callable[[Config], Any],
+    config_class: type[Config],
+    flag: str,
+    defaults: Callable[[str], Config],
+    args: Sequence[str] | None = None,
+    groups: Groups | None = None,
+) -> None:
+    """Like `main`; the value of `flag` names the default values of the other options.
+
+    `defaults` turns the value, or "" without the flag, into a config; it raises ValueError for an
+    unknown one.
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument(flag, default="", dest="name")
+    name = finder.parse_known_args(args)[0].name
+    try:
+        default = defaults(name)
+    except ValueError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    main(command, config_class, args, default, groups)
 
 
 def is_user_error(error: Exception) -> bool:

@@ -53,14 +53,17 @@ def live_envs(
     split: str | None,
     count: int,
     exclude: frozenset[str] = frozenset(),
+    **wanted: Any,
 ) -> PlanningVectorEnv:
     """A vector environment of `count` boards, shown as `view` asks. Cached: reset it before use.
 
-    `exclude` holds canonical hashes of layouts that are never sampled.
+    `exclude` holds canonical hashes of layouts that are never sampled; `wanted` are other arguments
+    of the environments, such as `min_plan`.
     """
     return PlanningVectorEnv(
         count, task, infos=False, level=level, image_size=view.pixels(level),
         theme=view.theme_of(task), split=split, observation="image", exclude=exclude,
+        **wanted,
     )  # fmt: skip
 
 

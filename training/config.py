@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vsp_envs.core.generator import FROZEN_PROB
 from vsp_envs.core.splits import Split
 from vsp_envs.core.task_level import TaskLevel, select_mixture
 from vsp_envs.utils.cli import ThemeNames
@@ -45,6 +46,15 @@ class TrainingConfig:
     exclude: tuple[str, ...] = ()
     """Boards that are never sampled, nor their rotations and reflections: files of canonical
     hashes, or public test sets such as `vsp:ROOT`."""
+    min_plan: tuple[str, ...] = ()
+    """Fewest actions of a shortest plan: `2`, or by task `frozenlake=2 maze=3`."""
+    difficulty: tuple[str, ...] = ()
+    """Shares of easy, medium and hard boards: `thirds`, `hard`, `easy@2,hard`, or by task
+    `maze=thirds`; FrozenLake has no difficulties."""
+    frozen_prob: float = FROZEN_PROB
+    """Share of FrozenLake's cells that are ice."""
+    min_distance: tuple[str, ...] = ()
+    """Least rows plus columns between start and goal: `2`, or by task."""
     curriculum: float = 0.0
     """Share of the steps over which each task goes from its first level to all; 0: all at once."""
     theme: ThemeNames = ""

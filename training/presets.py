@@ -16,9 +16,15 @@ Config = TypeVar("Config", bound=TrainingConfig)
 
 _ALL = ("frozenlake", "maze", "minibehaviour")
 _PIXELS = {"min_pixels": 65_536, "max_pixels": 262_144}
+# As the reference generates: FrozenLake's goal two moves away at least, the others in thirds.
+_BOARDS = {
+    "min_plan": ("frozenlake=2",),
+    "difficulty": ("maze=thirds", "minibehaviour=thirds"),
+}
 # LLaMA-Factory's defaults for what the paper's file leaves out: alpha is twice the rank, no decay.
 _PAPER_SFT: dict[str, Any] = {
     **_PIXELS,
+    **_BOARDS,
     "tasks": _ALL,
     "target": "perception",
     "steps": 828,  # three epochs of about 18 000 samples
@@ -35,6 +41,7 @@ _PAPER_SFT: dict[str, Any] = {
 }
 _PAPER_OPCD: dict[str, Any] = {
     **_PIXELS,
+    **_BOARDS,
     "tasks": _ALL,
     "steps": 1400,  # the checkpoint that the reference evaluates
     "batch_size": 32,

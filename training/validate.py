@@ -20,6 +20,7 @@ from training.config import (
     WeightsDtype,
 )
 from training.data.layout_stream import excluded
+from training.data.wanted import wanted_of
 from training.loop.arguments import micro_batches
 from training.loop.trackers import trackers
 from training.loop.validation import validation_layouts
@@ -95,12 +96,15 @@ def check_boards(config: TrainingConfig) -> None:
     for change in config.perturb:
         pick_name("perturbation", change, PERTURBATIONS)
     excluded(config.exclude)
+    wanted = wanted_of(config)
     for kind in config.kinds():
         theme = theme_of(config.theme, kind.task)
         if theme == RANDOM_THEME != config.theme:
             raise ValueError("--theme random is for all tasks at once; name a theme for each task")
         if theme not in ("", RANDOM_THEME):
             check_theme(kind.task, theme)
-        draw_distinct(LayoutSpec(kind.task, kind.level, check_split(config.split)), 1, seed=0)
+        for each in wanted[kind.task]:
+            spec = LayoutSpec(kind.task, kind.level, check_split(config.split), **dict(each))
+            draw_distinct(spec, 1, seed=0)
         if config.eval_every:
             validation_layouts(kind, config.eval_episodes)

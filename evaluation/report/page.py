@@ -50,7 +50,7 @@ TERMS = {
 """Title → what it means."""
 
 
-POOLED = "macro mean, tasks pooled"
+POOLED = "pooled macro mean"
 """The mean over tasks of the rate over all boards of a task, as MGSD's `all_tasks_macro_avg`."""
 
 

@@ -188,7 +188,7 @@ def test_the_page_holds_all_of_it(page):
     text = page.read_text()
     for words in (
         "minus blind", "exact McNemar test", "frozenlake: success by holes", "Where it errs",
-        "Qwen3-VL-8B, direct-plan SFT on 30 k samples", "--rules mgsd-eval", "arXiv 2606.06076",
+        "Qwen3-VL-8B, direct-plan SFT on 30 k samples", "--protocol mgsd", "arXiv 2606.06076",
     ):  # fmt: skip
         assert words in text
     assert text.count('class="heat"') == len(KINDS)

@@ -1,13 +1,14 @@
 """The ablation: every arm trains, plays and is in the table; intervals over seeds are honest."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from evaluation.rates import wilson
 from training.recipes import ablation
 from training.recipes.ablation_report import Played, each_seed, over_seeds, perceived, read_curves
+from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.utils.files import write_json
 
 KIND = "frozenlake:3"
@@ -49,6 +50,18 @@ def test_what_perception_sft_ended_at_is_told_by_seed(tmp_path: Path) -> None:
     assert "| 100 · 40 |" in perceived(read_curves(tmp_path), ["maze:3"])
 
 
+def test_the_steps_of_perception_sft_are_one_setting_of_every_arm_that_has_them() -> None:
+    kind, folder = TaskLevel("maze", 3), Path("runs")
+    steps = {
+        arm: ablation.settings(arm, kind, folder, 0, sft_steps=450).steps
+        for arm in get_args(ablation.Arm)
+    }
+    assert steps["sft"] == 450
+    assert steps["plan_sft"] == steps["answer_sft"] == 450 + steps["opcd"]
+    assert ablation.steps_before("opcd", str(kind), 450) == 450
+    assert ablation.settings("answer_sft", kind, folder, 0).target == "answer"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -56,6 +69,7 @@ def test_what_perception_sft_ended_at_is_told_by_seed(tmp_path: Path) -> None:
         ({"arms": ("base", "opcd")}, "the arm opcd starts from sft"),
         ({"tasks": ("maze:4",)}, "unknown kind of board 'maze:4'"),
         ({"seeds": (0, 0)}, "--seeds must be 1 to 10 different ones"),
+        ({"sft_steps": -1}, "--sft-steps must be at least 0"),
         ({"episodes": 0}, "--episodes must be at least 1"),
         ({"seeds": tuple(range(11))}, "--seeds must be 1 to 10"),
     ],

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 from agents.agent import Prompt, View
 from agents.rollout import live_envs
 from training.config import TrainingConfig
+from training.data.wanted import Wanted, wanted_of
 from vsp_envs import Layout, shortest_plan
 from vsp_envs.core.splits import read_hashes
 from vsp_envs.core.task_level import TaskLevel
@@ -73,17 +73,20 @@ class LiveBoards(Dataset[Board]):
         opening: float = 0,
         perturb: Sequence[str] = (),
         exclude: frozenset[str] = frozenset(),
+        wanted: Mapping[str, Sequence[Wanted]] | None = None,
     ) -> None:
         """`size` boards in all.
 
         A kind that is named twice is sampled twice as often. `block` is a fraction if a step cannot
         be divided evenly; a random shift for each step then decides which kinds get one board more.
         Over the first `opening` steps each task goes from its first level to all. `perturb` are
-        changes to the pictures, `exclude` hashes of layouts that are never sampled.
+        changes to the pictures, `exclude` hashes of layouts that are never sampled. `wanted` says
+        by task what its boards are to be; several entries take turns.
         """
         self.parts = [Part(kind, goal) for kind in kinds for goal in goals]
         self.view, self.split, self.exclude = view, split, exclude
         self.seed, self.size, self.block, self.opening = seed, size, block, opening
+        self.wanted = wanted or {}
         self.period = round(block * len(self.parts))
         self.perturb = [pick_name("perturbation", each, PERTURBATIONS) for each in perturb]
 
@@ -97,26 +100,38 @@ class LiveBoards(Dataset[Board]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Board]:
         """Many boards at once, for PyTorch's batches: four times as fast as one by one."""
-        boards: list[Board] = []
-        for part, some in groupby(indices, self.part):
-            kind, stream = part.kind, list(some)
-            seeds = [self._seed(index) for index in stream]
-            envs = live_envs(kind.task, kind.level, self.view, self.split, len(seeds), self.exclude)
+        groups: dict[tuple[Part, Wanted], list[int]] = {}
+        for index in indices:
+            groups.setdefault((self.part(index), self.wanted_at(index)), []).append(index)
+        boards: dict[int, Board] = {}
+        for (part, wanted), stream in groups.items():
+            kind, seeds = part.kind, [self._seed(index) for index in stream]
+            envs = live_envs(
+                kind.task, kind.level, self.view, self.split, len(seeds), self.exclude,
+                **dict(wanted),
+            )  # fmt: skip
             images, _ = envs.reset(seed=seeds)
             themes = [ThemeSampler(envs.config, seed).next() for seed in seeds]
             images = [self._perturbed(*each) for each in zip(images, seeds, strict=True)]
             fields = zip(envs.layouts, images, themes, stream, strict=True)
-            boards += [
-                Board(layout, image, part.goal, theme, index)
+            boards |= {
+                index: Board(layout, image, part.goal, theme, index)
                 for layout, image, theme, index in fields
-            ]
-        return boards
+            }
+        return [boards[index] for index in indices]
 
     def part(self, index: int) -> Part:
         """The kind of board `index`, and what is asked of it."""
         step, row = divmod(index, self.period)
         which = int((row + self._shift(step)) / self.block)
         return self.parts[self._opened(step)[min(which, len(self.parts) - 1)]]
+
+    def wanted_at(self, index: int) -> Wanted:
+        """What board `index` is to be, beside its kind."""
+        turns = self.wanted.get(self.part(index).kind.task, ((),))
+        step, row = divmod(index, self.period)
+        # The step shifts the turns, so that a kind with one board a step takes all of them.
+        return turns[(step + row) % len(turns)]
 
     def _shift(self, step: int) -> float:
         # One number for the whole step: each kind has its share, rounded up or down.
@@ -161,7 +176,7 @@ def live_boards(config: TrainingConfig, view: View, goals: Sequence[str] = ("pla
         kinds, view, config.split, config.seed, config.steps * config.batch_size,
         config.batch_size / (len(kinds) * len(goals)), goals=goals,
         opening=config.curriculum * config.steps, perturb=config.perturb,
-        exclude=excluded(config.exclude),
+        exclude=excluded(config.exclude), wanted=wanted_of(config),
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 For each kind of board and seed: a base model that plans on text, perception SFT from it, then OPCD
 and its alternatives. All of them play the same held-out boards from the image alone. Direct-plan
-SFT sees as many boards as perception SFT and OPCD together. A quarter of the base's prompts include
+SFT, of the answer alone and of state, route and answer, sees as many boards as perception SFT and
+OPCD together. A quarter of the base's prompts include
 a reference plan, so that the base can use one as a teacher.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -23,12 +25,15 @@ from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.recipes.ablation_report import T975, write_report
 from training.recipes.stages import train
-from training.sft import SFTConfig
+from training.sft import SFTConfig, Target
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 
-Arm = Literal["base", "plan_sft", "sft", "opcd_only", "opcd", "opcd_plan", "opcd_sampled", "rlvr"]
+Arm = Literal[
+    "base", "answer_sft", "plan_sft", "sft", "opcd_only", "opcd", "opcd_plan", "opcd_sampled",
+    "rlvr",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class AblationConfig:
     """Seeds of models, boards and sampling."""
     arms: tuple[Arm, ...] = ()
     """Arms to train, with those that they start from; none: all."""
+    sft_steps: int = 0
+    """Steps of perception SFT for every kind; 0: those of `STEPS`."""
     episodes: int = 200
     """Held-out test boards per kind, the same for every arm and seed."""
 
@@ -58,7 +65,7 @@ class Steps(NamedTuple):
 
 STEPS = {
     "frozenlake:3": Steps(600, 300, 100),
-    "frozenlake:4": Steps(900, 300, 100),
+    "frozenlake:4": Steps(900, 600, 100),
     "maze:3": Steps(900, 300, 100),
     "minibehaviour:5": Steps(900, 600, 100, 2e-4),
 }
@@ -70,6 +77,7 @@ TOKENS = 64
 
 START: dict[str, Arm | Literal[""]] = {
     "base": "",
+    "answer_sft": "base",
     "plan_sft": "base",
     "sft": "base",
     "opcd_only": "base",
@@ -81,9 +89,21 @@ START: dict[str, Arm | Literal[""]] = {
 """Arm → the arm whose model it starts from. The teacher is always the base."""
 
 
-def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConfig:
+def steps_of(kind: str, sft_steps: int = 0) -> Steps:
+    """The steps of a kind of board; `sft_steps`, unless 0, takes the place of perception SFT's."""
+    steps = STEPS[kind]
+    return steps._replace(sft=sft_steps or steps.sft)
+
+
+DIRECT: dict[str, Target] = {"answer_sft": "answer", "plan_sft": "plan"}
+"""Arm of direct-plan SFT → what it learns to answer."""
+
+
+def settings(
+    arm: Arm, kind: TaskLevel, folder: Path, seed: int, sft_steps: int = 0
+) -> TrainingConfig:
     """The settings of one arm's training in the folder of its kind and seed."""
-    steps = STEPS[str(kind)]
+    steps = steps_of(str(kind), sft_steps)
     rates: dict[str, Any] = {"schedule": "half-linear", "vision_learning_rate": 3e-3}
     shared: dict[str, Any] = {
         "out": folder / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
@@ -95,9 +115,9 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
     shared["model"] = str(folder / START[arm])
     if arm == "sft":
         return SFTConfig(**shared, **rates, steps=steps.sft, learning_rate=steps.language_rate)
-    if arm == "plan_sft":
-        steps_in_all = steps.sft + steps.opcd
-        return SFTConfig(**shared, **rates, steps=steps_in_all, learning_rate=1e-3, target="plan")
+    if arm in DIRECT:
+        rates |= {"steps": steps.sft + steps.opcd, "learning_rate": 1e-3}
+        return SFTConfig(**shared, **rates, target=DIRECT[arm])
     distilled = OPCDConfig(
         **shared, teacher=str(folder / "base"), steps=steps.opcd, learning_rate=2e-3,
         max_new_tokens=TOKENS,
@@ -125,11 +145,13 @@ class Player(NamedTuple):
     arm: Arm
     input: str = "image"
     forced: bool = False
+    ask: str = "plan"
 
 
 ROWS = {
     "base, from text (the bound)": Player("base", "text"),
     "base": Player("base"),
+    "direct-plan SFT, the answer alone": Player("answer_sft", ask="answer"),
     "direct-plan SFT": Player("plan_sft"),
     "perception SFT": Player("sft"),
     "perception SFT, made to go on": Player("sft", forced=True),
@@ -142,6 +164,7 @@ ROWS = {
 
 
 CURVES: dict[str, str] = {
+    "answer_sft": "… the answer alone",
     "plan_sft": "direct-plan SFT",
     "opcd_only": "OPCD without SFT",
     "opcd": "SFT + OPCD",
@@ -161,9 +184,9 @@ def folder_of(row: Player) -> str:
     return "-".join([row.arm, row.input, *(["forced"] if row.forced else [])])
 
 
-def steps_before(arm: str, kind: str) -> int:
+def steps_before(arm: str, kind: str, sft_steps: int = 0) -> int:
     """Steps of perception SFT that an arm's model has had before its own."""
-    return STEPS[kind].sft if START[arm] == "sft" else 0
+    return steps_of(kind, sft_steps).sft if START[arm] == "sft" else 0
 
 
 def check_config(config: AblationConfig) -> None:
@@ -174,6 +197,8 @@ def check_config(config: AblationConfig) -> None:
             raise ValueError(f"the arm {arm} starts from {START[arm]}; name that too")
     for kind in select_task_levels(config.tasks):
         pick_name("kind of board", str(kind), STEPS)
+    if config.sft_steps < 0:
+        raise ValueError(f"--sft-steps must be at least 0, got {config.sft_steps}")
     if not 0 < len(set(config.seeds)) == len(config.seeds) <= max(T975):
         raise ValueError(f"--seeds must be 1 to {max(T975)} different ones, got {config.seeds}")
     sample_cases(select_task_levels(config.tasks), "test", config.episodes, "image", "plan", seed=0)
@@ -188,17 +213,18 @@ def run(config: AblationConfig) -> None:
             folder = config.out / str(kind).replace(":", "-") / str(seed)
             for arm in arms:
                 print(f"— {kind} seed {seed}: {arm}", flush=True)
-                train(settings(arm, kind, folder, seed))
+                train(settings(arm, kind, folder, seed, config.sft_steps))
             play(kind, folder, arms, config.episodes)
     kinds = [str(kind) for kind in select_task_levels(config.tasks)]
     rows = {title: folder_of(row) for title, row in ROWS.items() if row.arm in arms}
-    write_report(config.out, rows, CURVES, kinds, steps_before, LEAD)
+    before = partial(steps_before, sft_steps=config.sft_steps)
+    write_report(config.out, rows, CURVES, kinds, before, LEAD)
     print(f"report: {config.out / 'ablation.md'}")
 
 
 def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> None:
     """Play every row whose arm is trained, each in a run folder of its own."""
-    for name, (arm, input, forced) in ROWS.items():
+    for name, (arm, input, forced, ask) in ROWS.items():
         if arm not in arms:
             continue
         out = folder / "played" / folder_of(ROWS[name])
@@ -207,7 +233,7 @@ def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> N
         )
         agent = ForcedRoute(model) if forced else model
         print(f"— {kind}: {name}", flush=True)
-        planning.evaluate(agent, [kind], "test", episodes, input, out=out, progress=True)
+        planning.evaluate(agent, [kind], "test", episodes, input, out=out, progress=True, ask=ask)
 
 
 if __name__ == "__main__":

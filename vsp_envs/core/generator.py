@@ -38,6 +38,8 @@ class LayoutSpec:
     """Exact number of actions of a shortest plan."""
     exclude: frozenset[str] = frozenset()
     """Canonical hashes of layouts that are left out, with their rotations and reflections."""
+    min_distance: int = 0
+    """Least rows plus columns between start and goal, walls and holes aside."""
 
     def __post_init__(self) -> None:
         check_level(get_task(self.task), self.level)
@@ -50,6 +52,8 @@ class LayoutSpec:
             )
         if self.plan_length is not None and self.plan_length < 1:
             raise ValueError(f"plan_length is at least 1, got {self.plan_length}")
+        if self.min_distance and "goal" not in get_task(self.task).landmarks:
+            raise ValueError(f"{self.task} has no goal and so no min_distance; use min_plan")
         low, high = self.plan_lengths()
         # A shortest plan visits no state twice.
         if low > min(high, get_task(self.task).phases * self.level**2):
@@ -60,7 +64,7 @@ class LayoutSpec:
         low, high = _bucket(self.task, self.level, self.difficulty)
         if self.plan_length is not None:
             low, high = max(low, self.plan_length), min(high, self.plan_length)
-        return max(low, self.min_plan), high
+        return max(low, self.min_plan, self.min_distance), high
 
     def build_arguments(self) -> dict[str, float]:
         """The keyword arguments of `Task.build`."""
@@ -73,7 +77,8 @@ class LayoutSpec:
             for name in ("split", "min_plan", "difficulty", "plan_length", *arguments)
             if (value := getattr(self, name)) is not None
         )
-        hashes = f", without {len(self.exclude)} hashes" if self.exclude else ""
+        far = f", min_distance={self.min_distance}" if self.min_distance else ""
+        hashes = f"{far}, without {len(self.exclude)} hashes" if self.exclude else far
         return f"{self.task} layout of level {self.level} with {', '.join(given)}{hashes}"
 
 
@@ -167,6 +172,10 @@ def meets(solved: SolvedBatch, spec: LayoutSpec) -> Bool:
     low, high = spec.plan_lengths()
     length = solved.plan_lengths()
     good = (length >= low) & (length <= high)
+    if spec.min_distance:
+        goal = get_task(spec.task).landmarks.index("goal")
+        start, end = (np.divmod(solved.boards.cells[:, each], spec.level) for each in (0, goal))
+        good &= abs(start[0] - end[0]) + abs(start[1] - end[1]) >= spec.min_distance
     if spec.split is None and not spec.exclude:
         return good
     for row, each in zip(np.flatnonzero(good), canonical_ids(solved.boards[good]), strict=True):

@@ -68,6 +68,8 @@ class EnvConfig:
     """The board of every reset, a `Layout` or its JSON data, such as `{"map": ["SF", "FG"]}`."""
     slip: float = 0.0
     """Probability that a move goes to one of its two sides; 2/3 is Gymnasium's `is_slippery`."""
+    min_distance: int = 0
+    """Least rows plus columns between start and goal; MiniBehaviour has no goal."""
 
     def __post_init__(self) -> None:
         self.task_definition: Task = get_task(self.task)
@@ -94,7 +96,7 @@ class EnvConfig:
         hashes = read_hashes(exclude) if isinstance(exclude, (str, Path)) else frozenset(exclude)
         self.spec = LayoutSpec(
             self.task, self.levels[0], self.split, self.frozen_prob, self.min_plan,
-            self.difficulty, self.plan_length, hashes,
+            self.difficulty, self.plan_length, hashes, self.min_distance,
         )  # fmt: skip
         """Which layouts the resets give; each fills in its level."""
         if self.fixed_layout:

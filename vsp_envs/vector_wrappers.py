@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
@@ -13,7 +13,13 @@ from vsp_envs.wrappers import Flattener
 Batch = VectorEnv[Any, Any, Any]
 
 
-class VectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
+if TYPE_CHECKING:
+    _Wrapper = VectorWrapper[Any, Any, Any, Any, Any]
+else:
+    _Wrapper = VectorWrapper  # which is not generic in Gymnasium 1.2
+
+
+class VectorObservation(_Wrapper):
     """Other observations, `final_obs` included: unlike Gymnasium's for every autoreset mode."""
 
     def __init__(self, env: Batch, single: spaces.Space[Any]) -> None:

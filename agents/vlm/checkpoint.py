@@ -72,17 +72,24 @@ def load_checkpoint(
     except CheckpointError:
         raise
     except Exception as error:  # each library has its own exceptions for a broken file
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = " ".join(str(error).split())[:1000] or type(error).__name__
         hub = "" if Path(path).is_dir() else " (no folder here, so asked for on the model hub)"
         raise CheckpointError(
             f"cannot load a checkpoint from {' with '.join(folders)}{hub}: "
-            f"{type(error).__name__}: {line}"
+            f"{_needs(said) or type(error).__name__ + ': ' + said}"
         ) from error
     if device == "auto":
         gpu = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # of several processes each has its own
         device = gpu if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
     return Loaded(embed_by_product(placed).eval(), processor, view)
+
+
+def _needs(said: str) -> str:
+    """What to install, if an error is about a missing package of other families' processors."""
+    if "torchvision" not in said.lower():
+        return ""
+    return "its processor needs torchvision: pip install 'vsp-envs[torchvision]', or torchvision"
 
 
 def merge_adapter(model: Any, adapter: str) -> Any:

@@ -58,20 +58,22 @@ class Player:
         )  # fmt: skip
 
     def wait(self) -> None:
-        """Until the window is open and takes keys."""
-        wait_for(self.focused)
-        # It has the focus a little before it takes keys: knock until it answers.
-        wait_for(lambda: self.press("F12") or self.pictures())
+        """Until the window is open and takes keys: knock until it answers."""
+        wait_for(self.answers)
 
-    def focused(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a key reaches the window. What the display says of its focus does not count."""
+        assert self.process.poll() is None, self.process.communicate()[1]
+        self.focus()
+        self.press("F12")
+        return bool(self.pictures())
+
+    def focus(self) -> None:
         """Give the window the focus, as a window manager would: the virtual display has none."""
-        pid = str(self.process.pid)
-        found = self.tool("search", "--onlyvisible", "--pid", pid)
-        if not found:
-            return False
-        self.window = int(found.split()[-1])
-        self.tool("windowfocus", str(self.window))
-        return self.tool("getwindowfocus").strip() == str(self.window)
+        found = self.tool("search", "--onlyvisible", "--pid", str(self.process.pid))
+        for window in map(int, found.split()):
+            self.window = window
+            self.tool("windowfocus", str(window))
 
     def pictures(self) -> set[Path]:
         return set(self.folder.glob("vsp-*.png"))
@@ -88,6 +90,7 @@ class Player:
     def shot(self) -> Image.Image:
         """What F12 saves of the window as it is now."""
         before = self.pictures()
+        self.focus()  # it may be lost when the window changes its size
         self.press("F12")
         pictures: list[Image.Image] = []
 
@@ -107,7 +110,8 @@ class Player:
         return self.process.returncode
 
 
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 300) -> None:
+    """A busy machine may take minutes to import what a command needs."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, f"nothing happened for {seconds} s"

@@ -35,7 +35,8 @@ class TrainingConfig:
     out: Path
     """Run folder: the final checkpoint, `run.json`, and `checkpoints/` to resume from."""
     preset: str = ""
-    """Settings to start from: `tiny`, `qwen3-vl-4b` or `qwen3-vl-8b`. Other flags override it."""
+    """Settings to start from: `tiny`, `qwen3-vl-4b` or `qwen3-vl-8b`; in OPCD also `-bf16` of the
+    last two, the paper's arithmetic. Other flags override it."""
     dry_run: bool = False
     """Print one prompt, its tokens side by side and an estimate of the memory; then stop."""
     tasks: tuple[str, ...] = ("frozenlake:3",)
@@ -131,7 +132,9 @@ class TrainingConfig:
     workers: int = 0
     """Processes that reset environments beside the training one."""
     dtype: WeightsDtype = "float32"
-    """Weights in memory: `float32`, or `bfloat16` to halve them where only adapters are trained."""
+    """Weights in memory: `float32`, or `bfloat16`. Where all weights are trained, bfloat16 is the
+    arithmetic of the paper: gradients and the optimizer are bfloat16 too, and most steps of a small
+    learning rate are rounded away. Adapters stay float32 on a bfloat16 model."""
     save_dtype: SavedDtype = "auto"
     """Weights of the final model as written: `float32`, `bfloat16`, or `auto` as they were trained.
     An adapter is written as it was trained."""

@@ -6,19 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from training.loop.memory_estimate import GIB, Memory, Sizes, estimate
+from training.config import TrainingConfig
+from training.loop.memory_estimate import GIB, Memory, Sizes, answers_at_once, estimate
 from training.model.shapes import shape_config
 from training.opcd.config import OPCDConfig
-from training.presets import preset
+from training.presets import PRESETS, preset
 from training.sft import SFTConfig
 from vsp_envs.utils.cli import main
 
-STAGES = {
-    # 64 image tokens and the words; answers of SFT are short.
-    "sft": Sizes(boards=4, prompt=640, completion=256),
-    "opcd": Sizes(boards=1, prompt=640, completion=2048, rollouts=4),
-}
-"""The micro-batches of the presets; 2048 tokens are OPCD's longest answer."""
+PROMPT, ANSWER = 310, 256
+"""Tokens of the longest prompt, its picture included, and of the longest reference answer."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class MemoryConfig:
 
     gpus: tuple[int, ...] = (1, 8, 16)
     """Numbers of GPUs."""
-    models: tuple[str, ...] = ("qwen3-vl-4b", "qwen3-vl-8b")
-    """Presets."""
+    preset: tuple[str, ...] = ("qwen3-vl-4b", "qwen3-vl-4b-bf16", "qwen3-vl-8b", "qwen3-vl-8b-bf16")
+    """Presets of SFT and OPCD, or one of them."""
 
 
 def show(config: MemoryConfig) -> None:
@@ -39,19 +36,28 @@ def show(config: MemoryConfig) -> None:
 def table(config: MemoryConfig) -> Iterable[str]:
     """The lines of the table, in GiB on each GPU."""
     names = [field.name for field in fields(Memory)]
-    yield f"| preset | stage | GPUs | {' | '.join(names)} | sum |"
+    yield f"| preset | stage | GPUs | {' | '.join(names)} | at once |"
     yield f"|---|---|---:|{'---:|' * (len(names) + 1)}"
     classes: dict[str, Any] = {"sft": SFTConfig, "opcd": OPCDConfig}
-    for name in config.models:
+    for name in config.preset:
         for stage, kind in classes.items():
+            if stage == "sft" and name not in PRESETS[stage]:
+                continue
             settings = preset(kind, stage, name)
             for gpus in config.gpus:
-                found = estimate(
-                    shape_config(name), settings, STAGES[stage], gpus, teacher=stage == "opcd"
-                )
+                shape = shape_config(name.removesuffix("-bf16"))
+                sizes = sizes_of(settings, gpus)
+                found = estimate(shape, settings, sizes, gpus, teacher=stage == "opcd")
                 values = [*found.parts().values(), found.total]
                 cells = " | ".join(f"{value / GIB:.1f}" for value in values)
                 yield f"| {name} | {stage} | {gpus} | {cells} |"
+
+
+def sizes_of(config: TrainingConfig, gpus: int) -> Sizes:
+    """The micro-batches of a preset, all answers of the greatest length."""
+    answer = getattr(config, "max_new_tokens", ANSWER)
+    boards = (config.micro_batch_tokens or 0) / (PROMPT + answer)
+    return Sizes(max(1, boards), PROMPT, answer, rollouts=answers_at_once(config, gpus))
 
 
 if __name__ == "__main__":

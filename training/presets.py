@@ -29,7 +29,8 @@ _PAPER_SFT: dict[str, Any] = {
     "target": "perception",
     "steps": 828,  # three epochs of about 18 000 samples
     "batch_size": 64,
-    "micro_batch_size": 4,
+    "micro_batch_tokens": 4096,
+    "mix_kinds": True,
     "lora_rank": 8,
     "dtype": "bfloat16",
     "learning_rate": 1e-4,
@@ -45,7 +46,7 @@ _PAPER_OPCD: dict[str, Any] = {
     "tasks": _ALL,
     "steps": 1400,  # the checkpoint that the reference evaluates
     "batch_size": 32,
-    "micro_batch_size": 1,
+    "micro_batch_tokens": 4096,
     "learning_rate": 1e-6,
     "schedule": "constant",
     "warmup": 0.0,
@@ -58,7 +59,13 @@ _PAPER_OPCD: dict[str, Any] = {
     "gradient_checkpointing": True,
     "save_every": 100,
     "save_dtype": "bfloat16",
-    "eval_every": 20,
+    "eval_every": 100,
+    "eval_episodes": 32,
+    "keep_best": True,
+}
+_OPCD: dict[str, dict[str, Any]] = {
+    name: {"teacher": f"Qwen/{title}-Instruct", **_PAPER_OPCD}
+    for name, title in (("qwen3-vl-4b", "Qwen3-VL-4B"), ("qwen3-vl-8b", "Qwen3-VL-8B"))
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "base": {"tiny": {"size": "S", "steps": 900, "learning_rate": 3e-3}},
@@ -74,8 +81,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "opcd": {
         "tiny": {"steps": 300, "learning_rate": 2e-3, "max_new_tokens": 48},
-        "qwen3-vl-4b": {"teacher": "Qwen/Qwen3-VL-4B-Instruct", **_PAPER_OPCD},
-        "qwen3-vl-8b": {"teacher": "Qwen/Qwen3-VL-8B-Instruct", **_PAPER_OPCD},
+        **_OPCD,
+        # The paper's arithmetic: its actor and its optimizer are bfloat16 throughout.
+        **{f"{name}-bf16": {**values, "dtype": "bfloat16"} for name, values in _OPCD.items()},
     },
 }
 """Stage → preset → what differs from the stage's own defaults."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -68,6 +69,7 @@ def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges:
     pick_name("policy on NaN", config.on_nan, get_args(OnNan))
     for part in config.freeze:
         pick_name("part of the model", part, get_args(Part))
+    check_arithmetic(config)
     if config.keep_best and not config.eval_every:
         raise ValueError("--keep-best needs measurements to choose by; give --eval-every")
     check_boards(config)
@@ -85,6 +87,33 @@ def check_ranges(config: Any, ranges: Ranges) -> None:
             value = getattr(config, name)
             if not (value is None or least <= value <= most):  # NaN is in none
                 raise ValueError(f"--{name.replace('_', '-')} must be {asked}, got {value}")
+
+
+def check_arithmetic(config: TrainingConfig) -> None:
+    """Raise ValueError for dtypes, or a division of a step, that the launcher's engine lacks."""
+    fsdp, deepspeed = (f"ACCELERATE_USE_{name}" in os.environ for name in ("FSDP", "DEEPSPEED"))
+    if config.micro_batch_tokens and deepspeed:
+        raise ValueError(
+            "--micro-batch-tokens does not go with DeepSpeed, which counts micro-batches itself; "
+            "take --micro-batch-size, or FSDP2 or DDP"
+        )
+    if config.dtype != "bfloat16":
+        return
+    if config.lora_rank and fsdp:
+        raise ValueError(
+            "--dtype bfloat16 with --lora-rank has float32 adapters in a bfloat16 model, which "
+            "FSDP2 cannot shard together; take training/launch/ddp.yaml, or --dtype float32"
+        )
+    if not config.lora_rank and deepspeed:
+        raise ValueError(
+            "DeepSpeed keeps float32 copies of bfloat16 weights, which --dtype bfloat16 does not "
+            "ask for; take --dtype float32, or FSDP2 or DDP"
+        )
+    if not config.lora_rank and config.precision == "float32":
+        raise ValueError(
+            "--precision float32 cannot compute with weights of --dtype bfloat16; take --dtype "
+            "float32, or leave out --precision"
+        )
 
 
 def check_boards(config: TrainingConfig) -> None:

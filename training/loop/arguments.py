@@ -49,7 +49,8 @@ def training_arguments(config: TrainingConfig) -> TrainingArguments:
         run_name=config.out.name,
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),
-        bf16=computes_in_bfloat16(config),
+        # For autocast FSDP2 would turn bfloat16 weights into float32, and they need none.
+        bf16=computes_in_bfloat16(config) and not is_pure_bfloat16(config),
         **schedule,
     )
 
@@ -59,6 +60,11 @@ def computes_in_bfloat16(config: TrainingConfig) -> bool:
     return config.precision == "bfloat16" or (
         config.precision == "auto" and torch.cuda.is_available()
     )
+
+
+def is_pure_bfloat16(config: TrainingConfig) -> bool:
+    """Whether trained weights, their gradients and the optimizer are bfloat16."""
+    return config.dtype == "bfloat16" and not config.lora_rank
 
 
 def processes() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.vlm.encoding import Completed
 from training.loop.arguments import micro_batches, processes
-from training.loop.memory_estimate import GIB, Sizes, estimate
+from training.loop.memory_estimate import GIB, Sizes, answers_at_once, estimate
 from training.loop.trainer import CompletionTrainer
 
 
@@ -61,17 +61,20 @@ def aligned(tokenizer: Any, sides: Mapping[str, Completed]) -> str:
 def memory_text(trainer: CompletionTrainer, sides: Mapping[str, Completed]) -> str:
     """The estimate for the settings and processes of this run, one part per line."""
     config, side = trainer.config, sides["student"]
-    boards = -(-config.batch_size // (processes() * micro_batches(config)))
+    boards: float = -(-config.batch_size // (processes() * micro_batches(config)))
     longest = getattr(config, "max_new_tokens", side.ids.shape[1])
+    if config.micro_batch_tokens:
+        boards = config.micro_batch_tokens / (prompt_length(side) + longest)
     grid = side.inputs.get("image_grid_thw")
     sizes = Sizes(
         boards=boards,
         prompt=prompt_length(side),
         completion=longest,
         patches=0 if grid is None else int(grid[0].prod()),
-        rollouts=boards if hasattr(config, "max_new_tokens") else 0,
+        rollouts=answers_at_once(config, processes()),
     )
     found = estimate(trainer.model.config, config, sizes, processes(), "teacher" in sides)
     lines = [f"{name:<12}{value / GIB:10.3f} GiB" for name, value in found.parts().items()]
-    lines.append(f"{'sum':<12}{found.total / GIB:10.3f} GiB on each of {processes()} device(s)")
+    at_once = f"{found.total / GIB:10.3f} GiB on each of {processes()} device(s)"
+    lines.append(f"{'at once':<12}{at_once}; the host's memory is that at the start")
     return "\n".join(lines)

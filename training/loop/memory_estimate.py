@@ -1,8 +1,8 @@
 """Estimates how much memory a run takes on each GPU, from shapes alone.
 
-Weights, gradients, Adam's moments, the teacher and the key-value cache are exact; activations and
-logits are estimated. Fragmentation, the CUDA context (about 1 GiB) and a vLLM engine's share
-come on top.
+Weights, gradients, Adam's moments, the teacher and what rollouts by `hf` hold are exact;
+activations and logits are estimated. Fragmentation, the CUDA context (about 1 GiB) and a vLLM
+engine's share come on top.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ GIB = 2**30
 class Sizes:
     """The size of one forward pass of a process."""
 
-    boards: int
-    """Boards of a micro-batch."""
+    boards: float
+    """Boards of a micro-batch; a fraction where a budget of tokens divides them."""
     prompt: int
     """Tokens of a prompt, image included."""
     completion: int
@@ -31,12 +31,12 @@ class Sizes:
     patches: int = 256
     """Patches of a picture: 256 of 16 px in 256 × 256 px."""
     rollouts: int = 0
-    """Answers that are sampled at once; 0: none."""
+    """Answers that transformers samples at once; 0: none, or vLLM samples."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one GPU."""
+    """Bytes on one GPU, and in the host's memory."""
 
     weights: float
     gradients: float
@@ -44,12 +44,16 @@ class Memory:
     activations: float
     logits: float
     teacher: float
-    cache: float
+    rollouts: float
+    """Keys and values of the answers, and the whole weights that generation needs in bfloat16."""
+    host: float
+    """All processes load student and teacher into the host's memory before they share them out."""
 
     @property
     def total(self) -> float:
-        """The sum."""
-        return sum(self.parts().values())
+        """The most that one GPU holds at once: rollouts and update take turns."""
+        update = self.gradients + self.activations + self.logits
+        return self.weights + self.optimizer + self.teacher + max(self.rollouts, update)
 
     def parts(self) -> dict[str, float]:
         """Name → bytes."""
@@ -61,8 +65,8 @@ def estimate(
 ) -> Memory:
     """Memory of a run with the model configuration `shape`, on each of `gpus`.
 
-    Several GPUs share weights, gradients, moments (FSDP2, ZeRO-3) and the teacher. The teacher and
-    the activations are in bf16.
+    Several GPUs share weights, gradients and moments (FSDP2, ZeRO-3), and a teacher that is
+    `sharded`. The teacher and the activations are in bf16.
     """
     model = trainable(meta_model(shape), config)
     width = BYTES[config.dtype]
@@ -76,6 +80,11 @@ def estimate(
     # With sharded weights, the running layer and its gradient are gathered, in bf16.
     gathered = 0 if gpus == 1 else 4 * largest_layer(text)
     trained_bytes = 4 if config.lora_rank else width
+    sharded = getattr(config, "teacher_placement", "replicated") == "sharded"
+    judge = 2 * base if teacher else 0
+    # Sharded or float32 weights are held whole in bf16 while transformers generates.
+    whole = 2 * base if gpus > 1 or width == 4 else 0
+    cache = sizes.rollouts * (sizes.prompt + sizes.completion) * cache_per_token(text)
     return Memory(
         weights=(width * base + 4 * adapters) / gpus + gathered,
         gradients=trained_bytes * trained / gpus,
@@ -83,9 +92,17 @@ def estimate(
         activations=activations(shape, sizes, config.gradient_checkpointing, tower),
         # A chunk's logits, their fp32 copy, its log-softmax and the gradient.
         logits=min(CHUNK, sizes.boards * sizes.completion * text.vocab_size) * (2 + 4 + 4 + 4),
-        teacher=2 * base / gpus if teacher else 0,
-        cache=sizes.rollouts * (sizes.prompt + sizes.completion) * cache_per_token(text),
+        teacher=judge / gpus if sharded else judge,
+        rollouts=cache + whole if sizes.rollouts else 0,
+        host=gpus * (width * base + judge),
     )
+
+
+def answers_at_once(config: Any, gpus: int) -> int:
+    """Answers that transformers samples at once on each GPU: 0 in SFT and where vLLM samples."""
+    if getattr(config, "rollout", "") != "hf":
+        return 0
+    return min(-(-config.batch_size * config.rollouts // gpus), config.rollout_batch_size)
 
 
 def largest_layer(text: Any) -> int:

@@ -51,14 +51,15 @@ def unsharded(model: Any) -> Iterator[None]:
 
 
 def keep_float32(accelerator: Any) -> None:
-    """Under FSDP2 in bfloat16, sum gradients over processes in float32 and leave outputs in it.
+    """Under FSDP2, sum gradients over processes in float32 and leave outputs as they are.
 
     accelerate's own policy rounds both to bfloat16: the sums lose small gradients, and a loss that
     is computed inside the model keeps three digits.
     """
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
-    if plugin is not None and accelerator.mixed_precision == "bf16":
-        plugin.mixed_precision_policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32)
+    if plugin is not None:
+        dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else None
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(dtype, torch.float32)
 
 
 def blocks(model: Any) -> list[Any]:

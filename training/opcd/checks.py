@@ -63,6 +63,8 @@ def check_opcd(config: OPCDConfig) -> None:
                 f"{setting} {steps} must be a multiple of --updates-per-rollout "
                 f"{config.updates_per_rollout}: answers are not kept in checkpoints"
             )
+    if config.micro_batch_tokens:
+        check_budget(config, config.micro_batch_tokens)
     pick_name("reader", config.reader, READERS)
     check_learning_signal(config)
     check_teacher(config)
@@ -140,6 +142,17 @@ def check_room(config: OPCDConfig, room: int) -> None:
         raise ValueError(
             f"--rollout-tokens {room} cannot hold a prompt of {prompt} tokens and an answer of "
             f"--max-new-tokens {config.max_new_tokens}; give at least "
+            f"{prompt + config.max_new_tokens}"
+        )
+
+
+def check_budget(config: OPCDConfig, budget: int) -> None:
+    """Raise ValueError if the longest prompt and answer are above the budget of a micro-batch."""
+    prompt = longest_prompt(config) if Path(config.model).is_dir() else 1
+    if budget < prompt + config.max_new_tokens:
+        raise ValueError(
+            f"--micro-batch-tokens {budget} has no room for one board: a prompt of {prompt} tokens "
+            f"and an answer of --max-new-tokens {config.max_new_tokens}; give at least "
             f"{prompt + config.max_new_tokens}"
         )
 

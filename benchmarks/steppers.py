@@ -163,11 +163,13 @@ def sft_stepper(loaded: Loaded, scale: Scale, out: Path) -> Stepper:
     return watched(SFTTrainer(config, loaded, boards, data_collator=collate))
 
 
-def opcd_stepper(student: Loaded, teacher: Any, scale: Scale, out: Path) -> Stepper:
+def opcd_stepper(
+    student: Loaded, teacher: Any, scale: Scale, out: Path, **settings: Any
+) -> Stepper:
     """Our OPCD with the reverse KL."""
     config = OPCDConfig(
         out, tasks=TASKS, steps=STEPS, batch_size=scale.batch, save_every=STEPS,
-        max_new_tokens=scale.new_tokens, learning_rate=1e-4,
+        max_new_tokens=scale.new_tokens, learning_rate=1e-4, **settings,
     )  # fmt: skip
     student = without_end_tokens(student)
     trainer = OPCDTrainer(config, student, Teacher(teacher), live_boards(config, student.view))

@@ -80,10 +80,36 @@ def opcd_rows(scale: Scale, out: Path) -> Iterator[Row]:
             yield share(ours, work, phase)
 
 
+def rollout_rows(scale: Scale, out: Path) -> Iterator[Row]:
+    """OPCD's step with micro-batches of one board: answers sampled at once, and one by one."""
+    scale = scale._replace(batch=min(32, scale.batch))
+    with ExitStack() as stack:
+        ours, single = (
+            opcd_stepper(
+                build_tiny(scale.size),
+                build_tiny(scale.size, seed=1).model,
+                scale,
+                out,
+                micro_batch_size=1,
+                rollout_batch_size=size,
+            )
+            for size in (scale.batch, 1)
+        )
+        for stepper in (ours, single):
+            stack.enter_context(closing(stepper))
+        work, peer = f"OPCD, {scale.batch} micro-batches of a board", "--rollout-batch-size 1"
+        tokens = scale.batch * scale.new_tokens
+        yield from race(ours, single, work, peer, "sampled token", tokens, scale, 4.0)
+
+
 def race(
-    ours: Stepper, theirs: Stepper | None, work: str, peer: str, unit: str, units: int, scale: Scale
-) -> Iterator[Row]:
-    """A row of both trainers, step by step in turns; without the peer ours runs alone."""
+    ours: Stepper, theirs: Stepper | None, work: str, peer: str, unit: str, units: int,
+    scale: Scale, least: float = 1.0,
+) -> Iterator[Row]:  # fmt: skip
+    """A row of both trainers, step by step in turns; without the peer ours runs alone.
+
+    `least` is how many times as fast ours is to be.
+    """
 
     def stepping(stepper: Stepper) -> Callable[[], int]:
         def one() -> int:
@@ -101,7 +127,7 @@ def race(
         while ours.steps < 3 or time.perf_counter() - began < scale.seconds / 2:
             ours.step()
         return
-    yield run(Race(work, peer, unit, stepping(ours), stepping(theirs), 1.0), scale.seconds)
+    yield run(Race(work, peer, unit, stepping(ours), stepping(theirs), least), scale.seconds)
 
 
 def whole(stepper: Stepper, work: str, peer: str) -> Row:
@@ -177,6 +203,7 @@ def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
     yield from sample_rows(scale)
     yield from sft_rows(scale, out)
     yield from opcd_rows(scale, out)
+    yield from rollout_rows(scale, out)
     yield memory_row(scale.loss_tokens)
 
 

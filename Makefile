@@ -12,7 +12,7 @@ INSTALLED = .venv/installed
 EXAMPLES = .venv/installed-examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-examples demo test coverage test-examples test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed lint docs clean
+.PHONY: help install install-examples demo test coverage test-examples test-clients test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -46,6 +46,20 @@ test-examples: $(EXAMPLES) .venv-openenv/installed ## run every program in examp
 .venv-openenv/installed: tests/openenv.txt pyproject.toml
 	$(PYTHON) -m venv .venv-openenv
 	.venv-openenv/bin/python -m pip install --quiet --requirement $< --editable .
+	@touch $@
+
+# Own environments: RLlib pins its own Gymnasium, and lmms-eval brings half a hundred packages.
+test-clients: ## run our boards in the RL libraries and harnesses, each group in a .venv-* of its own
+	@for group in clients lmms rllib; do \
+		$(MAKE) --no-print-directory .venv-$$group/installed || \
+			{ rm -rf .venv-$$group; echo "test-clients: $$group cannot be installed here; skipped"; continue; }; \
+		OMP_NUM_THREADS=1 .venv-$$group/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default \
+			tests/project/test_clients.py tests/project/test_harnesses.py tests/project/test_notebook.py || exit 1; \
+	done
+
+.venv-clients/installed .venv-lmms/installed .venv-rllib/installed: .venv-%/installed: tests/clients/%.txt
+	$(PYTHON) -m venv .venv-$*
+	timeout 900 .venv-$*/bin/python -m pip install --quiet --requirement $< --editable .
 	@touch $@
 
 # The wheel is built from the sdist, so that both are tried.
@@ -132,7 +146,7 @@ docs: .venv-docs/installed ## build the site into site/; open site/index.html, o
 	@touch $@
 
 clean: ## remove .venv, caches and build output; results under runs/ stay
-	rm -rf .venv .venv-docs .venv-lowest .venv-newest .venv-openenv .venv-vllm site .coverage build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* site .coverage build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip 25.1 is the first to know dependency groups (--group).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOK = ROOT / "examples" / "start.ipynb"
 CARDS = [
     *sorted((ROOT / "vsp_envs" / "tasks").glob("*/README.md")),
     ROOT / "examples" / "keydoor" / "keydoor" / "README.md",
@@ -21,11 +23,22 @@ def on_files(files: Files, config: Any) -> Files:
         for file in [card, *card.parent.glob("*.gif"), *card.parent.glob("*.png")]:
             page = f"cards/{card.parent.name}/{'card.md' if file == card else file.name}"
             files.append(File.generated(config, page, abs_src_path=str(file)))
+    files.append(File.generated(config, "start-notebook.md", content=notebook_page(NOTEBOOK)))
     return files
+
+
+def notebook_page(file: Path) -> str:
+    """The cells of a notebook as a page."""
+    parts = []
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn links into the tree into links to the same page of the site."""
     up = "../" * page.file.src_uri.count("/")
     link = re.compile(r"\]\((?:\.\./)+(?:vsp_envs/tasks|examples/keydoor)/(\w+)/")
+    markdown = markdown.replace("](../examples/start.ipynb)", f"]({up}start-notebook.md)")
     return link.sub(rf"]({up}cards/\1/", markdown).replace("/README.md", "/card.md")

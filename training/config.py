@@ -16,7 +16,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 WeightsDtype = Literal["float32", "bfloat16"]
 SavedDtype = Literal["auto", "float32", "bfloat16"]
 OnNan = Literal["stop", "skip"]
-Tracker = Literal["tensorboard", "wandb", "trackio", "swanlab"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio", "swanlab"]
 SizeName = Literal["S", "M", "nano-1m", "nano-4m", "nano-10m"]
 Placement = Literal["replicated", "sharded"]
 Loss = Literal["reverse_kl", "sampled", "topk", "forward_kl", "jsd"]
@@ -143,7 +143,8 @@ class TrainingConfig:
     max_pixels: int = 0
     """Larger pictures are reduced to so many pixels; 0: the processor's own bound."""
     report_to: tuple[Tracker, ...] = ()
-    """Where curves go besides `run.json`: `tensorboard`, `wandb`, `trackio`, `swanlab`."""
+    """Where curves go besides `run.json`: `tensorboard`, `wandb`, `mlflow`, `trackio`,
+    `swanlab`."""
     on_nan: OnNan = "stop"
     """A step whose gradient is not finite: `stop`, or `skip` it and go on."""
 

@@ -180,7 +180,7 @@ def test_progress_is_lines_where_there_is_no_terminal(
     assert "{" not in written.out + written.err
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio", "swanlab"])
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "trackio", "swanlab"])
 def test_a_tracker_without_its_package_is_named_with_the_way_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +189,35 @@ def test_a_tracker_without_its_package_is_named_with_the_way_out(
         trackers([name])
     with pytest.raises(ValueError, match="unknown tracker 'tensorbord'"):
         trackers(["tensorbord"])
+
+
+def test_a_swanlab_that_is_too_new_is_named_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.loop.trackers.find_spec", lambda package: object())
+    monkeypatch.setattr("training.loop.trackers.version", lambda package: "0.10.3")
+    with pytest.raises(ValueError, match=r"swanlab 0\.10\.3, .*pip install 'swanlab<0\.7'`"):
+        trackers(["swanlab"])
+    monkeypatch.setattr("training.loop.trackers.version", lambda package: "0.6.4")
+    assert trackers(["swanlab"]) == ["swanlab"]
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "trackio", "swanlab"])
+def test_a_tracker_takes_the_curves_of_three_steps(
+    name: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(name)
+    for key, value in {
+        "WANDB_MODE": "offline", "WANDB_DIR": "wandb", "SWANLAB_MODE": "local",
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "TRACKIO_DIR": "trackio",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    train_sft(SFTConfig(model=str(tiny_folder), out=tmp_path / "run", tasks=("frozenlake:3",),
+                        steps=3, batch_size=4, eval_every=0, report_to=(name,)))  # type: ignore[arg-type]  # fmt: skip
+    kept = [file for file in set(tmp_path.rglob("*")) - before if name in str(file).lower()]
+    assert kept or list(tmp_path.rglob("*tfevents*")) or list(tmp_path.rglob("swanlog*"))
 
 
 def logits(loaded: Loaded) -> torch.Tensor:

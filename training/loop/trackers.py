@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 from evaluation.report.plots import Chart, history_points, save_curves
 from vsp_envs.utils.choices import pick_name
@@ -13,6 +16,7 @@ from vsp_envs.utils.choices import pick_name
 TRACKERS: dict[str, str] = {
     "tensorboard": "tensorboard",
     "wandb": "wandb",
+    "mlflow": "mlflow",
     "trackio": "trackio",
     "swanlab": "swanlab<0.7",  # transformers' side of it breaks with 0.10
 }
@@ -20,12 +24,22 @@ TRACKERS: dict[str, str] = {
 
 
 def trackers(names: Sequence[str]) -> list[str]:
-    """The trackers of a run. Raises ValueError for an unknown one or a missing package."""
+    """The trackers of a run.
+
+    Raises ValueError for an unknown one, and for a package that is missing or too new.
+    """
     for name in names:
         package = TRACKERS[pick_name("tracker", name, TRACKERS)]
         if find_spec(name) is None:
             raise ValueError(
                 f"--report-to {name} needs a package that is not here; "
+                f"`pip install '{package}'`, or leave --report-to out"
+            )
+        if Requirement(package).specifier and not Requirement(package).specifier.contains(
+            found := version(name), prereleases=True
+        ):
+            raise ValueError(
+                f"--report-to {name} does not work with {name} {found}, which is installed; "
                 f"`pip install '{package}'`, or leave --report-to out"
             )
     return list(names) or ["none"]

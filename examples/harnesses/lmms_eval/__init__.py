@@ -1,0 +1,1 @@
+"""Planning as a task of lmms-eval."""

@@ -89,7 +89,7 @@ def _needs(said: str) -> str:
     """What to install, if an error is about a missing package of other families' processors."""
     if "torchvision" not in said.lower():
         return ""
-    return "its processor needs torchvision: pip install 'vsp-envs[torchvision]', or torchvision"
+    return "its processor needs torchvision: pip install 'vsp-envs[torchvision]'"
 
 
 def merge_adapter(model: Any, adapter: str) -> Any:

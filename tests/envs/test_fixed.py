@@ -85,7 +85,8 @@ def pixels(task: str, theme: str, image_size: int) -> str:
 
 def prompts(task: str) -> str:
     parts: list[object] = []
-    for style, theme, goal in product(("full", "brief"), TASKS[task].themes, ("plan", "perceive")):
+    themes = [name for name in TASKS[task].legend if name not in TASKS[task].folder_themes]
+    for style, theme, goal in product(("full", "brief"), themes, ("plan", "perceive")):
         parts.append(visual_prompt(task, IMAGE, goal, View(style, theme=theme)).messages)
     for layout, style, goal in product(layouts(task, 20), ("full", "brief"), ("plan", "perceive")):
         for plan in (None, shortest_plan(layout)):

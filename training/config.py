@@ -121,7 +121,8 @@ class TrainingConfig:
     """Checkpoints that are kept, the last ones."""
     keep_best: bool = False
     """Keep the checkpoint that is best on the validation boards too: it is saved when it is
-    measured. `training.merge --step` makes a plain checkpoint of it."""
+    measured, so `--eval-every` 0 keeps none. `training.merge --step` makes a plain checkpoint of
+    it."""
     minutes: float = 0.0
     """Stop at a checkpoint after so many minutes, with exit status 3. The same command goes on from
     there. 0: train to the end."""

@@ -70,8 +70,6 @@ def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges:
     for part in config.freeze:
         pick_name("part of the model", part, get_args(Part))
     check_arithmetic(config)
-    if config.keep_best and not config.eval_every:
-        raise ValueError("--keep-best needs measurements to choose by; give --eval-every")
     check_boards(config)
     micro_batches(config)
     trackers(config.report_to)

@@ -85,7 +85,6 @@ def test_lora_samples_in_the_arithmetic_that_it_is_trained_in(
         ("DDP", {"micro_batch_tokens": 20}, "has no room for one board"),
         ("DDP", {"rollouts_ahead": 1}, "needs --rollout server"),
         ("DDP", {"rollout_batch_size": 0}, "--rollout-batch-size must be at least 1"),
-        ("DDP", {"keep_best": True}, "give --eval-every"),
         ("DDP", {"keep": 0}, "--keep must be at least 1"),
     ],
 )

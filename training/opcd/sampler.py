@@ -51,6 +51,10 @@ class Sampler(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Leave what was open for sampling."""
+        ...
+
 
 class HFSampler:
     """transformers' generation, with the model that is trained."""
@@ -62,6 +66,9 @@ class HFSampler:
     def update(self, model: Any) -> None:
         """Nothing has to be sent."""
         self.model = model
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def sample(
         self,

@@ -116,6 +116,15 @@ class OPCDTrainer(CompletionTrainer):
             self._rollout_batches = prepared
         return prepared
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, and close what sampling has opened."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._thread.shutdown()
+            if "sampler" in vars(self):
+                self.sampler.close()
+
     def take_batches(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> list[Any]:

@@ -70,6 +70,10 @@ class VLLMSampler:
             [[*each.ids] for each in replies], [[*each.logprobs] for each in replies]
         )
 
+    def close(self) -> None:
+        """Close the connections to servers."""
+        getattr(self.engine, "close", lambda: None)()
+
     @property
     def _sends(self) -> bool:
         return not self.shared or not distributed.is_initialized() or distributed.get_rank() == 0

@@ -106,10 +106,15 @@ def benchmark_ids(path: Path, name: str = "") -> frozenset[str]:
 
 def read_vsp_table(text: str) -> Layout:
     """A VSP FrozenLake table: rows such as `| Row 1 | @ | _ | # |`. Raises LayoutError."""
-    lines = [line.strip() for line in text.splitlines() if line.strip(" \t|:-")]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not is_rule(line)]
     rows = [line.strip("|").split("|")[1:] for line in lines[1:]]
     letters = [[_VSP_LETTERS.get(cell.strip(), cell.strip()) for cell in row] for row in rows]
     return load_layout("frozenlake", {"map": letters})
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line is the rule under a table's head in Markdown, `|---|:-:|`."""
+    return "-" in line and not line.strip(" \t|:-")
 
 
 def read_visualplanning_row(row: Mapping[str, Any]) -> Layout:

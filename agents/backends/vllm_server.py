@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,6 +48,7 @@ class VLLMServer:
         self.sampling, self.dtype = Sampling(), dtype
         self._urls = [read_url(url).geturl().rstrip("/") for url in urls]
         self._client: httpx2.Client = open_client(httpx2.Client, **client_options(timeout))
+        weakref.finalize(self, self._client.close)
         self._adapter, self._described = "", False
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Reply]:

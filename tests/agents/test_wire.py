@@ -275,7 +275,7 @@ def test_a_key_on_the_command_line_is_refused_and_not_shown(flag):
 @pytest.mark.parametrize(
     ("field", "out"),
     [
-        ("max_tokens", '{"max_tokens": null, "max_completion_tokens": 256}'),
+        ("max_tokens", '{"max_tokens": null, "max_completion_tokens": 1024}'),
         ("temperature", '{"temperature": null}'),
         ("seed", '{"seed": null}'),
     ],

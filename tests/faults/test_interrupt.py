@@ -93,7 +93,7 @@ def test_a_training_ends(tiny_folder, tmp_path, record_property):
     """Ctrl-C in the middle of a training."""
     out = tmp_path / "run"
     code, seconds, _ = interrupted(
-        lambda: list(out.glob("checkpoint-*")),
+        lambda: list(out.glob("checkpoints/checkpoint-*")),
         "training.sft", "--model", tiny_folder, "--out", out, "--steps", "100000",
         "--batch-size", "2", "--save-every", "1", "--eval-every", "0",
     )  # fmt: skip

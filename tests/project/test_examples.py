@@ -22,12 +22,10 @@ EXAMPLES = sorted(file.stem for file in (ROOT / "examples").glob("[!_]*.py"))
 
 def example(name: str) -> Any:
     """The module of an example; the test skips where a package is missing that it is about."""
-    try:
-        return importlib.import_module(f"examples.{name}")
-    except ModuleNotFoundError as error:
-        if str(error.name).split(".")[0] in ("vsp_envs", "agents", "training", "evaluation"):
-            raise
-        pytest.skip(f"examples/{name}.py needs {error.name}: make test-examples installs it")
+    module = importlib.import_module(f"examples.{name}")
+    if needs := getattr(module, "NEEDS", ""):
+        pytest.skip(f"examples/{name}.py: {needs}")
+    return module
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

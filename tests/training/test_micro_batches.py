@@ -75,7 +75,7 @@ def test_a_smaller_rollout_batch_asks_more_often_for_the_same_answers(
     assert curve(single, "loss") == pytest.approx(curve(whole, "loss"), abs=1e-5)
 
 
-@pytest.mark.parametrize("budget", [60, 300, 100_000])
+@pytest.mark.parametrize("budget", [64, 300, 100_000])
 def test_a_budget_of_tokens_changes_no_gradient(
     config: OPCDConfig, budget: int, tmp_path: Path
 ) -> None:

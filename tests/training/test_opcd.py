@@ -154,7 +154,7 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "--learning-rate must be at least 0, got nan": {"learning_rate": float("nan")},
     "check --teacher": {"teacher": "./nowhere"},
     "check --model": {"model": "./nowhere"},
-    "no checkpoint at ''; train one first, or check --teacher": {"teacher": ""},
+    "--teacher is missing: name a checkpoint folder or a hub model": {"teacher": ""},
     "unknown dtype 'auto'": {"dtype": "auto"},
     "unknown reader 'loose'; readers are": {"reader": "loose"},
     "unknown rollout 'sglang'": {"rollout": "sglang"},

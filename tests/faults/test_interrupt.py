@@ -89,15 +89,15 @@ def test_an_evaluation_ends_where_nobody_answers(tmp_path):
     assert code == 130 and seconds < SECONDS
 
 
-def test_a_training_ends(tiny_folder, tmp_path, record_property):
-    """Ctrl-C in the middle of a training."""
+def test_a_training_keeps_its_step_and_ends(tiny_folder, tmp_path, record_property):
+    """A training first finishes its step and keeps it, so it may take as long as these do."""
     out = tmp_path / "run"
     code, seconds, _ = interrupted(
         lambda: list(out.glob("checkpoints/checkpoint-*")),
         "training.sft", "--model", tiny_folder, "--out", out, "--steps", "100000",
         "--batch-size", "2", "--save-every", "1", "--eval-every", "0",
     )  # fmt: skip
-    assert code == 130 and seconds < SECONDS
+    assert code == 130 and seconds < 60
     record_property("seconds", round(seconds, 1))
 
 

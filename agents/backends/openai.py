@@ -271,9 +271,7 @@ class OpenAIAgent:
             return _Failure(f"TimeoutError: no answer in {self.endpoint.timeout:g} seconds")
         except APIConnectionError as error:
             cause = error.__cause__ or error
-            gone = isinstance(
-                cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
-            )
+            gone = isinstance(cause, _NO_CONNECTION)
             lane.gone_since = (lane.gone_since or time.monotonic()) if gone else 0.0
             said = self._secrets.line(f"{type(cause).__name__}: {cause}")
             return _Failure(said, closed=gone, unreachable=gone)

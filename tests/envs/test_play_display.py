@@ -52,6 +52,7 @@ class Player:
         env = {key: value for key, value in os.environ.items() if key != "SDL_VIDEODRIVER"}
         self.env = env | {"DISPLAY": display, "PYTHONPATH": str(ROOT), "WAYLAND_DISPLAY": ""}
         self.folder, self.record = folder, folder / "human.jsonl"
+        self.before = self.pictures()
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "vsp_envs.play", *arguments],
             env=self.env, cwd=folder, stderr=subprocess.PIPE, text=True,
@@ -64,9 +65,9 @@ class Player:
     def answers(self) -> bool:
         """Whether a key reaches the window. What the display says of its focus does not count."""
         assert self.process.poll() is None, self.process.communicate()[1]
-        self.focus()
+        self.focus()  # it may be lost when the window changes its size
         self.press("F12")
-        return bool(self.pictures())
+        return self.pictures() > self.before  # an earlier window's pictures are no answer
 
     def focus(self) -> None:
         """Give the window the focus, as a window manager would: the virtual display has none."""
@@ -89,15 +90,14 @@ class Player:
 
     def shot(self) -> Image.Image:
         """What F12 saves of the window as it is now."""
-        before = self.pictures()
-        self.focus()  # it may be lost when the window changes its size
-        self.press("F12")
+        self.before = self.pictures()
         pictures: list[Image.Image] = []
 
         def saved() -> bool:
-            for path in self.pictures() - before:
-                with suppress(OSError), Image.open(path) as picture:  # half-written until it loads
-                    pictures.append(picture.convert("RGB"))
+            if self.answers():
+                for path in self.pictures() - self.before:
+                    with suppress(OSError), Image.open(path) as picture:  # half-written as yet
+                        pictures.append(picture.convert("RGB"))
             return bool(pictures)
 
         wait_for(saved)

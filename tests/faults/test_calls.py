@@ -14,6 +14,7 @@ OWNERS = {"run": "subprocess", "call": "subprocess", "compile": "", "eval": "", 
 """Of these names only the one of a module or a builtin (``""``) counts."""
 ALLOWED = {
     "vsp_envs/tasks/__init__.py: import_module",  # the folders beside that file
+    "agents/own.py: import_module",  # the module that the user names with --agent
     "vsp_envs/play/film.py: subprocess.Popen",  # ffmpeg, from a list of arguments
     "benchmarks/evaluation.py: subprocess.Popen",  # our endpoint, from a list of arguments
     "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
@@ -26,6 +27,7 @@ LOADS = {
     "agents/vlm/processor.py: AutoTokenizer.from_pretrained",
     "agents/vlm/processor.py: Qwen2VLImageProcessorPil.from_pretrained",
     "agents/backends/vllm.py: AutoConfig.from_pretrained",
+    "training/opcd/checks.py: AutoConfig.from_pretrained",
 }
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from vsp_envs.core.layout import UInt8
 from vsp_envs.public_sets import PublicBoard, read_boards
+from vsp_envs.rendering.picture_file import picture_pixels
 from vsp_envs.rendering.renderer import render
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
 
@@ -69,23 +70,12 @@ def cut_tiles(boards: Sequence[PublicBoard]) -> dict[str, Tile]:
 
 def picture_cells(board: PublicBoard) -> list[UInt8]:
     """The cells of a board's picture, row by row, uint8[side, side, 3] each."""
-    level, pixels = board.layout.level, read_pixels(board)
+    level, pixels = board.layout.level, picture_pixels(board.picture or "", most=MOST_PIXELS)
     side = len(pixels) // level
     if pixels.shape != (side * level, side * level, 3):
         raise ValueError(f"{board.picture} has no {level} × {level} cells of whole pixels")
     rows = pixels.reshape(level, side, level, side, 3).swapaxes(1, 2)
     return list(rows.reshape(level**2, side, side, 3))
-
-
-def read_pixels(board: PublicBoard) -> UInt8:
-    """A board's picture. Raises ValueError that names a file that is none."""
-    try:
-        with Image.open(board.picture or "") as picture:
-            if max(picture.size) > MOST_PIXELS:
-                raise ValueError(f"its sides are {picture.size}, more than {MOST_PIXELS} px")
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{board.picture} is no picture to cut ({error})") from None
 
 
 def _over(tile: NDArray[Any], ice: NDArray[Any] | None) -> UInt8:
@@ -100,7 +90,7 @@ def redraw_error(boards: Sequence[PublicBoard], theme: str) -> float:
     over pixels and colours, then over boards."""
     errors = []
     for board in boards:
-        own = read_pixels(board).astype(np.int64)
+        own = picture_pixels(board.picture or "", most=MOST_PIXELS).astype(np.int64)
         errors.append(float(np.abs(render(board.layout, len(own), theme) - own).mean()))
     return float(np.mean(errors))
 

@@ -6,11 +6,13 @@ from itertools import product
 import numpy as np
 import pygame
 import pytest
+from PIL import Image
 
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import TASKS, format_answer, render
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play import play_screen
+from vsp_envs.play.__main__ import PlayConfig, open_screen, run
 from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.drawing import GROUND, divide_window, wrap
 from vsp_envs.play.drawing import font as letters
@@ -21,6 +23,7 @@ from vsp_envs.play.replay import Replay
 from vsp_envs.play.replay_screen import ReplayScreen
 from vsp_envs.play.window import Window
 from vsp_envs.scoring.episode import score_episode
+from vsp_envs.tasks.frozenlake.sprites import TILES
 
 POND = lake("SFH FFF FFG")
 DESK = room("..... ..... ..... P.TTT A.TTT")
@@ -184,6 +187,48 @@ def test_themes_come_round(window):
         seen.append(shown.screen.theme_of("frozenlake"))
         press(shown, pygame.K_t)
     assert sorted(seen) == sorted(themes) and shown.screen.theme_of("frozenlake") == seen[0]
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """A folder of tiles in which ice is of a colour that nothing else has."""
+    for name in TILES:
+        Image.new("RGB", (8, 8), (12, 34, 56) if name == "ice" else "white").save(
+            tmp_path / f"{name}.png"
+        )
+    return f"tiles:{tmp_path}"
+
+
+@pytest.mark.parametrize("asked", ["{}", "frozenlake={} maze=thin"])
+def test_a_folder_of_tiles_is_a_theme_beside_the_others(window, tiles, asked):
+    shown = window(open_screen(PlayConfig(theme=asked.format(tiles), level=3)))
+    shown.step()
+    themes = [*TASKS["frozenlake"].themes, tiles]
+    seen = []
+    for _ in themes:
+        seen.append(shown.screen.theme_of("frozenlake"))
+        has_ice = (pixels(shown) == (12, 34, 56)).all(axis=2).sum() > 1000
+        assert has_ice == (seen[-1] == tiles)
+        press(shown, pygame.K_t)
+    assert seen[0] == tiles == shown.screen.theme_of("frozenlake")
+    assert sorted(seen) == sorted(themes)
+    press(shown, pygame.K_2)
+    assert shown.screen.theme_of("maze") == ("thin" if "maze" in asked else "classic")
+
+
+@pytest.mark.parametrize(
+    ("theme", "said"),
+    [
+        ("tiles:nowhere", "is no folder of tiles"),
+        ("frozenlake=tiles:nowhere", "is no folder of tiles"),
+        ("maze=tiles:nowhere", "unknown maze theme"),
+        ("mase=thin", "unknown task 'mase'"),
+        ("thinn", "Did you mean 'thin'"),
+    ],
+)
+def test_a_theme_that_cannot_be_drawn_is_refused_before_a_window_opens(theme, said):
+    with pytest.raises(ValueError, match=said):
+        run(PlayConfig(theme=theme))
 
 
 @pytest.mark.parametrize("how", ["escape", "close"])

@@ -68,7 +68,7 @@ def test_a_player_on_the_goal_hides_neither(lakes: Path, tmp_path: Path) -> None
     ("change", "said"),
     [
         (lambda path: path.unlink(), "0 of 4 kinds"),
-        (lambda path: path.write_bytes(b"no picture"), "is no picture to cut"),
+        (lambda path: path.write_bytes(b"no picture"), "is no picture to show"),
         (lambda path: Image.new("RGB", (100, 64)).save(path), "cells of whole pixels"),
     ],
 )

@@ -18,7 +18,7 @@ from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.game import Game
 from vsp_envs.play.replay import Replay
 from vsp_envs.public_sets import read_benchmark
-from vsp_envs.rendering.renderer import check_theme
+from vsp_envs.rendering.renderer import check_theme, theme_of
 from vsp_envs.scoring.episode import Episode, read_episodes
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import read_json
@@ -39,7 +39,10 @@ class PlayConfig:
     level: int | None = None
     """Side length of the boards; + and − change it."""
     theme: str | None = None
-    """The theme of the images; T changes it. `tiles:FOLDER` draws FrozenLake from your pictures."""
+    """The theme of the images; T changes it. `tiles:FOLDER` draws FrozenLake from your pictures.
+
+    Or one for each task, as in "frozenlake=gymnasium maze=thin".
+    """
     split: str | None = None
     """`train`, `val` or `test`; without it boards of all of them."""
     seed: int | None = None
@@ -138,7 +141,12 @@ def run(options: PlayConfig) -> None:
 
 
 def _check_theme(theme: str) -> None:
-    """Raises ValueError if no task can be drawn in that theme."""
+    """Raises ValueError if no task can be drawn in that theme, or one that is named cannot."""
+    of_tasks = {name: theme_of(theme, name) for name in TASKS}
+    if theme not in of_tasks.values():
+        for name, own in of_tasks.items():
+            check_theme(name, own)
+        return
     kind = theme.partition(":")[0]
     tasks = [task for task in TASKS.values() if kind in task.legend]
     if not tasks:

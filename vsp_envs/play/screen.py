@@ -12,6 +12,7 @@ from pygame import Surface
 from vsp_envs.core.task import get_task
 from vsp_envs.play.drawing import BLUE, DIM, INK, PANEL, WindowAreas, font, write
 from vsp_envs.play.keys import Key, command_of
+from vsp_envs.rendering.renderer import theme_of
 
 
 class Screen:
@@ -65,14 +66,15 @@ class Screen:
 
     def theme_of(self, task: str) -> str:
         """The theme that a task is drawn in."""
-        themes = self._themes_of(task)
-        return self._themes.get(task, self._theme if self._theme in themes else themes[0])
+        themes, asked = self._themes_of(task), theme_of(self._theme, task)
+        return self._themes.get(task, asked if asked in themes else themes[0])
 
     def _themes_of(self, task: str) -> list[str]:
         """The themes that a task can be drawn in here, the folder of tiles among them if named."""
         known = get_task(task)
-        from_folder = self._theme.partition(":")[0] in known.folder_themes
-        return [*known.themes, *[self._theme] * from_folder]
+        asked = theme_of(self._theme, task)
+        from_folder = asked.partition(":")[0] in known.folder_themes
+        return [*known.themes, *[asked] * from_folder]
 
     def next_theme(self, task: str) -> None:
         """Draw a task in its next theme."""

@@ -13,24 +13,26 @@ MOST_PIXELS = 4096
 """Longest side of a picture from a file, in pixels."""
 
 
-def read_picture(path: str | Path) -> Image.Image:
-    """A picture file in mode RGBA, the right way up. Raises ValueError that names the file."""
+def read_picture(path: str | Path, most: int = MOST_PIXELS) -> Image.Image:
+    """A picture file in mode RGBA, the right way up.
+
+    Raises ValueError that names the file, also for one with a side of more than `most` pixels.
+    """
     try:
         with Image.open(path) as picture:
-            if max(picture.size) > MOST_PIXELS:
-                raise ValueError(f"its sides are {picture.size}, more than {MOST_PIXELS} px")
+            if max(picture.size) > most:
+                raise ValueError(f"its sides are {picture.size}, more than {most} px")
             return ImageOps.exif_transpose(_in_bytes(picture)).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is no picture to show: {error}") from None
 
 
-def picture_pixels(path: str | Path, size: int = 0) -> UInt8:
+def picture_pixels(path: str | Path, size: int = 0, most: int = MOST_PIXELS) -> UInt8:
     """A picture file as uint8[height, width, 3], on white where it is transparent.
 
-    It is resized to a side of `size` pixels unless that is 0. Raises ValueError that names the
-    file.
+    It is resized to a side of `size` pixels unless that is 0. Raises ValueError as `read_picture`.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, most)
     white = Image.new("RGBA", picture.size, "white")
     colours = Image.alpha_composite(white, picture).convert("RGB")
     if size:

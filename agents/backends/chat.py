@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.agent import Prompt, Reply
 from vsp_envs.rendering.png import data_url
 
 
-def chat_messages(prompt: Prompt, level: int = 8) -> list[dict[str, Any]]:
-    """The chat as OpenAI's API takes it, pictures as PNG data URLs."""
-    return _messages(prompt, [data_url(picture, level) for picture in prompt.pictures])
+def chat_messages(
+    prompt: Prompt, level: int = 8, system: str = "", detail: str = ""
+) -> list[dict[str, Any]]:
+    """The chat as OpenAI's API takes it, pictures as PNG data URLs.
 
-
-def chat_json(
-    prompt: Prompt, level: int, fields: Mapping[str, Any], system: str = "", detail: str = ""
-) -> bytes:
-    """A request of that chat and more fields, as JSON.
-
-    `system` opens the chat; `detail` is how closely the pictures are to be looked at. The pictures
-    are put in last: they are most of it, and nothing in them needs an escape.
+    `system` opens the chat; `detail` is how closely the pictures are to be looked at.
     """
-    messages = _messages(prompt, [""] * len(prompt.pictures), detail)
-    if system:
-        messages.insert(0, {"role": "system", "content": system})
-    blank = json.dumps({"messages": messages, **fields})
-    first, *rest = blank.split(_NO_URL, len(prompt.pictures))
-    urls = (f'"url": "{data_url(picture, level)}"' for picture in prompt.pictures)
-    return "".join([first, *chain(*zip(urls, rest, strict=False))]).encode()
+    pictures = iter(prompt.pictures)
 
+    def part(item: Mapping[str, Any]) -> dict[str, Any]:
+        if item["type"] == "text":
+            return {"type": "text", "text": item["text"]}
+        shown = {"url": data_url(next(pictures), level)} | ({"detail": detail} if detail else {})
+        return {"type": "image_url", "image_url": shown}
 
-_NO_URL = '"url": ""'  # in no text: there its quotes have an escape
-
-
-def _messages(prompt: Prompt, urls: Iterable[str], detail: str = "") -> list[dict[str, Any]]:
-    left = iter(urls)
-    return [
-        {
-            "role": message["role"],
-            "content": [_part(item, left, detail) for item in message["content"]],
-        }
+    opening = [{"role": "system", "content": system}] if system else []
+    return opening + [
+        {"role": message["role"], "content": [part(item) for item in message["content"]]}
         for message in prompt.messages
     ]
 
 
-def _part(item: Mapping[str, Any], urls: Iterator[str], detail: str) -> dict[str, Any]:
-    if item["type"] == "image":
-        shown = {"url": next(urls)} | ({"detail": detail} if detail else {})
-        return {"type": "image_url", "image_url": shown}
-    return {"type": "text", "text": item["text"]}
-
-
-class NoCompletion(ValueError):
+class NoCompletion(Exception):
     """An answer with status 200 that holds no completion; the message is what it says instead."""
 
 
@@ -70,47 +48,35 @@ def read_completion(answer: Any) -> tuple[Reply, str]:
         if choice.get("finish_reason") == "error" or choice.get("error"):
             raise NoCompletion(f"finish_reason error: {json.dumps(choice.get('error'))}")
         message, usage = choice["message"], answer.get("usage") or {}
-        text, thought = _texts(message.get("content"))
-        said = message.get("reasoning_content") or message.get("reasoning") or thought
-        prompt, new = (_count(usage.get(f"{each}_tokens")) for each in ("prompt", "completion"))
+        parts = _texts(message.get("content"))
+        thought = message.get("reasoning_content") or message.get("reasoning") or parts["thinking"]
+        used = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        prompt, new = (each if type(each) is int and 0 <= each < 2**40 else 0 for each in used)
         reply = Reply(
-            text,
+            parts["text"],
             new,
             prompt_tokens=prompt,
             finish_reason=str(choice.get("finish_reason") or ""),
-            refusal=str(message.get("refusal") or ""),
-            reasoning=str(said),
+            refusal=str(message.get("refusal") or parts["refusal"]),
+            reasoning=str(thought),
             request_id=str(answer.get("id") or ""),
         )
         return reply, str(answer.get("model") or "")
-    except NoCompletion:
-        raise
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise NoCompletion("no chat completion") from None
 
 
-def _texts(content: Any) -> tuple[str, str]:
-    """What a message says, and what it thinks where its parts tell the two apart."""
-    if content is None or isinstance(content, str):
-        return content or "", ""
-    said: list[str] = []
-    thought: list[str] = []
+def _texts(content: Any) -> dict[str, str]:
+    """What a message says by the types of its parts: `text`, `refusal`, else `thinking`."""
+    if isinstance(content, str | None):
+        content = [{"text": content or ""}]
+    said = {"text": "", "refusal": "", "thinking": ""}
     for part in content:
-        if isinstance(part.get("text"), str):
-            (said if part.get("type", "text") in ("text", "output_text") else thought).append(
-                part["text"]
-            )
-        elif part["type"] in ("thinking", "reasoning"):
-            thought.append(_thought(part.get(part["type"])))
-    return "".join(said), "".join(thought)
-
-
-def _thought(held: Any) -> str:
-    return held if isinstance(held, str) else "".join(_texts(held)) if held else ""
-
-
-def _count(tokens: Any) -> int:
-    return tokens if type(tokens) is int and 0 <= tokens < 2**40 else 0
+        kind = part.get("type", "text").removeprefix("output_")
+        held = next((part[name] for name in (kind, "text") if part.get(name)), "")
+        words = held if isinstance(held, str) else "".join(_texts(held).values())
+        said[kind if kind in said else "thinking"] += words
+    return said
 
 
 def joined(events: Iterable[str]) -> dict[str, Any]:
@@ -119,7 +85,7 @@ def joined(events: Iterable[str]) -> dict[str, Any]:
     Raises NoCompletion for one that was cut off.
     """
     answer: dict[str, Any] = {}
-    message: dict[str, Any] = {"content": ""}
+    message: dict[str, Any] = {"content": []}
     end: dict[str, Any] = {}
     try:
         for event in events:
@@ -128,15 +94,14 @@ def joined(events: Iterable[str]) -> dict[str, Any]:
             piece = json.loads(event)
             answer |= {name: value for name, value in piece.items() if value is not None}
             for choice in piece.get("choices") or []:
-                delta = choice.get("delta") or choice.get("message") or {}
-                for name in ("content", "refusal", "reasoning_content", "reasoning"):
-                    if said := delta.get(name):
-                        said = said if isinstance(said, str) else _texts(said)[0]
+                end |= {name: said for name, said in choice.items() if said}
+                for name, said in (choice.get("delta") or choice.get("message") or {}).items():
+                    if name == "content":
+                        message[name] += [{"text": said}] if isinstance(said, str) else said or []
+                    elif isinstance(said, str):
                         message[name] = message.get(name, "") + said
-                kept = ("finish_reason", "error")
-                end |= {name: choice[name] for name in kept if choice.get(name)}
     except (ValueError, TypeError, AttributeError, LookupError):
         raise NoCompletion("no chat completion") from None
-    if not end and "error" not in answer:
+    if "finish_reason" not in end and "error" not in {**end, **answer}:
         raise NoCompletion("the stream ended before the reply did")
-    return {**answer, "choices": [{"message": message, **end}]}
+    return {**answer, "choices": [{**end, "message": message}]}

@@ -5,14 +5,16 @@ httpx does the talking: proxies and certificates are those of the environment.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -26,8 +28,8 @@ _BEARER = re.compile(r"(?i)(bearer )\s*[^\s\"'\\]+")
 _SECRET = re.compile(r"(?i)auth|key|token|secret|password|cookie|^sig")
 
 
-def read_url(url: str) -> SplitResult:
-    """A base URL. Raises ValueError for another scheme, and for a key or password inside it."""
+def read_url(url: str) -> str:
+    """A base URL without its last slash. Raises ValueError for none, and for a key inside it."""
     if "@" in url or "?" in url or "#" in url:
         raise ValueError(
             "a base URL may hold no user, password, query or fragment, which would be written into "
@@ -43,85 +45,74 @@ def read_url(url: str) -> SplitResult:
         known = None
     if not known:
         raise ValueError(f"{url!r} is no base URL; one looks like http://127.0.0.1:8000/v1")
-    return parts
+    return url.rstrip("/")
 
 
-def client_options(timeout: float | None, ca_file: str = "") -> dict[str, Any]:
-    """What a client of httpx is made with: no redirects, and no bound on its connections.
+def open_client(kind: type[Any], timeout: float | None, ca_file: str = "", **options: Any) -> Any:
+    """A client of httpx that follows no redirect and has no bound on its connections.
 
     `timeout` is the longest silence in seconds. Raises ValueError for a file that holds no
-    certificates.
+    certificates, and for a proxy that cannot be used, by name.
     """
-    options: dict[str, Any] = {
-        "timeout": httpx2.Timeout(
-            timeout, connect=min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)
-        ),
-        "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-        "follow_redirects": False,
-    }
     if ca_file:
-        context = ssl.create_default_context()
+        options["verify"] = ssl.create_default_context()
         try:
-            context.load_verify_locations(ca_file)
+            options["verify"].load_verify_locations(ca_file)
         except OSError as error:
             raise ValueError(f"{ca_file} holds no certificates to trust: {error}") from None
-        options["verify"] = context
-    return options
-
-
-def open_client(kind: type[Any], **options: Any) -> Any:
-    """A client of httpx. Raises ValueError for a proxy that it cannot use, by name."""
+    options["timeout"] = httpx2.Timeout(timeout, connect=CONNECT_SECONDS)
     try:
-        return kind(**options)
+        return kind(limits=httpx2.Limits(), follow_redirects=False, **options)
     except (ImportError, ValueError, httpx2.InvalidURL):
-        named = {
-            name: value.partition("://")[0]  # what follows may hold a password
+        found = ", ".join(
+            f"{name}={value[: value.find('//') + 2]}…"  # what follows may hold a password
             for name, value in os.environ.items()
-            if name.upper() in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-        }
-        socks = {name: kind for name, kind in named.items() if kind.lower().startswith("socks")}
-        found = ", ".join(f"{name}={kind}://…" for name, kind in (socks or named).items())
-        what = "SOCKS proxies cannot be used" if socks else "that is no proxy that can be used"
-        raise ValueError(f"{found}: {what}; name one of http://HOST:PORT, or unset it") from None
+            if value and name.upper() in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        )
+        raise ValueError(
+            f"{found}: SOCKS proxies cannot be used; name one of http://HOST:PORT, or unset it"
+        ) from None
+
+
+async def refuse_leftovers(request: httpx2.Request) -> None:
+    """A hook for `request`: a second answer to the one before it is not taken for its own."""
+    loop, waited = asyncio.get_running_loop(), asyncio.Event()
+
+    async def trace(event: str, _: Mapping[str, Any]) -> None:
+        if event == "http11.receive_response_headers.started":
+            loop.call_soon(waited.set)  # before anything can be read from the network
+        elif event == "http11.receive_response_headers.complete" and not waited.is_set():
+            raise httpx2.RemoteProtocolError("the server sent more than one answer to a request")
+
+    request.extensions["trace"] = trace
 
 
 async def bound_body(response: httpx2.Response) -> None:
     """A hook for `response`: reading an answer ends with an error after `MOST_BYTES`."""
-    response.stream = _Bounded(response)
+    # What is packed may be a thousand times as long once it is unpacked.
+    most = MOST_BYTES // 16 if "content-encoding" in response.headers else MOST_BYTES
+    stream, body = response.stream, bytearray()
+    assert isinstance(stream, httpx2.AsyncByteStream)
+    async for piece in stream:
+        body += piece
+        if len(body) > most:
+            raise httpx2.ReadError(f"the answer is longer than {most} bytes")
+    await stream.aclose()
+    response.stream = httpx2.ByteStream(bytes(body))
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, response: httpx2.Response) -> None:
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        self._stream = response.stream
-        # What is packed may be a thousand times as long once it is unpacked.
-        self._most = MOST_BYTES // 16 if "content-encoding" in response.headers else MOST_BYTES
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._most
-        async for piece in self._stream:
-            left -= len(piece)
-            if left < 0:
-                raise httpx2.ReadError(f"the answer is longer than {self._most} bytes")
-            yield piece
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+HOOKS: Any = {"request": [refuse_leftovers], "response": [bound_body]}
+"""What an asynchronous client of httpx does about answers that are too many or too long."""
 
 
 def asked_wait(headers: httpx2.Headers) -> float | None:
     """Seconds that a server asks to be left alone, from `Retry-After` in either of its forms."""
-    asked = headers.get("retry-after")
-    if asked is None:
-        return None
-    try:
+    asked = headers.get("retry-after", "")
+    with suppress(ValueError):
         return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(asked).timestamp() - time())
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return None
 
 
 class Secrets:
@@ -149,16 +140,14 @@ class Secrets:
             name, parted, value = (part.strip() for part in each.partition(sign))
             if not (parted and name.isascii() and name.isprintable() and value.isprintable()):
                 raise ValueError(f"--{flag} takes NAME{sign}VALUE, got a value without {sign!r}")
-            if value.startswith("$"):
-                value = self.read(value[1:])
-                if not value:
-                    raise ValueError(f"--{flag} {each}: that variable is not set")
-            elif _SECRET.search(name):
+            if value.startswith("$") and not self.read(value[1:]):
+                raise ValueError(f"--{flag} {each}: that variable is not set")
+            if _SECRET.search(name) and not value.startswith("$"):
                 raise ValueError(
                     f"--{flag} {name}: its value would be written into the run's config; keys come "
                     f"from the environment alone: --{flag} '{name}{sign}$VARIABLE'"
                 )
-            found[name] = value
+            found[name] = self.read(value[1:]) if value.startswith("$") else value
         return found
 
     def hide(self, text: str) -> str:

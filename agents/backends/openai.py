@@ -19,34 +19,28 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from itertools import count
+from typing import Any, Literal, NamedTuple
 
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, Omit
 
 from agents.agent import Reply, Request, View
-from agents.backends.chat import NoCompletion, chat_json, joined, read_completion
-from agents.backends.connection import (
-    Secrets,
-    asked_wait,
-    bound_body,
-    client_options,
-    open_client,
-    read_url,
-)
+from agents.backends.chat import NoCompletion, chat_messages, joined, read_completion
+from agents.backends.connection import HOOKS, Secrets, asked_wait, open_client, read_url
 from agents.sampling import Sampling
 
-AGAIN = (408, 409, 425, 429)
-"""Statuses that may pass, beside all from 500 on."""
 REFUSALS = (300, 301, 302, 303, 307, 308, 401, 403, 404, 405, 407)
-"""Statuses that every request will get: a wrong key, model or path. But see `_ask`."""
+"""Statuses that every request will get: a wrong key, model or path. But see `_ask_until`."""
 MOST_REFUSALS = 2
 """How often a request is refused before all are given up, while no other is answered."""
 UNREACHABLE_SECONDS = 10.0
 """How long no server can be reached before the run ends; `patience` once one has answered."""
 _EMPTY = re.compile(
-    r"(?i)insufficient[_ ](quota|balance|credits|funds)|credit balance is too low|"
-    r"billing_(hard_limit_reached|not_active)|account_deactivated"
+    r"(?i)insufficient[_ ](\w+[_ ])?(quota|balance|credits?|funds)|(no|not enough|out of) credits?|"
+    r"(credit|balance)[\w ]{0,30} too low|billing[_ ](hard|not[_ ]active)|api usage limits|"
+    r"(account|api[_ ]key)[\w ,]{0,30}[_ ](deactivated|suspended|revoked|expired|not valid)|"
+    r"(spend(ing)?|key limit|budget)[\w ]{0,30}[_ ](exceeded|reached)|余额不足|欠费"
 )
 _REASONING = re.compile(r"(?i)(^|/)(o\d|gpt-[5-9](?!.*chat))")
 _VERSION = re.compile(
@@ -81,8 +75,8 @@ class Endpoint:
     retries: int = 6
     """How often a request that failed in passing is sent again."""
     patience: float = 900.0
-    """Seconds after which a request that is held off by a rate limit has failed, and after which a
-    run ends whose servers can no longer be reached."""
+    """Seconds to bear a rate limit or a server that can no longer be reached. A request that waits
+    longer has failed; if no other is answered meanwhile, the run ends."""
     prices: tuple[float, float] = (0.0, 0.0)
     """Dollars per million tokens of prompt and of reply, to count the cost."""
     answers_as: str = ""
@@ -137,18 +131,12 @@ class OpenAIAgent:
         key = secrets.read(endpoint.key_variable)
         no_key = {} if key else {"Authorization": Omit()}
         self._call: Any = {"headers": {"Content-Type": "application/json", **no_key}}
-        self._client: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "api_key": key or "none",
             "default_headers": secrets.fields("header", endpoint.header, ":"),
             "default_query": secrets.fields("query", endpoint.query, "="),
             "max_retries": 0,
         }
-        # The timeout is for a whole answer, see `_send`.
-        options = client_options(None, endpoint.ca_file) | {
-            "event_hooks": {"response": [bound_body]}
-        }
-        self._client["timeout"], self._options = options["timeout"], options
-        self._lanes = [_Lane(url) for url in endpoint.base_urls]
         self._open()  # what cannot be is refused before anything is asked
         self._answered = 0.0  # when the last good answer came
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -156,9 +144,9 @@ class OpenAIAgent:
 
     def settings(self) -> dict[str, Any]:
         """What its replies depend on: the model, the request and the draw; never the key."""
-        more = {name: getattr(self.endpoint, name) for name in ("query", "detail", "system")}
-        asked = {name: value for name, value in more.items() if value}
-        return {"request": self.endpoint.request, **asked, "sampling": asdict(self.sampling)}
+        names = ("query", "detail", "system")
+        more = {name: value for name in names if (value := getattr(self.endpoint, name))}
+        return {"request": self.endpoint.request, **more, "sampling": asdict(self.sampling)}
 
     def submit(self, request: Request) -> Future[Reply]:
         """Ask; the reply comes later, or EndpointError where no request can succeed."""
@@ -166,11 +154,12 @@ class OpenAIAgent:
 
     def reply(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request. Raises EndpointError where no request can succeed."""
-        asking = asyncio.run_coroutine_threadsafe(self._ask_all(requests), self._running())
+        asking = [self.submit(request) for request in requests]
         try:
-            return asking.result()
-        finally:
-            asking.cancel()
+            return [each.result() for each in asking]
+        finally:  # an error in one ends the others
+            for each in asking:
+                each.cancel()
 
     def close(self) -> None:
         """End what is under way and close the connections. The agent can be asked again."""
@@ -182,42 +171,31 @@ class OpenAIAgent:
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = loop = asyncio.new_event_loop()
-            self._open()
+            if self._clients[0].is_closed():
+                self._open()
             self._room, self._over = asyncio.Semaphore(self.concurrency), ""
             self._thread = threading.Thread(target=self._run, args=(loop,), daemon=True)
             self._thread.start()
         return self._loop
 
     def _open(self) -> None:
-        for lane in self._lanes:
-            http = open_client(httpx2.AsyncClient, **self._options)
-            lane.client = AsyncOpenAI(base_url=lane.url, http_client=http, **self._client)
+        self._clients = []
+        for url in self.endpoint.base_urls:
+            # The timeout is for a whole answer, see `_send`.
+            http = open_client(httpx2.AsyncClient, None, self.endpoint.ca_file, event_hooks=HOOKS)
+            own = {"base_url": url, "http_client": http, "timeout": http.timeout}
+            self._clients.append(AsyncOpenAI(**own, **self._options))
+        self._under_way = dict.fromkeys(self._clients, 0)
+        self._open_at = dict.fromkeys(self._clients, 0.0)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
+        for task in (left := asyncio.all_tasks(loop)):
             task.cancel()
-        closing = [lane.client.close() for lane in self._lanes]
+        closing = [client.close() for client in self._clients]
         loop.run_until_complete(asyncio.gather(*left, *closing, return_exceptions=True))
         loop.close()
-
-    async def _ask_all(self, requests: Sequence[Request]) -> list[Reply]:
-        left, replies = iter(enumerate(requests)), dict[int, Reply]()
-
-        async def ask_on() -> None:
-            for number, request in left:
-                replies[number] = await self._ask(request)
-
-        count = min(self.concurrency, len(requests))
-        asking = [asyncio.ensure_future(ask_on()) for _ in range(count)]
-        try:
-            await asyncio.gather(*asking)
-        finally:  # an error in one ends the others
-            for each in asking:
-                each.cancel()
-        return [replies[number] for number in range(len(requests))]
 
     async def _ask(self, request: Request) -> Reply:
         async with self._room:
@@ -226,124 +204,110 @@ class OpenAIAgent:
             return await self._ask_until(self.body(request), time.monotonic())
 
     async def _ask_until(self, body: bytes, began: float) -> Reply:
-        give_up = began + self.endpoint.patience
-        failures = refusals = attempt = 0
-        while True:
-            lane = await self._enter()
+        failures, refusals, failed_at = 0, 0, began
+        for attempt in count():
+            client = await self._free_client()
             sent = time.monotonic()
-            try:
-                outcome = await self._send(lane, body)
-            finally:
-                lane.under_way -= 1
+            outcome = await self._send(client, body)
             now = time.monotonic()
             if isinstance(outcome, Reply):
                 self._answered = now
                 return replace(outcome, latency=round(now - sent, 3))
-            wait = backoff(attempt) if outcome.wait is None else outcome.wait
-            failures += not (outcome.limited or outcome.unreachable)
-            refusals += outcome.refused
-            over = outcome.final or failures > self.endpoint.retries
-            over = over or (now + wait > give_up and not outcome.unreachable)
-            # A gateway that is out of order refuses in passing: while others are answered, go on.
-            alone = refusals > MOST_REFUSALS and self._answered < began
-            refused = outcome.refused and (alone or (over and not self._answered))
-            if outcome.empty or refused or (outcome.unreachable and self._is_gone(now + wait)):
-                self._over = f"{lane.url}: {outcome.text}"
+            kind, again = outcome.kind, now + (outcome.wait or backoff(attempt))
+            failures += kind == "passing"
+            refusals += kind == "refused"
+            soon = kind == "gone" and not self._answered
+            late = again - began > (UNREACHABLE_SECONDS if soon else self.endpoint.patience)
+            hopeless = refusals > MOST_REFUSALS or (late and kind in ("gone", "limited"))
+            # While others are answered, go on: a gateway that is out of order refuses in passing.
+            if kind == "empty" or (hopeless and self._answered < failed_at):
+                self._over = f"{client.base_url}: {outcome.text}"
                 raise EndpointError(self._over)
-            if over:
-                return Reply(error=outcome.text)
-            if outcome.closed:
-                lane.open_at = max(lane.open_at, now + wait)
+            most = self.endpoint.retries
+            if late or kind == "final" or failures > most or refusals > max(most, MOST_REFUSALS):
+                break
+            failed_at = now
+            if outcome.wait is not None or kind in ("gone", "limited"):  # nobody asks it meanwhile
+                self._open_at[client] = max(self._open_at[client], again)
             else:
-                await asyncio.sleep(wait)
-            attempt += 1
+                await asyncio.sleep(again - now)
+        return Reply(error=outcome.text)
 
-    async def _send(self, lane: _Lane, body: bytes) -> Reply | _Failure:
+    async def _send(self, client: AsyncOpenAI, body: bytes) -> Reply | _Failure:
+        self._under_way[client] += 1
         try:
             async with asyncio.timeout(self.endpoint.timeout):
-                response = await lane.client.post(
+                response = await client.post(
                     "/chat/completions", cast_to=httpx2.Response, content=body, options=self._call
                 )
         except APIStatusError as error:
-            lane.gone_since = 0.0
-            return self._refusal(error.response, body)
+            return self._refusal(error)
         except TimeoutError:
             return _Failure(f"TimeoutError: no answer in {self.endpoint.timeout:g} seconds")
         except APIConnectionError as error:
             cause = error.__cause__ or error
-            gone = isinstance(cause, _NO_CONNECTION)
-            lane.gone_since = (lane.gone_since or time.monotonic()) if gone else 0.0
             said = self._secrets.line(f"{type(cause).__name__}: {cause}")
-            return _Failure(said, closed=gone, unreachable=gone)
-        lane.gone_since = 0.0
+            return _Failure(said, "gone" if isinstance(cause, _NO_CONNECTION) else "passing")
+        finally:
+            self._under_way[client] -= 1
         return self._read(response)
 
-    def _is_gone(self, then: float) -> bool:
-        """Whether no server will have been reachable for too long by then."""
-        most = self.endpoint.patience
-        if not self._answered:
-            most = min(most, UNREACHABLE_SECONDS)
-        return all(lane.gone_since and then - lane.gone_since > most for lane in self._lanes)
-
-    def _refusal(self, response: httpx2.Response, body: bytes) -> _Failure:
-        status = response.status_code
-        said = f"HTTP {status}: {self._excerpt(response)}"
+    def _refusal(self, error: APIStatusError) -> _Failure:
+        response, status = error.response, error.status_code
+        text = response.text[: 2**16]
+        said = f"HTTP {status}: {self._secrets.line(text)}"
         if to := response.headers.get("location"):
             said += f" (it redirects to {self._secrets.line(to)}: name that with --base-urls)"
-        refused, limited = status in REFUSALS, status == 429
-        passing = refused or status in AGAIN or status >= 500
-        return _Failure(
-            said if passing else said + self._way_out(response),
-            wait=asked_wait(response.headers),
-            final=not passing,
-            limited=limited,
-            closed=limited or status == 503,
-            refused=refused,
-            empty=status == 402 or (status < 500 and bool(_EMPTY.search(response.text))),
-        )
+        kind: Kind = "passing"
+        if status == 402 or (status < 500 and _EMPTY.search(text)):
+            kind = "empty"
+        elif status == 429:
+            kind = "limited"
+        elif status in REFUSALS:
+            kind = "refused"
+        elif status < 500 and status not in (408, 409, 425):
+            kind, said = "final", said + self._way_out(f"{error.param} {text}")
+        return _Failure(said, kind, asked_wait(response.headers))
 
-    def _way_out(self, response: httpx2.Response) -> str:
+    def _way_out(self, text: str) -> str:
         """How to leave out a field that the endpoint does not take, if it names one."""
-        found = [name for name in self._fields(0) if name not in ("model", "stream")]
-        named = re.search(rf"\b({'|'.join(map(re.escape, found))})\b", response.text)
-        if not named:
+        fields = [name for name in self._fields(0) if name not in ("model", "stream")]
+        spelled = "|".join(f"({re.escape(name).replace('_', '[_ -]?')})" for name in fields)
+        found = re.search(rf"(?i)\b(?:{spelled})\b", text)
+        if not found:
             return ""
-        without = json.loads(self.endpoint.request) | {named[1]: None}
-        if named[1] == "max_tokens":
+        named = fields[(found.lastindex or 1) - 1]
+        without = json.loads(self.endpoint.request) | {named: None}
+        if named == "max_tokens":
             without["max_completion_tokens"] = self.sampling.max_new_tokens
-        return f" (to leave {named[1]} out: --request '{json.dumps(without)}')"
+        return f" (to leave {named} out: --request '{json.dumps(without)}')"
 
     def _read(self, response: httpx2.Response) -> Reply | _Failure:
         try:
-            if "text/event-stream" in response.headers.get("content-type", ""):
-                answer: Any = joined(event.data for event in httpx2.EventSource(response))
-            else:
-                answer = _json(response)
-            reply, model = read_completion(answer)
+            reply, model = read_completion(_completion(response))
         except NoCompletion as error:
-            said = str(error) if "error" in str(error) else f"{error}: {self._excerpt(response)}"
-            return _Failure(self._secrets.line(said))
+            said = str(error)
+            if "error" not in said:
+                said += f": {response.text}"
+            kind: Kind = "empty" if _EMPTY.search(str(error)) else "passing"
+            return _Failure(self._secrets.line(said), kind)
         if not is_version(self.endpoint.answers_as or self.model, model):
             named = self._secrets.line(model)
             text = f"the answer is of another model, {named}; if that is it, --answers-as names it"
-            return _Failure(text, refused=True)
+            return _Failure(text, "refused")
         per_prompt, per_new = self.endpoint.prices
-        hide = self._secrets.hide
-        return replace(
-            reply,
-            text=hide(reply.text),
-            refusal=hide(reply.refusal),
-            reasoning=hide(reply.reasoning),
-            finish_reason=hide(reply.finish_reason)[:50],
-            request_id=hide(response.headers.get("x-request-id") or reply.request_id)[:100],
-            cost=(reply.prompt_tokens * per_prompt + reply.tokens * per_new) / 1e6,
-        )
+        told = {"text": reply.text, **reply.told()}
+        told["request_id"] = response.headers.get("x-request-id") or reply.request_id
+        kept: dict[str, Any] = {name: self._secrets.hide(said) for name, said in told.items()}
+        cost = (reply.prompt_tokens * per_prompt + reply.tokens * per_new) / 1e6
+        return replace(reply, cost=cost, **kept)
 
     def body(self, request: Request) -> bytes:
         """The request as JSON. The seed is the board's own, whenever it is asked."""
         fields = self._fields(request.seed(self.sampling.seed))
         how = (self.endpoint.system, self.endpoint.detail)
-        return chat_json(request.prompt, request.layout.level, fields, *how)
+        messages = chat_messages(request.prompt, request.layout.level, *how)
+        return json.dumps({"messages": messages, **fields}).encode()
 
     def _fields(self, seed: int) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -363,21 +327,13 @@ class OpenAIAgent:
         fields |= json.loads(self.endpoint.request)
         return {name: value for name, value in fields.items() if value is not None}
 
-    async def _enter(self) -> _Lane:
-        """The lane with the fewest requests among those that are open, or that open first."""
-        now = time.monotonic()
-        lane = min(self._lanes, key=lambda each: (max(each.open_at, now), each.under_way))
-        lane.under_way += 1
-        try:
-            while (wait := lane.open_at - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
-        except BaseException:
-            lane.under_way -= 1
-            raise
-        return lane
-
-    def _excerpt(self, response: httpx2.Response) -> str:
-        return self._secrets.line(response.text[: 2**16])
+    async def _free_client(self) -> AsyncOpenAI:
+        """That of the server with the fewest requests, once one of them wants any."""
+        while True:
+            now = time.monotonic()
+            if ready := [each for each in self._clients if self._open_at[each] <= now]:
+                return min(ready, key=self._under_way.__getitem__)
+            await asyncio.sleep(min(self._open_at.values()) - now)
 
 
 def is_version(asked: str, answers: str) -> bool:
@@ -402,40 +358,27 @@ def _versioned(name: str) -> tuple[str, str]:
     return stem, version
 
 
-def _json(response: httpx2.Response) -> Any:
+def _completion(response: httpx2.Response) -> Any:
+    """The JSON of an answer, streamed or not. Some gateways stream without saying so."""
+    if response.content.lstrip().startswith((b"data:", b"event:", b":")):
+        response.headers["content-type"] = "text/event-stream"
+    if "text/event-stream" in response.headers.get("content-type", ""):
+        return joined(event.data for event in httpx2.EventSource(response))
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         raise NoCompletion("no chat completion") from None
 
 
+Kind = Literal["passing", "final", "limited", "refused", "empty", "gone"]
+"""What failed: this attempt; the request, for good; the rate; every request, unless it passes;
+every request, the account having nothing left; the connection."""
+
+
 class _Failure(NamedTuple):
-    """Why an attempt brought no reply, and what to make of it."""
+    """Why an attempt brought no reply."""
 
     text: str
+    kind: Kind = "passing"
     wait: float | None = None
     """Seconds the server asks to wait; None if it says nothing."""
-    final: bool = False
-    """Asking again would bring the same."""
-    limited: bool = False
-    """A rate limit: no fault, and none of the retries."""
-    closed: bool = False
-    """Nobody should ask this server meanwhile."""
-    refused: bool = False
-    """Nobody will get an answer here, unless it passes."""
-    empty: bool = False
-    """The account has nothing left: nobody will get an answer until it is filled."""
-    unreachable: bool = False
-    """No connection came about."""
-
-
-class _Lane:
-    """One server of several: how busy it is, and until when it wants no more requests."""
-
-    client: AsyncOpenAI
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.under_way, self.open_at = 0, 0.0
-        self.gone_since = 0.0
-        """When it could not be reached for the first time since it last could; 0 if it can."""

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 from agents.agent import Prompt, Reply
 from agents.backends.chat import chat_messages
-from agents.backends.connection import client_options, open_client, read_url
+from agents.backends.connection import open_client, read_url
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import vision_token_ids
 
@@ -46,8 +46,8 @@ class VLLMServer:
         """
         self.folder, self.config, self.processor = folder.absolute(), config, processor
         self.sampling, self.dtype = Sampling(), dtype
-        self._urls = [read_url(url).geturl().rstrip("/") for url in urls]
-        self._client: httpx2.Client = open_client(httpx2.Client, **client_options(timeout))
+        self._urls = [read_url(url) for url in urls]
+        self._client: httpx2.Client = open_client(httpx2.Client, timeout)
         weakref.finalize(self, self._client.close)
         self._adapter, self._described = "", False
 
@@ -67,8 +67,9 @@ class VLLMServer:
         held = {name: weight.to("cpu", self.dtype, copy=True) for name, weight in weights}
         save_file(held, written, {"format": "pt"})
         os.replace(written, self.folder / "model.safetensors")
+        reload = {"method": "reload_weights", "kwargs": {"weights_path": str(self.folder)}}
         for url in self._urls:
-            self._post(url, "/collective_rpc", _reload(self.folder))
+            self._post(url, "/collective_rpc", reload)
             # Drop what the old weights computed.
             for cache in ("prefix", "encoder", "mm"):
                 self._post(url, f"/reset_{cache}_cache", {})
@@ -97,14 +98,8 @@ class VLLMServer:
         [choice] = answer["choices"]
         logprobs = tuple(each["logprob"] for each in choice["logprobs"]["content"])
         ids = tuple(choice["token_ids"])
-        text = choice["message"]["content"] or ""
-        return Reply(
-            text,
-            len(ids),
-            prompt_tokens=len(answer["prompt_token_ids"]),
-            ids=ids,
-            logprobs=logprobs,
-        )
+        text, asked = choice["message"]["content"] or "", len(answer["prompt_token_ids"])
+        return Reply(text, len(ids), prompt_tokens=asked, ids=ids, logprobs=logprobs)
 
     def _body(self, prompt: Prompt, seed: int) -> dict[str, Any]:
         # A server takes missing values from the checkpoint's generation_config.json. Qwen's has
@@ -129,17 +124,8 @@ class VLLMServer:
             ) from error
         if response.status_code != 200:
             said = " ".join(response.text.split())[:300]
-            raise VLLMServerError(
-                f"the vLLM server {url} answers {path} with HTTP {response.status_code}: {said}"
-                + _way_out(path) * (response.status_code == 404)
-            )
+            variable = "ALLOW_RUNTIME_LORA_UPDATING" if "lora" in path else "SERVER_DEV_MODE"
+            way_out = f"; start it with VLLM_{variable}=1" * (response.status_code == 404)
+            answers = f"answers {path} with HTTP {response.status_code}: {said}"
+            raise VLLMServerError(f"the vLLM server {url} {answers}{way_out}")
         return response.content
-
-
-def _reload(folder: Path) -> dict[str, Any]:
-    return {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
-
-
-def _way_out(path: str) -> str:
-    variable = "ALLOW_RUNTIME_LORA_UPDATING" if "lora" in path else "SERVER_DEV_MODE"
-    return f"; start it with VLLM_{variable}=1"

@@ -67,6 +67,13 @@ def test_a_request_holds_the_words_the_image_and_the_sampling():
     assert endpoint.headers[0]["Authorization"] == "Bearer sk-very-secret"
 
 
+def test_without_a_key_requests_carry_none(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with serving(solved) as endpoint:
+        assert all(each.success for each in play(agent(endpoint.url), CASES[:1]))
+    assert "Authorization" not in endpoint.headers[0]
+
+
 def test_a_board_keeps_its_seed_in_any_order_and_seeds_differ():
     def seeds(cases, seed):
         with serving(solved) as endpoint:
@@ -152,9 +159,22 @@ def test_rate_limits_use_up_no_retries_but_patience():
     with serving(lambda body: next(busy, None) or solved(body)) as endpoint:
         [episode] = play(agent(endpoint.url, retries=0), CASES[:1])
         assert episode.success and len(endpoint.bodies) == 6
-    with serving(lambda body: BUSY) as endpoint:
-        [episode] = play(agent(endpoint.url, patience=0.2), CASES[:1])
-    assert episode.error.startswith("HTTP 429") and len(endpoint.bodies) < 8
+
+
+def test_a_rate_limit_that_lasts_fails_a_request_while_others_are_answered_and_else_ends_the_run():
+    with serving(lambda body: BUSY) as endpoint, pytest.raises(EndpointError, match="HTTP 429"):
+        list(play(agent(endpoint.url, patience=0.2), CASES[:1]))
+    assert len(endpoint.bodies) < 8
+    unlucky = []
+
+    def all_but_one(body):
+        unlucky.append(body["seed"])
+        time.sleep(0.05)
+        return BUSY if body["seed"] == unlucky[0] else solved(body)
+
+    with serving(all_but_one) as endpoint:
+        episodes = list(play(agent(endpoint.url, patience=0.2, concurrency=2), CASES))
+    assert [each.error[:8] for each in episodes if each.error] == ["HTTP 429"]
 
 
 def test_retry_after_may_be_a_date(monkeypatch):
@@ -180,21 +200,50 @@ def test_what_fails_for_good_is_a_failure_that_counts():
     assert re.search("HTTP 400: .*image too large", episode.error)
 
 
+def failing(status, message, **more):
+    return Answer({"error": {"message": message, **more}}, status)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer({"error": {"code": "insufficient_quota"}}, 429),
-        Answer({"error": {"message": "This request requires more credits"}}, 402),
-        Answer({"error": {"message": "Your credit balance is too low to access the API"}}, 400),
+        failing(429, "You exceeded your current quota", code="insufficient_quota"),
+        failing(402, "This request requires more tokens"),
+        failing(400, "Your credit balance is too low to access the API"),
+        failing(402, "Insufficient Balance"),
+        failing(403, "Key limit exceeded (total limit)"),
+        failing(403, "user quota is not enough", code="insufficient_user_quota"),
+        failing(400, "Budget has been exceeded! Current cost: 10.2", type="budget_exceeded"),
+        failing(400, "You have reached your specified API usage limits."),
+        failing(400, "API key not valid. Please pass a valid API key."),
+        failing(401, "Your account has been deactivated"),
+        failing(200, "Insufficient credits. Add more", code=402),
     ],
 )
-def test_an_empty_account_ends_the_run_and_keeps_what_was_answered(answer):
+def test_an_empty_account_or_a_dead_key_ends_the_run_and_keeps_what_was_answered(answer):
     answers = iter([None] * 3)
     with serving(lambda body: next(answers, answer) or solved(body)) as endpoint:
         episodes = []
-        with pytest.raises(EndpointError, match=f"HTTP {answer.status}: .*"):
+        with pytest.raises(EndpointError, match=re.escape(answer.body["error"]["message"])):
             episodes.extend(play(agent(endpoint.url, concurrency=1), CASES))
-        assert len(endpoint.bodies) == 4
+        assert len(endpoint.bodies) == 4 and len(episodes) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failing(429, "Rate limit reached for gpt-x on tokens per min (TPM): Limit 30000"),
+        failing(429, "You exceeded your current quota, check your plan and billing details"),
+        failing(429, "API key rate limit exceeded"),
+        failing(503, "The model is overloaded; out of credit for this minute"),
+        failing(403, "upstream forbids this just now"),
+    ],
+)
+def test_a_limit_that_passes_is_no_empty_account(answer):
+    answers = iter([answer, answer])
+    with serving(lambda body: next(answers, None) or solved(body)) as endpoint:
+        [episode] = play(agent(endpoint.url), CASES[:1])
+    assert episode.success and len(endpoint.bodies) == 3
 
 
 @pytest.mark.parametrize(
@@ -205,7 +254,6 @@ def test_an_empty_account_ends_the_run_and_keeps_what_was_answered(answer):
         (Answer(b"[" * 100_000), "no chat completion"),
         (Answer({"choices": []}), "no chat completion"),
         (Answer({"choices": [{"message": {"content": ["LL"]}}]}), "no chat completion"),
-        (Answer(completion("L").body | {"model": "n-large"}), "another model, n-large"),
     ],
 )
 def test_a_broken_answer_is_asked_for_again_and_then_counts_as_a_failure(answer, said):
@@ -236,6 +284,19 @@ def test_a_model_may_answer_under_the_name_of_its_version_or_one_that_was_given(
         list(play(agent(endpoint.url), CASES[:1]))
 
 
+def test_another_models_answer_is_asked_for_again_and_ends_the_run_if_no_other_comes():
+    other = Answer(completion("L").body | {"model": "n-large"})
+    answers = iter([None, other, other])
+    with serving(lambda body: next(answers, None) or solved(body)) as endpoint:
+        one = agent(endpoint.url, retries=0, concurrency=1)
+        assert all(each.success for each in play(one, CASES[:2])) and len(endpoint.bodies) == 4
+    answers = iter([None])
+    with serving(lambda body: solved(body) if next(answers, 1) is None else other) as endpoint:
+        one, episodes = agent(endpoint.url, retries=0, concurrency=1), []
+        with pytest.raises(EndpointError, match="another model, n-large"):
+            episodes.extend(play(one, CASES[:2]))
+
+
 def test_one_that_refuses_in_passing_is_asked_again_while_it_answers_others():
     def flaky(body):
         flaky.asked += 1
@@ -257,7 +318,7 @@ def test_a_count_of_tokens_that_is_none_is_not_counted(count):
 def test_a_server_that_never_answers_is_given_up():
     silent = threading.Event()
     with serving(lambda body: silent.wait(60) or completion("late")) as endpoint:
-        [episode] = play(agent(endpoint.url, timeout=0.1, retries=1), CASES[:1])
+        [episode] = play(agent(endpoint.url, timeout=0.5, retries=1), CASES[:1])
         deadline = time.monotonic() + 60
         while len(endpoint.bodies) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)  # a busy machine reads them after they were given up

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -110,13 +111,19 @@ def test_a_redirect_is_shown_and_not_followed(status):
     assert other.bodies == []
 
 
-def test_an_ipv6_address_is_a_base_url():
+def test_an_ipv6_address_is_a_base_url_with_a_proxy_and_past_it(monkeypatch):
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6
 
-    with other_server(Server(("::1", 0), Plain)) as server:
-        [episode] = ask(f"http://[::1]:{server.server_port}/v1")
-    assert episode.reply == SAID
+    with other_server(Server(("::1", 0), Plain)) as server, proxying("me", "p@w:") as proxy:
+        url = f"http://[::1]:{server.server_port}/v1"
+        assert ask(url)[0].reply == SAID
+        monkeypatch.setenv("all_proxy", f"http://me:p%40w%3A@127.0.0.1:{proxy.port}")
+        assert ask(url)[0].reply == SAID and len(proxy.asked) == 1
+        for past in ("::1", "[::1]", f"[::1]:{server.server_port}", "example.com, ::/64"):
+            monkeypatch.setenv("no_proxy", past)
+            assert ask(url)[0].reply == SAID
+        assert len(proxy.asked) == 1
 
 
 class Plain(BaseHTTPRequestHandler):
@@ -194,11 +201,15 @@ def test_a_server_whose_certificate_nobody_knows_is_asked_with_its_ca_file(tmp_p
         ({"content": "b", "reasoning_content": "hm"}, "b", "hm"),
         ({"content": "b", "reasoning": "hm"}, "b", "hm"),
         ({"content": None, "refusal": "no"}, "", ""),
+        ({"content": [{"type": "refusal", "refusal": "no"}]}, "", ""),
+        ({"content": [{"type": "output_text", "text": "b"}, {"type": "x"}]}, "b", ""),
+        ({"content": [{"text": "b"}, {"type": "reasoning", "text": "hm"}]}, "b", "hm"),
     ],
 )
 def test_text_is_told_from_thinking(message, reply, thought):
     found, _ = read_completion({"choices": [{"message": message}]})
     assert (found.text, found.reasoning) == (reply, thought)
+    assert (found.refusal == "no") is ("no" in str(message))
 
 
 @pytest.mark.parametrize(
@@ -237,6 +248,49 @@ def test_a_gateway_that_insists_on_streaming_is_asked_for_it():
     assert (episode.reply, episode.finish_reason, episode.tokens) == (SAID, "stop", 4)
 
 
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain", "application/json"])
+def test_a_stream_that_nobody_asked_for_is_read_with_its_comments_and_parts(kind):
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "<answer>RR"}]
+    pieces = (piece(parts), piece("DD</answer>"), piece(None, "length"))
+    data = events(*pieces).body.replace(b"\n\n", b"\r\n\r\n: OPENROUTER PROCESSING\r\n\r\n", 1)
+    with serving(lambda body: Answer(data, 200, {"Content-Type": kind})) as endpoint:
+        [episode] = ask(endpoint.url)
+    assert (episode.reply, episode.reasoning, episode.finish_reason) == (SAID, "hm", "length")
+
+
+def test_blank_lines_before_an_answer_are_no_part_of_it():
+    data = b"\n\n  \n" + json.dumps(completion(SAID).body).encode()
+    with serving(lambda body: Answer(data)) as endpoint:
+        assert ask(endpoint.url)[0].reply == SAID
+
+
+def test_a_second_answer_to_a_request_is_not_taken_for_that_to_the_next():
+    """However the bytes fall into packets, if they come at once."""
+    answer, stray = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        for body in (json.dumps(completion(text).body).encode() for text in (SAID, "stray"))
+    )
+    asked = []
+
+    class Twice(Plain):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append(self.client_address)
+            first = len(answer) // 2 if len(asked) % 2 else len(answer + stray)
+            self.connection.sendall((answer + stray)[:first])
+            time.sleep(0.02)
+            self.connection.sendall((answer + stray)[first:])
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Twice)
+    with other_server(server):
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        episodes = ask(url, count=4, concurrency=1)
+    assert [each.reply for each in episodes] == [SAID] * 4
+    assert len(asked) > 4 or len(set(asked)) == 4
+
+
 def test_a_stream_that_breaks_off_is_no_reply():
     with serving(lambda body: events(piece("<answer>RR"))) as endpoint:
         [episode] = ask(endpoint.url, stream=True, retries=0)
@@ -272,24 +326,46 @@ def test_a_key_on_the_command_line_is_refused_and_not_shown(flag):
         ask("http://127.0.0.1:1/v1", header=("api-key: $NOWHERE",))
 
 
+WITHOUT = {
+    "max_tokens": '{"max_tokens": null, "max_completion_tokens": 1024}',
+    "temperature": '{"temperature": null}',
+    "seed": '{"seed": null}',
+}
+"""The `--request` that leaves a field out."""
+
+
+@pytest.mark.parametrize("field", WITHOUT)
 @pytest.mark.parametrize(
-    ("field", "out"),
+    "said",
     [
-        ("max_tokens", '{"max_tokens": null, "max_completion_tokens": 1024}'),
-        ("temperature", '{"temperature": null}'),
-        ("seed", '{"seed": null}'),
+        {"error": {"message": "Unsupported parameter: '{}'. Use another.", "param": "{}"}},
+        {"error": {"message": "Supported are temperature, max_tokens and seed", "param": "{}"}},
+        {"detail": [{"loc": ["body", "{}"], "msg": "Extra inputs are not permitted"}]},
+        {"message": "`{}` is deprecated for this model"},
+        "unrecognized request argument supplied: {}",
     ],
 )
-def test_a_field_that_is_refused_is_named_with_the_request_that_leaves_it_out(field, out):
+def test_a_field_that_is_refused_is_named_with_the_request_that_leaves_it_out(field, said):
+    told = json.dumps(said).replace("{}", field)
+
     def picky(body):
-        if field in body:
-            return Answer({"error": {"message": f"Unsupported parameter: '{field}'"}}, 400)
-        return completion(SAID)
+        return Answer(told.encode(), 400) if field in body else completion(SAID)
 
     with serving(picky) as endpoint:
         [episode] = ask(endpoint.url)
-        assert f"--request '{out}'" in episode.error
-        assert ask(endpoint.url, request=out)[0].reply == SAID
+        assert f"--request '{WITHOUT[field]}'" in episode.error
+        assert ask(endpoint.url, request=WITHOUT[field])[0].reply == SAID
+
+
+@pytest.mark.parametrize("said", ["Temperature is not supported", "maxTokens: unknown", "no Seed"])
+def test_a_refused_field_is_known_in_other_spellings(said):
+    with serving(lambda body: Answer(said.encode(), 422)) as endpoint:
+        assert "--request '{" in ask(endpoint.url)[0].error
+
+
+def test_a_refusal_that_names_no_field_names_no_request():
+    with serving(lambda body: Answer(b"the image is too large", 413)) as endpoint:
+        assert "--request" not in ask(endpoint.url)[0].error
 
 
 @pytest.mark.parametrize("model", ["o3", "o4-mini", "gpt-5-mini", "openai/gpt-5.1", "gpt-4o"])
@@ -330,10 +406,22 @@ def test_what_an_endpoint_tells_is_kept_with_the_reply():
     assert told == ("length", "I will not", "hm", "req-7") and 0 < episode.latency < 60
 
 
-def test_who_cannot_be_reached_ends_the_run_soon():
+def test_who_cannot_be_reached_ends_the_run_soon(monkeypatch):
     for url in ("http://name.invalid/v1", None):
         with nobody() as gone, pytest.raises(EndpointError, match="ConnectError"):
             ask(url or gone, count=4)
+    with serving(lambda body: completion(SAID)) as plain, pytest.raises(EndpointError, match="SSL"):
+        ask(plain.url.replace("http:", "https:"))
+    with nobody() as gone, pytest.raises(EndpointError, match="ConnectError"):
+        monkeypatch.setenv("HTTP_PROXY", gone.removesuffix("/v1"))
+        ask("http://name.invalid/v1")
+
+
+def test_a_proxy_that_is_no_url_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "me:very-secret@proxy:port")
+    with pytest.raises(ValueError, match="HTTPS_PROXY=") as told:
+        ask("http://127.0.0.1:1/v1")
+    assert "secret" not in str(told.value) and "proxy:port" not in str(told.value)
 
 
 def test_a_server_that_goes_away_in_the_middle_is_waited_for_and_then_ends_the_run():

@@ -18,6 +18,8 @@ from typing import Any
 
 PATIENCE = 1.0
 """Seconds that whoever asks is to wait for an answer."""
+STALE = "<answer>L</answer>"
+"""What nobody asked for."""
 ANSWER = "size 4\n<answer>RRDDDR</answer>"
 COUNTS: Counter[str] = Counter()
 LOCK = threading.Lock()
@@ -116,6 +118,12 @@ class Handler(BaseHTTPRequestHandler):
         self.say(b"", Content_Length=str(10**15))
         self.wfile.write(b" " * 10_000_000)
 
+    def twice(self) -> None:
+        second = completion(STALE)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(second)
+        # At once: one that comes when the next request is out cannot be told from its answer.
+        self.say(completion() + head + second, Content_Length=str(len(completion())))
+
     def other_model(self) -> None:
         self.say(completion(model="n-large"))
 
@@ -165,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
 
 DAMAGES = (
     "limit", "error", "hang", "drip", "drop", "cut", "cut_short", "no_choice", "flood",
-    "flood_without_end", "other_model", "no_model", "error_in_200", "ends_in_error",
+    "flood_without_end", "twice", "other_model", "no_model", "error_in_200", "ends_in_error",
     "packed", "badly_packed", "in_parts", "streamed", "streamed_in_part", "redirect", "unwanted",
 )  # fmt: skip
 

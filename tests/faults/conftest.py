@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-import runs
+import small_runs as runs
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIGURES, PAGE = DOCS / "results/reliability.json", DOCS / "reliability.md"

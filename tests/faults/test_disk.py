@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
+import small_runs as runs
 from test_kill import LATEST, Runs, same_evaluation, same_recording, same_training
 
 Check = Callable[[Path, Path], None]

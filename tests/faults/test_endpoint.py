@@ -70,8 +70,8 @@ def mebibytes():
 def test_every_case_is_answered_or_has_failed_with_its_reason(long, tmp_path, record_property):
     """30 % of the calls of an evaluation answered with 429, 500, 404, 400, a redirect, a hang, a
     drip, a dropped connection, cut JSON, a cut body, no choice, 10 MB, a body without end,
-    another model, an error under status 200, bad gzip, a stream that ends early;
-    or rightly, but packed, in parts or as a stream."""
+    two answers for one, another model, an error under status 200, bad gzip, a stream that ends
+    early; or rightly, but packed, in parts or as a stream."""
     # Which cases meet which damage is for the threads to decide: of 200 with one retry, 15 fail.
     episodes, retries = (10_000, 2) if long else (200, 1)
     with bad_endpoint() as (url, counts):

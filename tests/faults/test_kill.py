@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
+import small_runs as runs
 
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.scoring.episode import read_episodes

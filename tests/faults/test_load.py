@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
+import small_runs as runs
 from test_disk import refused
 from test_kill import LATEST, Runs, same_evaluation, same_training
 

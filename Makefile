@@ -72,7 +72,7 @@ test-wheel: $(INSTALLED) ## build sdist and wheel, install the wheel alone, make
 
 # The environments, which the wheel ships, with the oldest of all they allow and with a new Python.
 # Old packages warn of what is new, so a warning is no error there.
-ENV_NEEDS = --editable ".[play]" filelock httptools httpx2 isal jinja2 matplotlib openai rich scipy pytest pytest-xdist hypothesis
+ENV_NEEDS = --editable ".[play]" pytest pytest-xdist hypothesis
 ENV_TESTS = -p no:cacheprovider -o filterwarnings=default $(PYTEST_ARGS) tests/envs
 
 test-lowest: .venv-lowest/installed ## test the environments with the lowest allowed version of each dependency

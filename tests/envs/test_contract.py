@@ -123,6 +123,11 @@ def refused_at_the_start(layout: Layout) -> Action:
 # The Gymnasium contract
 
 
+def pairs(values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Each two of the values, with the places where they stand."""
+    return itertools.combinations(enumerate(values), 2)
+
+
 @every_task
 @pytest.mark.parametrize("options", ENV_OPTIONS, ids=str)
 def test_gymnasiums_checker_is_content(task: str, options: dict[str, Any]) -> None:
@@ -132,10 +137,13 @@ def test_gymnasiums_checker_is_content(task: str, options: dict[str, Any]) -> No
 
 
 @every_task
-def test_gymnasiums_checker_is_content_with_every_mixture_of_arguments(task: str) -> None:
+def test_gymnasiums_checker_is_content_with_every_pair_of_arguments(task: str) -> None:
+    mixtures = [*itertools.product(*CROSSED.values())]
+    some = mixtures[::7]
+    assert {*itertools.chain(*map(pairs, some))} == {*itertools.chain(*map(pairs, mixtures))}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for values in itertools.product(*CROSSED.values()):
+        for values in some:
             arguments = dict(zip(CROSSED, values, strict=True))
             env = make(task, image_size=64, **arguments)
             check_env(env, skip_render_check=True)
@@ -729,5 +737,6 @@ def test_a_task_without_frozen_prob_refuses_one(task: str) -> None:
 @every_task
 def test_every_theme_has_a_legend(task: str) -> None:
     drawn = get_task(task)
-    assert drawn.themes.keys() | drawn.folder_themes.keys() == drawn.legend.keys()
+    known = drawn.themes.keys() | drawn.missing_themes.keys() | drawn.folder_themes.keys()
+    assert known == drawn.legend.keys()
     assert drawn.theme_legend("classic") == drawn.legend["classic"]

@@ -15,7 +15,6 @@ import numpy as np
 import PIL
 import pytest
 
-from agents.agent import View
 from vsp_envs import (
     TASKS,
     Action,
@@ -29,6 +28,7 @@ from vsp_envs import (
     shortest_plan,
     simulate,
 )
+from vsp_envs.prompts.prompt import View
 from vsp_envs.prompts.question import (
     first_turn_words,
     next_turn_words,

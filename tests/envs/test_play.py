@@ -4,9 +4,6 @@ import json
 
 import pytest
 
-from evaluation import planning
-from evaluation.report.__main__ import ReportConfig, run
-from evaluation.report.recording import read_recording
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import Action, LayoutSpec, draw_distinct, score_reply, shortest_plan
 from vsp_envs.core.layout import NoLayoutError, Outcome
@@ -14,7 +11,6 @@ from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.play.boards import ListedBoards, RandomBoards
 from vsp_envs.play.game import Game
 from vsp_envs.scoring.episode import Episode, first_attempts, read_episodes
-from vsp_envs.utils.cli import main
 
 POND = lake("SFH FFF FFG")
 OTHER = lake("SFF HFF FFG")
@@ -249,38 +245,6 @@ def test_a_bad_line_of_a_recording_is_named(tmp_path):
             read_episodes(tmp_path / "bad.jsonl")
     (tmp_path / "bad.jsonl").write_text(json.dumps(record | {"later": 1}) + "\n")
     assert read_episodes(tmp_path / "bad.jsonl") == game.episodes  # a field of a later version
-
-
-def test_the_report_sets_a_human_row_beside_a_model(tmp_path, capsys):
-    file = tmp_path / "person.jsonl"
-    game = play(POND, OTHER, recording=file)
-    walk(game, "R R")
-    game.restart()
-    walk(game, "D D R R")
-    game.next_board()
-    walk(game, "R D D R")
-    found = read_recording(file)
-    assert found.results["macro"]["success"] == pytest.approx(
-        {"value": 0.5, "n": 2, "low": 0.0945, "high": 0.9055}, abs=1e-3
-    )
-    from agents.scripted import Blind
-
-    planning.evaluate(Blind(), [TaskLevel("frozenlake", 3)], episodes=2, out=tmp_path / "blind")
-    page = tmp_path / "page.html"
-    main(run, ReportConfig, [str(file), str(tmp_path / "blind"), "--out", str(page)])
-    text = page.read_text()
-    assert "human person" in text and ">blind" in text
-
-
-def test_two_recordings_of_one_name_are_two_rows(tmp_path):
-    for folder in ("ann", "bob"):
-        (tmp_path / folder).mkdir()
-        game = play(POND, recording=tmp_path / folder / "human.jsonl")
-        walk(game, "D D R R")
-    files = [str(tmp_path / folder / "human.jsonl") for folder in ("ann", "bob")]
-    main(run, ReportConfig, [*files, "--out", str(tmp_path / "page.html")])
-    rows = (tmp_path / "page.md").read_text()
-    assert all(f"| {file} |" in rows for file in files)
 
 
 def test_first_attempts_are_per_task_and_board():

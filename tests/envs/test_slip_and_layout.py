@@ -12,11 +12,12 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from tests.drawn import lake
-from vsp_envs import TASKS, Layout, LayoutError, LayoutSpec, Outcome, draw_distinct
+from vsp_envs import TASKS, Layout, LayoutError, LayoutSpec, Outcome, PlanningEnv, draw_distinct
 from vsp_envs.wrappers import StepCost
 
 MAP = ["SFFF", "FHFH", "FFFH", "HFFG"]
 PLAIN = lake("SFFFF FFFFF FFFFF FFFFF FFFFG")
+MOVES = 600
 every_task = pytest.mark.parametrize("task", TASKS)
 
 
@@ -69,13 +70,15 @@ def test_a_layout_that_does_not_fit_is_refused() -> None:
 
 def arrivals(slip: float, action: int) -> dict[int, float]:
     """Share of cells that a move from the middle of a 5×5 lake leads to."""
-    env = gym.make("VSP/FrozenLake-v0", layout=lake("FFFFF FFFFF FFSFF FFFFF FFFFG"), slip=slip)
+    env = PlanningEnv(
+        "frozenlake", layout=lake("FFFFF FFFFF FFSFF FFFFF FFFFG"), slip=slip,
+        observation="symbolic",
+    )  # fmt: skip
     env.reset(seed=1)
     found: dict[int, float] = {}
-    for _ in range(3000):
+    for _ in range(MOVES):
         env.step(action)
-        state = env.unwrapped.state
-        found[state] = found.get(state, 0) + 1 / 3000
+        found[env.state] = found.get(env.state, 0) + 1 / MOVES
         env.reset()
     return found
 
@@ -87,7 +90,7 @@ def test_a_move_slips_to_either_side_as_gymnasiums_does(action: int) -> None:
     left, right = to[(action + 1) % 4], to[(action - 1) % 4]
     assert found.keys() == {to[action], left, right} and middle not in found
     for share in found.values():
-        assert abs(share - 1 / 3) < 4 * np.sqrt(2 / 9 / 3000)  # four standard errors
+        assert abs(share - 1 / 3) < 4 * np.sqrt(2 / 9 / MOVES)  # four standard errors
 
 
 def test_nothing_slips_unless_asked_for_and_always_at_one() -> None:

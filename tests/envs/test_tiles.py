@@ -18,8 +18,22 @@ from vsp_envs.tiles import main, redraw_error
 LETTERS = {"S": "@", "G": "*", "H": "#", "F": "_"}
 
 
-def write_set(folder: Path, layouts: list[Layout], theme: str = "gymnasium") -> Path:
-    """A set as VSP's, drawn by a theme of ours."""
+COLOURS = {"ice": "azure", "hole": "navy", "goal": "gold", "player": "red", "start": (0, 0, 0, 0)}
+
+
+def paint_tiles(folder: Path) -> str:
+    """A theme of somebody's own: squares in the middle of tiles of ice."""
+    folder.mkdir(parents=True)
+    for name, colour in COLOURS.items():
+        tile = Image.new("RGBA", (64, 64), "azure" if name == "ice" else (0, 0, 0, 0))
+        tile.paste(Image.new("RGBA", (32, 32), colour), (16, 16))
+        tile.save(folder / f"{name}.png")
+    return f"tiles:{folder}"
+
+
+def write_set(folder: Path, layouts: list[Layout]) -> Path:
+    """A set as VSP's, drawn by a theme of its own."""
+    theme = paint_tiles(folder.with_name("painted"))
     for number, layout in enumerate(layouts):
         place = folder / f"level{layout.level}"
         (place / "img").mkdir(parents=True, exist_ok=True)

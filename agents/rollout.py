@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -19,6 +20,9 @@ from vsp_envs.envs.vector_env import PlanningVectorEnv
 from vsp_envs.prompts.question import ROLES_OF, question
 from vsp_envs.rendering.picture_file import picture_pixels
 from vsp_envs.scoring.episode import Episode, score_episode
+
+LAST_SECONDS = 10.0
+"""How long a run that ends with an error waits for the replies that are under way."""
 
 Turns = Generator[Request, Reply, Episode]
 """An episode in play: yields requests, is sent replies, returns the episode."""
@@ -185,7 +189,8 @@ def _as_answered(
 ) -> Iterator[tuple[int, Episode]]:
     """Up to `ahead` requests under way, so that none waits for another's reply.
 
-    If an error or Ctrl-C ends it, the replies that have come are played first.
+    If an error or Ctrl-C ends it, the replies that have come are played first. An error waits for
+    those that are under way, which are paid for.
     """
     answered = SimpleQueue[Future[Reply]]()
     pending: dict[Future[Reply], tuple[int, Turns]] = {}
@@ -209,7 +214,9 @@ def _as_answered(
                 ask(number, turns, turns.send(reply))
             except StopIteration as end:
                 yield number, end.value
-    except (Exception, KeyboardInterrupt):
+    except (Exception, KeyboardInterrupt) as stopped:
+        with suppress(KeyboardInterrupt):
+            wait(pending, 0 if isinstance(stopped, KeyboardInterrupt) else LAST_SECONDS)
         for future, (number, turns) in pending.items():
             if future.done() and not future.cancelled() and not future.exception():
                 try:

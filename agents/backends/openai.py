@@ -220,8 +220,8 @@ class OpenAIAgent:
             late = again - began > (UNREACHABLE_SECONDS if soon else self.endpoint.patience)
             hopeless = refusals > MOST_REFUSALS or (late and kind in ("gone", "limited"))
             # While others are answered, go on: a gateway that is out of order refuses in passing.
-            if kind == "empty" or (hopeless and self._answered < failed_at):
-                self._over = f"{client.base_url}: {outcome.text}"
+            if self._over or kind == "empty" or (hopeless and self._answered < failed_at):
+                self._over = self._over or f"{client.base_url}: {outcome.text}"
                 raise EndpointError(self._over)
             most = self.endpoint.retries
             if late or kind == "final" or failures > most or refusals > max(most, MOST_REFUSALS):

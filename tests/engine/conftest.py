@@ -38,12 +38,15 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def engine(checkpoint):
-    """The checkpoint in an engine in this process."""
-    from agents.backends.vllm import VLLMAgent
+def engine(checkpoint, tmp_path_factory):
+    """The checkpoint in an engine in this process, as the evaluation commands start one."""
+    from evaluation.options import EvalConfig, make_agent
 
-    options = {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 16}
-    return VLLMAgent.load(checkpoint, dtype="float32", **options)
+    config = EvalConfig(
+        out=tmp_path_factory.mktemp("out"), agent="vllm", model=checkpoint, dtype="float32",
+        engine='{"enforce_eager": true, "max_num_seqs": 16}',
+    )  # fmt: skip
+    return make_agent(config)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed here; `make test-vllm`
 from agents.backends.chat import chat_messages
 from agents.backends.hf import HFAgent
 from agents.backends.openai import Endpoint, OpenAIAgent
+from agents.backends.vllm import PROMPT_TOKENS
 from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play, prompt_of
 from agents.sampling import Sampling
@@ -29,6 +30,8 @@ LAYOUTS = [
 ]
 CASES = [Case(layout, input) for layout in LAYOUTS for input in ("image", "text")]
 PROMPTS = [prompt_of(case, TINY_VIEW) for case in CASES]
+WHOLE = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
+"""What a server takes from the checkpoint's generation_config.json where a request says nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,13 @@ def test_greedy_replies_and_their_log_probabilities_are_those_of_transformers(hf
     for reply, true in zip(replies, reference, strict=True):
         assert len(reply.ids) == reply.tokens == len(reply.logprobs)
         assert np.allclose(reply.logprobs, true, atol=CLOSE, rtol=0)
+
+
+def test_the_engine_has_the_options_asked_for_and_room_for_no_more_than_the_model_can(hf, engine):
+    found = engine.engine.llm_engine.vllm_config
+    assert found.scheduler_config.max_num_seqs == 16 and found.model_config.enforce_eager
+    most = hf.model.config.get_text_config().max_position_embeddings
+    assert found.model_config.max_model_len == most < PROMPT_TOKENS + engine.sampling.max_new_tokens
 
 
 def test_log_probabilities_are_those_of_the_distribution_that_was_drawn_from(hf, engine):
@@ -98,6 +108,7 @@ def test_an_image_request_of_the_openai_client_is_answered_as_by_transformers(hf
             max_tokens=GREEDY.max_new_tokens,
             logprobs=True,
             logit_bias={str(token): -100 for token in vision_token_ids(hf.model.config)},
+            extra_body=WHOLE,
         )
     [choice] = answer.choices
     assert choice.message.content == greedy[case].text
@@ -106,10 +117,15 @@ def test_an_image_request_of_the_openai_client_is_answered_as_by_transformers(hf
     assert np.allclose(found, reference, atol=CLOSE, rtol=0)
 
 
+def endpoint_of(server, hf):
+    """The server, asked for the model itself and for no token of a picture."""
+    bias = {str(token): -100 for token in vision_token_ids(hf.model.config)}
+    request = json.dumps({**WHOLE, "logit_bias": bias})
+    return Endpoint(base_urls=(f"{server.url}/v1",), request=request, concurrency=16)
+
+
 def test_our_own_client_gets_the_same_replies_from_the_server(hf, greedy, server):
-    bias = ", ".join(f'"{token}": -100' for token in vision_token_ids(hf.model.config))
-    endpoint = Endpoint(base_urls=(f"{server.url}/v1",), request=f'{{"logit_bias": {{{bias}}}}}')
-    agent = OpenAIAgent("tiny", endpoint, GREEDY, TINY_VIEW)
+    agent = OpenAIAgent("tiny", endpoint_of(server, hf), GREEDY, TINY_VIEW)
     episodes = list(play(agent, CASES))
     assert [episode.error for episode in episodes] == [""] * len(CASES)
     # The server keeps back the bytes of a character that the reply breaks off in.
@@ -121,11 +137,10 @@ def test_our_own_client_gets_the_same_replies_from_the_server(hf, greedy, server
 def test_a_served_checkpoint_asked_with_its_view_answers_100_boards_as_it_does_here(
     hf, checkpoint, server, tmp_path
 ):
-    bias = {str(token): -100 for token in vision_token_ids(hf.model.config)}
-    endpoint = Endpoint(
-        base_urls=(f"{server.url}/v1",), request=json.dumps({"logit_bias": bias}), concurrency=16
-    )
-    more = {"agent": "openai", "model": "tiny", "endpoint": endpoint, "max_new_tokens": 24}
+    more = {
+        "agent": "openai", "model": "tiny", "endpoint": endpoint_of(server, hf),
+        "max_new_tokens": 24,
+    }  # fmt: skip
     served = make_agent(EvalConfig(out=tmp_path, view=checkpoint, **more))
     assert served.view == hf.view == TINY_VIEW
     layouts = draw_distinct(LayoutSpec("frozenlake", 4), 100, seed=1)

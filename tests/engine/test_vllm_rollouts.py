@@ -60,6 +60,7 @@ def sampler(request, engine, checkpoint, tmp_path):
     yield sampler
     if request.param == "vllm" or request.getfixturevalue("server").process.poll() is None:
         sampler.update(loaded.model)
+    sampler.close()
 
 
 EITHER = pytest.mark.parametrize("sampler", ["vllm", "server"], indirect=True)
@@ -106,6 +107,7 @@ def history(run):
 def train(monkeypatch, sampler, trainer, out, **settings):
     """OPCD with this sampler, watched by this kind of trainer."""
     monkeypatch.setattr("training.opcd.trainer.make_sampler", lambda *_: sampler)
+    monkeypatch.setattr(sampler, "close", lambda: None)  # the test goes on asking it
     monkeypatch.setattr("training.opcd.trainer.OPCDTrainer", trainer)
     defaults = {
         "tasks": ("frozenlake:3", "maze:3"), "batch_size": 4, "max_new_tokens": 12,
@@ -199,9 +201,14 @@ def test_lora_is_sent_as_an_adapter(way, checkpoint, server, tmp_path):
     processor.image_processor.size["longest_edge"] = 64 * 64
     loaded = Loaded(model, processor, TINY_VIEW)
     config = RolloutConfig(
-        rollout=way, rollout_adapter=True, rollout_tokens=1024, rollout_urls=(server.url,)
-    )
+        rollout=way, rollout_adapter=True, rollout_tokens=1024, rollout_urls=(server.url,),
+        engine='{"max_num_seqs": 8}',
+    )  # fmt: skip
     sampler = make_sampler(config, checkpoint, loaded, tmp_path)
+    if way == "vllm":
+        found = sampler.engine.engine.llm_engine.vllm_config
+        assert found.scheduler_config.max_num_seqs == 8
+        assert found.model_config.max_model_len == 1024
     for _ in moves(model, 3):
         sampler.update(model)
         check(sampler, model, processor)

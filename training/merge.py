@@ -14,8 +14,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import torch
+from transformers import AutoConfig
 
-from agents.vlm.checkpoint import ADAPTER, CONFIG, Loaded, find_checkpoint, load_checkpoint
+from agents.vlm.checkpoint import (
+    ADAPTER,
+    CONFIG,
+    Loaded,
+    find_checkpoint,
+    layers,
+    load_checkpoint,
+)
 from training.loop.checkpoints import (
     SHARDS,
     checkpoints_in,
@@ -23,6 +31,7 @@ from training.loop.checkpoints import (
     gather_shards,
     writing,
 )
+from training.loop.run import read_record
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_text
@@ -43,7 +52,8 @@ class MergeConfig:
     model: str = ""
     """The base model of the adapter, if it has moved since."""
     dtype: MergedDtype = "bfloat16"
-    """Weights as written: `bfloat16`, `float32`, or `auto` to keep the model's own."""
+    """Weights as written: `bfloat16`, `float32`, or `auto`: the run's `--save-dtype`, or without
+    one the dtype of the stored weights (of the base model's, for an adapter)."""
 
 
 def merge(config: MergeConfig) -> Path:
@@ -56,10 +66,22 @@ def merge(config: MergeConfig) -> Path:
         adapter = run if config.model else ""
         # Merged in fp32: rounding the product of the adapters to bf16 twice would change the model.
         loaded = load_checkpoint(config.model or run, "float32", adapter=adapter)
-    if config.dtype != "auto":
-        loaded.model.to(getattr(torch, config.dtype))
+        dtype = own_dtype(config, run) if config.dtype == "auto" else config.dtype
+    loaded.model.to(getattr(torch, dtype))
     loaded.model.config.use_cache = True
     return write_model(loaded, config.out)
+
+
+def own_dtype(config: MergeConfig, weights: str) -> str:
+    """The dtype that the run asked for, or that of the plain checkpoint in or under `weights`."""
+    folder = Path(config.run)
+    run = folder.parent.parent if folder.parent.name == "checkpoints" else folder
+    record = read_record(run)
+    saved = record.settings.get("save_dtype", "auto") if record else "auto"
+    if saved != "auto":
+        return str(saved)
+    plain = AutoConfig.from_pretrained(layers(config.model or weights)[0], trust_remote_code=False)
+    return str(plain.dtype or torch.float32).removeprefix("torch.")
 
 
 def find_step(run: str, step: int) -> str:

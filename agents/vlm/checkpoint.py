@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+)
 from transformers.utils import logging
 
 from agents.agent import View
@@ -64,6 +69,7 @@ def load_checkpoint(
         for each in folders[1:]:
             model = merge_adapter(model, each)
         model.name_or_path = path  # an adapter trained on it stores this name
+        model.generation_config = savable(model.generation_config)
         config = AutoConfig.from_pretrained(_last_with(CONFIG, folders), trust_remote_code=False)
         if kept := getattr(config, "vsp_view", None):
             model.config.vsp_view = kept  # models trained or merged from this one keep it
@@ -83,6 +89,20 @@ def load_checkpoint(
         device = gpu if torch.cuda.is_available() else "cpu"
     placed = model if device == "map" else model.to(device)
     return Loaded(embed_by_product(placed).eval(), processor, view)
+
+
+def savable(stored: GenerationConfig) -> GenerationConfig:
+    """The stored settings of generation, or what ends a reply alone if they contradict themselves.
+
+    transformers loads such settings, and then refuses to save the model that has them.
+    """
+    try:
+        stored.validate(strict=True)
+    except ValueError:
+        return GenerationConfig(
+            eos_token_id=stored.eos_token_id, pad_token_id=stored.pad_token_id,
+        )  # fmt: skip
+    return stored
 
 
 def _needs(said: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from strange_settings import IN_A_FILE, STRANGE
+from transformers import GenerationConfig
 
 from agents.vlm.checkpoint import load_checkpoint
 from training.loop.checkpoints import MANIFEST, find_corruption, write_manifest
@@ -53,6 +56,51 @@ def test_a_middle_checkpoint_is_exported_by_its_step(run: Path, tmp_path: Path) 
         for folder in (out, run / "checkpoints/checkpoint-1")
     )
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def stored(folder: Path) -> set[torch.dtype]:
+    return {each.dtype for each in load_file(folder / "model.safetensors").values()}
+
+
+def test_auto_keeps_the_dtype_that_the_run_asked_for_or_that_it_stored(
+    run: Path, config: SFTConfig, tiny_folder: Path, tmp_path: Path
+) -> None:
+    as_asked = {
+        merge(MergeConfig(folder, tmp_path / name, step=step, dtype="auto"))
+        for name, folder, step in (
+            ("final", str(run), 0), ("middle", str(run), 1),
+            ("folder", str(run / "checkpoints/checkpoint-1"), 0),
+        )
+    }  # fmt: skip
+    assert [stored(each) for each in as_asked] == [{torch.bfloat16}] * 3
+    silent = train_sft(replace(config, out=tmp_path / "silent", save_dtype="auto"))
+    assert stored(merge(MergeConfig(str(silent), tmp_path / "trained", dtype="auto"))) == {
+        torch.float32
+    }
+    half = merge(MergeConfig(str(tiny_folder), tmp_path / "half"))
+    adapted = replace(config, out=tmp_path / "lora", model=str(half), save_dtype="auto")
+    lora = train_sft(replace(adapted, lora_rank=2))
+    merged = merge(MergeConfig(str(lora), tmp_path / "merged", dtype="auto"))
+    assert stored(merged) == {torch.bfloat16}
+    assert json.loads((merged / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def test_settings_of_generation_that_contradict_themselves_are_no_hindrance_to_saving(
+    config: SFTConfig, tiny_folder: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    file = model / "generation_config.json"
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps(stored | {name: STRANGE[name] for name in IN_A_FILE}))
+    with pytest.raises(ValueError, match="invalid"):
+        GenerationConfig.from_pretrained(model).save_pretrained(tmp_path / "refused")
+    trained = train_sft(replace(config, out=tmp_path / "run", model=str(model), steps=1))
+    merged = merge(MergeConfig(str(model), tmp_path / "merged"))
+    for folder in (trained, merged):
+        kept = GenerationConfig.from_pretrained(folder)
+        assert kept.eos_token_id == stored["eos_token_id"]
+        assert kept.pad_token_id == stored["pad_token_id"]
+        assert kept.repetition_penalty is None
 
 
 def test_a_step_that_cannot_be_exported_is_refused_by_name(run: Path, tmp_path: Path) -> None:
@@ -131,9 +179,11 @@ def test_a_prompt_and_answer_that_do_not_fit_the_engine_are_refused_before_loadi
         rollout_tokens=170, max_new_tokens=160, eval_every=0,
     )  # fmt: skip
     with pytest.raises(
-        ValueError, match=r"--rollout-tokens 170 cannot hold a prompt of \d+ tokens"
+        ValueError, match=r"--rollout-tokens 170 has no room for one board: a prompt of \d+ tok"
     ):
         check_opcd(config)
     check_opcd(replace(config, engine='{"max_model_len": 4096}'))
+    with pytest.raises(ValueError, match="--engine max_model_len 170 has no room for one board"):
+        check_opcd(replace(config, rollout_tokens=4096, engine='{"max_model_len": 170}'))
     with pytest.raises(ValueError, match="--rollout hf starts no engine"):
         check_opcd(replace(config, rollout="hf", engine='{"max_model_len": 4096}'))

@@ -16,6 +16,7 @@ if __name__ == "__main__":  # before torch is imported, so that --help is there 
     raise SystemExit
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,7 +38,7 @@ from training.loop.run import run
 from training.loop.trainer import CompletionTrainer, ValidationCallback
 from training.loop.validation import batch_size, validate, validation_layouts
 from training.model.sharding import unsharded
-from training.model.student import load_student
+from training.model.student import load_reader, load_student
 from training.sft_config import TARGETS, Input, SFTConfig, Target
 from training.validate import SHARE, check_config
 from vsp_envs.prompts.targets import answer_target, perception_target, planning_target
@@ -111,7 +112,24 @@ def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> P
     pick_name("target", config.target, get_args(Target))
     pick_name("input", config.input, get_args(Input))
     check_config(config, {} if build else {"--model": config.model}, {SHARE: ("plan_share",)})
+    if config.micro_batch_tokens and Path(config.model).is_dir():
+        check_budget(config, config.micro_batch_tokens)
     return run(config, SFTTrainer.__name__, lambda: make_sft_trainer(config, build))
+
+
+def check_budget(config: SFTConfig, budget: int) -> None:
+    """Raise ValueError if a board of the first step is above the budget of a micro-batch."""
+    processor, view = load_reader(config, config.model)
+    # Without a curriculum, whose first step has no large boards.
+    boards = live_boards(replace(config, curriculum=0.0), view, TARGETS[config.target])
+    collate = Collate(processor, view, config.input, config.plan_share)
+    [batch] = collate(boards.__getitems__(range(config.batch_size)))
+    longest = int(batch["inputs"]["attention_mask"].sum(1).max())
+    if budget < longest:
+        raise ValueError(
+            f"--micro-batch-tokens {budget} has no room for one board: the longest prompt and "
+            f"reference answer of the first step have {longest} tokens; give at least {longest}"
+        )
 
 
 def make_sft_trainer(config: SFTConfig, build: Callable[[], Loaded] | None) -> SFTTrainer:

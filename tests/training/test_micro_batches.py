@@ -103,6 +103,35 @@ def test_a_budget_changes_no_gradient_of_sft_and_workers_change_nothing(
     assert max(curve(grouped, "padding")) <= 0.1 < max(curve(plain, "padding"))
 
 
+@pytest.mark.parametrize("settings", [{}, {"input": "text", "target": "both", "curriculum": 1.0}])
+def test_a_budget_below_one_board_is_refused_before_anything_is_loaded(
+    tiny_folder: Path, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("training.model.student.load_checkpoint", load)
+    sft = SFTConfig(
+        tmp_path / "run", model=str(tiny_folder), tasks=MIXED, steps=2, batch_size=8,
+        eval_every=0, mix_kinds=True, micro_batch_tokens=30, **settings,
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError, match="--micro-batch-tokens 30 has no room for one board: "
+    ) as no:
+        train_sft(sft)
+    least = int(str(no.value).rsplit(maxsplit=1)[-1])
+    with pytest.raises(ValueError, match=f"--micro-batch-tokens {least - 1} has no room"):
+        train_sft(replace(sft, micro_batch_tokens=least - 1))
+    with pytest.raises(AssertionError, match="was loaded"):
+        train_sft(replace(sft, micro_batch_tokens=least))
+    opcd = OPCDConfig(
+        tmp_path / "opcd", model=str(tiny_folder), teacher=str(tiny_folder), eval_every=0,
+        micro_batch_tokens=160, max_new_tokens=160,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="--micro-batch-tokens 160 has no room for one board: "):
+        train_opcd(opcd)
+
+
 def test_groups_keep_to_the_budget_the_padding_and_the_number_of_rows() -> None:
     rng = np.random.default_rng(0)
     for count in (1, 4, 32, 100):

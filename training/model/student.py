@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from agents.vlm.checkpoint import Loaded, load_checkpoint, store_view
+from transformers import AutoConfig
+
+from agents.agent import View
+from agents.vlm.checkpoint import (
+    Loaded,
+    load_checkpoint,
+    load_processor,
+    store_view,
+    view_of,
+)
 from training.config import TrainingConfig
 from training.model.trainable import trainable
 from vsp_envs.envs.config import RANDOM_THEME
@@ -18,15 +27,28 @@ def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = Non
     Raises CheckpointError, or ValueError for settings that the model cannot have.
     """
     loaded = loaded or load_checkpoint(model, dtype=config.dtype)
-    view = loaded.view
-    if config.theme not in ("", RANDOM_THEME):
-        view = replace(view, theme=config.theme)
-    if config.prompts:
-        view = replace(view, style=style_of(config.prompts))
+    view = student_view(config, loaded.view)
     if view != loaded.view:
         store_view(loaded.model.config, view)
     bound_pixels(loaded.processor, config)
     return Loaded(trainable(loaded.model, config), loaded.processor, view)
+
+
+def load_reader(config: TrainingConfig, model: str) -> tuple[Any, View]:
+    """The student's processor and view, without its weights."""
+    settings = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    processor = load_processor(model, settings)
+    bound_pixels(processor, config)
+    return processor, student_view(config, view_of(settings))
+
+
+def student_view(config: TrainingConfig, view: View) -> View:
+    """A checkpoint's view of boards, with what the settings change of it."""
+    if config.theme not in ("", RANDOM_THEME):
+        view = replace(view, theme=config.theme)
+    if config.prompts:
+        view = replace(view, style=style_of(config.prompts))
+    return view
 
 
 def bound_pixels(processor: Any, config: TrainingConfig) -> None:

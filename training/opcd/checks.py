@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from transformers import AutoConfig
-
 from agents.backends.engine_options import engine_options
 from agents.backends.vllm import check_whole
 from agents.rollout import Case, prompt_of
-from agents.vlm.checkpoint import load_processor, view_of
 from agents.vlm.encoding import encode_prompts
 from training.model.sharding import Placement
-from training.model.student import bound_pixels
+from training.model.student import load_reader
 from training.opcd.config import OPCDConfig, Rollout, TeacherDtype
 from training.opcd.divergences import divergence_named
 from training.opcd.objective import Objective
@@ -64,7 +61,7 @@ def check_opcd(config: OPCDConfig) -> None:
                 f"{config.updates_per_rollout}: answers are not kept in checkpoints"
             )
     if config.micro_batch_tokens:
-        check_budget(config, config.micro_batch_tokens)
+        check_room(config, "--micro-batch-tokens", config.micro_batch_tokens)
     pick_name("reader", config.reader, READERS)
     check_learning_signal(config)
     check_teacher(config)
@@ -124,7 +121,10 @@ def check_rollout(config: OPCDConfig) -> None:
         return
     if config.rollout == "vllm":
         check_whole(config.model)
-        check_room(config, options.get("max_model_len", config.rollout_tokens))
+        if length := options.get("max_model_len"):
+            check_room(config, "--engine max_model_len", length)
+        else:
+            check_room(config, "--rollout-tokens", config.rollout_tokens)
     if config.rollout_adapter and (not config.lora_rank or config.lora_vision):
         raise ValueError(
             "--rollout-adapter sends vLLM LoRA on the language model alone; give --lora-rank and "
@@ -132,38 +132,25 @@ def check_rollout(config: OPCDConfig) -> None:
         )
 
 
-def check_room(config: OPCDConfig, room: int) -> None:
-    """Raise ValueError if the longest prompt and answer do not fit into an engine's `room`.
+def check_room(config: OPCDConfig, setting: str, room: int) -> None:
+    """Raise ValueError if the longest prompt and answer do not fit into the `room` of a setting.
 
     Reads the tokenizer of a model that is a folder here; another's prompts are not counted.
     """
     prompt = longest_prompt(config) if Path(config.model).is_dir() else 1
     if room < prompt + config.max_new_tokens:
         raise ValueError(
-            f"--rollout-tokens {room} cannot hold a prompt of {prompt} tokens and an answer of "
-            f"--max-new-tokens {config.max_new_tokens}; give at least "
-            f"{prompt + config.max_new_tokens}"
-        )
-
-
-def check_budget(config: OPCDConfig, budget: int) -> None:
-    """Raise ValueError if the longest prompt and answer are above the budget of a micro-batch."""
-    prompt = longest_prompt(config) if Path(config.model).is_dir() else 1
-    if budget < prompt + config.max_new_tokens:
-        raise ValueError(
-            f"--micro-batch-tokens {budget} has no room for one board: a prompt of {prompt} tokens "
-            f"and an answer of --max-new-tokens {config.max_new_tokens}; give at least "
+            f"{setting} {room} has no room for one board: a prompt of {prompt} tokens and an "
+            f"answer of --max-new-tokens {config.max_new_tokens}; give at least "
             f"{prompt + config.max_new_tokens}"
         )
 
 
 def longest_prompt(config: OPCDConfig) -> int:
     """Tokens of the longest student prompt of the settings' boards, images included."""
-    settings = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
-    processor = load_processor(config.model, settings)
-    bound_pixels(processor, config)
+    processor, view = load_reader(config, config.model)
     prompts = [
-        prompt_of(Case(layout), view_of(settings))
+        prompt_of(Case(layout), view)
         for kind in config.kinds()
         for layout in draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
     ]

@@ -146,6 +146,7 @@ def run(config: BaselinesConfig) -> None:
     write_text(config.out, text)
     print_table(table)
     print(f"written: {config.out}")
+    print("next: python -m evaluation.planning --agent blind --tasks frozenlake:3 --out runs/blind")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.tool_config import MemoryConfig
+    from vsp_envs.utils.cli import main
+
+    main("training.memory:show", MemoryConfig)
+    raise SystemExit
+
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from training.config import TrainingConfig
@@ -11,26 +19,20 @@ from training.loop.memory_estimate import GIB, Memory, Sizes, answers_at_once, e
 from training.model.shapes import shape_config
 from training.opcd.config import OPCDConfig
 from training.presets import PRESETS, preset
-from training.sft import SFTConfig
-from vsp_envs.utils.cli import main
+from training.sft_config import SFTConfig
+from training.tool_config import MemoryConfig
 
 PROMPT, ANSWER = 310, 256
 """Tokens of the longest prompt, its picture included, and of the longest reference answer."""
 
 
-@dataclass(frozen=True)
-class MemoryConfig:
-    """Print a table of the presets' memory for each number of GPUs, as Markdown."""
-
-    gpus: tuple[int, ...] = (1, 8, 16)
-    """Numbers of GPUs."""
-    preset: tuple[str, ...] = ("qwen3-vl-4b", "qwen3-vl-4b-bf16", "qwen3-vl-8b", "qwen3-vl-8b-bf16")
-    """Presets of SFT and OPCD, or one of them."""
-
-
 def show(config: MemoryConfig) -> None:
     """Print the table."""
     print("\n".join(table(config)))
+    print(
+        f"\nnext: python -m training.opcd --preset {config.preset[0]} --dry-run --out runs/opcd",
+        file=sys.stderr,
+    )
 
 
 def table(config: MemoryConfig) -> Iterable[str]:
@@ -58,7 +60,3 @@ def sizes_of(config: TrainingConfig, gpus: int) -> Sizes:
     answer = getattr(config, "max_new_tokens", ANSWER)
     boards = (config.micro_batch_tokens or 0) / (PROMPT + answer)
     return Sizes(max(1, boards), PROMPT, answer, rollouts=answers_at_once(config, gpus))
-
-
-if __name__ == "__main__":
-    main(show, MemoryConfig)

@@ -6,12 +6,18 @@ transformers and vLLM load the result like any other checkpoint.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.tool_config import MergeConfig
+    from vsp_envs.utils.cli import main
+
+    main("training.merge:merge", MergeConfig)
+    raise SystemExit
+
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from transformers import AutoConfig
@@ -32,28 +38,9 @@ from training.loop.checkpoints import (
     writing,
 )
 from training.loop.run import read_record
+from training.tool_config import MergeConfig, MergedDtype
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_text
-
-MergedDtype = Literal["bfloat16", "float32", "auto"]
-
-
-@dataclass(frozen=True)
-class MergeConfig:
-    """Write a run's model as a plain checkpoint."""
-
-    run: str
-    """Folder of a finished run, of a checkpoint or of a LoRA adapter."""
-    out: Path
-    """Folder for the merged model; it must not exist, or be empty."""
-    step: int = 0
-    """Step of the run whose checkpoint is taken, sharded ones too; 0: what the run ended with."""
-    model: str = ""
-    """The base model of the adapter, if it has moved since."""
-    dtype: MergedDtype = "bfloat16"
-    """Weights as written: `bfloat16`, `float32`, or `auto`: the run's `--save-dtype`, or without
-    one the dtype of the stored weights (of the base model's, for an adapter)."""
 
 
 def merge(config: MergeConfig) -> Path:
@@ -134,7 +121,3 @@ def write_model(loaded: Loaded, out: Path, card: str = "", **options: Any) -> Pa
     print(f"written to {out}")
     print(f"next: python -m evaluation.planning --agent hf --model {out} --out {out}-planning")
     return out
-
-
-if __name__ == "__main__":
-    main(merge, MergeConfig)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 import tyro
@@ -132,8 +131,11 @@ def main(
 
     `train` may be `module:function`, which is imported once the flags are read.
     """
-    command = train if callable(train) else lambda config: resolve_name(train)(config)
     cli.main_with_defaults(
-        command, config_class, "--preset", lambda name: preset(config_class, stage, name), args,
+        train,
+        config_class,
+        "--preset",
+        lambda name: preset(config_class, stage, name),
+        args,
         GROUPS,
-    )  # fmt: skip
+    )

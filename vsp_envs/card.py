@@ -239,6 +239,7 @@ def main() -> None:
     ).parse_args()
     for file in write():
         print(f"written: {file}")
+    print("next: git diff --stat vsp_envs/tasks")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def main() -> None:
                 [str(task_level), *(sign + form.format(each).replace(",", " ") for each in numbers)]
             )
         )
+    print(f"next: python -m vsp_envs.play --task {task_level.task} --level {task_level.level}")
 
 
 if __name__ == "__main__":

@@ -31,13 +31,24 @@ assert not heavy, heavy
 """
 
 
-@pytest.mark.parametrize("module", ["training.base", "training.sft", "training.opcd.__main__"])
-def test_the_help_of_training_imports_nothing_that_takes_seconds(module):
-    code = HELP.format(module=module)
+STAGES = ["training.base", "training.sft", "training.opcd.__main__"]
+OTHERS = ["training.merge", "training.memory", "training.recipes.demo", "training.recipes.ablation",
+          "training.recipes.nano"]  # fmt: skip
+
+
+def help_of(modules):
+    """What `--help` of these commands prints, one after the other in one process."""
+    code = "\n".join(HELP.format(module=module) for module in modules)
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr[-500:]
+    return shown.stdout
+
+
+def test_the_help_of_training_imports_nothing_that_takes_seconds():
+    shown = help_of(STAGES + OTHERS)
+    assert shown.count("usage:") == len(STAGES + OTHERS)
     for group in ("boards", "model", "optimisation"):
-        assert f"{group} options" in shown.stdout
+        assert shown.count(f"{group} options") == len(STAGES)
 
 
 @pytest.mark.parametrize(

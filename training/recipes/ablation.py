@@ -9,8 +9,15 @@ a reference plan, so that the base can use one as a teacher.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.recipes.ablation_settings import AblationConfig
+    from vsp_envs.utils.cli import main
+
+    main("training.recipes.ablation:run", AblationConfig)
+    raise SystemExit
+
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -20,38 +27,14 @@ from agents.backends.prefilled_route import ForcedRoute
 from agents.sampling import Sampling
 from evaluation import planning
 from evaluation.options import sample_cases
-from training.base import BaseConfig
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.recipes.ablation_report import T975, write_report
+from training.recipes.ablation_settings import AblationConfig, Arm
 from training.recipes.stages import train
-from training.sft import SFTConfig, Target
+from training.sft_config import BaseConfig, SFTConfig, Target
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.cli import main
-
-Arm = Literal[
-    "base", "answer_sft", "plan_sft", "sft", "opcd_only", "opcd", "opcd_plan", "opcd_sampled",
-    "rlvr",
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class AblationConfig:
-    """Train every arm on every kind of board and seed; a stopped run goes on."""
-
-    out: Path = Path("runs/ablation")
-    """Run folder: a folder per kind, seed and arm, and `ablation.json` of what is done so far."""
-    tasks: tuple[str, ...] = ("frozenlake:3-4", "maze:3", "minibehaviour:5")
-    """Kinds of boards, each with models of its own."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of models, boards and sampling."""
-    arms: tuple[Arm, ...] = ()
-    """Arms to train, with those that they start from; none: all."""
-    sft_steps: int = 0
-    """Steps of perception SFT for every kind; 0: those of `STEPS`."""
-    episodes: int = 200
-    """Held-out test boards per kind, the same for every arm and seed."""
 
 
 class Steps(NamedTuple):
@@ -220,6 +203,8 @@ def run(config: AblationConfig) -> None:
     before = partial(steps_before, sft_steps=config.sft_steps)
     write_report(config.out, rows, CURVES, kinds, before, LEAD)
     print(f"report: {config.out / 'ablation.md'}")
+    folder = config.out / kinds[0].replace(":", "-") / str(config.seeds[0])
+    print(f"next: python -m evaluation.report {folder / 'played'}/* --out comparison.html")
 
 
 def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> None:
@@ -234,7 +219,3 @@ def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> N
         agent = ForcedRoute(model) if forced else model
         print(f"— {kind}: {name}", flush=True)
         planning.evaluate(agent, [kind], "test", episodes, input, out=out, progress=True, ask=ask)
-
-
-if __name__ == "__main__":
-    main(run, AblationConfig)

@@ -6,12 +6,19 @@ pixels), then every model and baseline on the same held-out boards, one table an
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.recipes.demo_settings import DemoConfig
+    from vsp_envs.utils.cli import main
+
+    main("training.recipes.demo:run", DemoConfig)
+    raise SystemExit
+
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from agents.agent import Agent
 from agents.backends.hf import HFAgent
@@ -24,30 +31,11 @@ from evaluation.report.page import write_report
 from evaluation.report.plots import Chart, history_points
 from evaluation.report.tables import Row, Table, markdown, print_table
 from evaluation.run_folder import Run, read_run
-from training.base import train_base
 from training.loop.run import history_of
-from training.opcd.trainer import train_opcd
-from training.recipes.demo_settings import RECIPES, Recipe
-from training.sft import train_sft
+from training.recipes.demo_settings import RECIPES, DemoConfig, Recipe
+from training.recipes.stages import train as train_stage
 from vsp_envs.core.task_level import TaskLevel
-from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_text
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """Train a tiny Qwen3-VL by the whole method, and compare it with every baseline."""
-
-    out: Path = Path("runs/demo")
-    """Run folder. The same command resumes the demo, or says that it is done."""
-    level: Literal[3, 4] = 3
-    """FrozenLake level, 3 or 4."""
-    tasks: Literal["frozenlake", "all"] = "frozenlake"
-    """`frozenlake`, or `all`: FrozenLake 3, Maze 3 and MiniBehaviour 5 in one model."""
-    episodes: int = 200
-    """Held-out test boards per task and level."""
-    seed: int = 0
-    """Seed of everything."""
 
 
 def recipe_of(config: DemoConfig) -> Recipe:
@@ -67,11 +55,11 @@ def train(config: DemoConfig) -> None:
     folders = {stage: config.out / stage for stage in Recipe._fields}
     base_model, sft_model = str(folders["base"]), str(folders["sft"])
     print("— base: plans on text", flush=True)
-    train_base(replace(recipe.base, out=folders["base"], seed=seed))
+    train_stage(replace(recipe.base, out=folders["base"], seed=seed))
     print("— perception SFT: learns to see", flush=True)
-    train_sft(replace(recipe.sft, out=folders["sft"], seed=seed, model=base_model))
+    train_stage(replace(recipe.sft, out=folders["sft"], seed=seed, model=base_model))
     print("— OPCD: learns to plan from what it sees", flush=True)
-    train_opcd(
+    train_stage(
         replace(recipe.opcd, out=folders["opcd"], seed=seed, model=sft_model, teacher=base_model)
     )
 
@@ -209,6 +197,3 @@ NOTE = (
     "answer. «made to go on with a route» is the control for the answer's format: it gives the SFT "
     "model its own perceived state and the first word of a route."
 )
-
-if __name__ == "__main__":
-    main(run, DemoConfig)

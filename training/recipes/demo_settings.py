@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from training.base import BaseConfig
 from training.opcd.config import OPCDConfig
 from training.presets import PRESETS
-from training.sft import SFTConfig
+from training.sft_config import BaseConfig, SFTConfig
 from vsp_envs.core.task_level import TaskLevel
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Train a tiny Qwen3-VL by the whole method, and compare it with every baseline."""
+
+    out: Path = Path("runs/demo")
+    """Run folder. The same command resumes the demo, or says that it is done."""
+    level: Literal[3, 4] = 3
+    """FrozenLake level, 3 or 4."""
+    tasks: Literal["frozenlake", "all"] = "frozenlake"
+    """`frozenlake`, or `all`: FrozenLake 3, Maze 3 and MiniBehaviour 5 in one model."""
+    episodes: int = 200
+    """Held-out test boards per task and level."""
+    seed: int = 0
+    """Seed of everything."""
 
 
 class Recipe(NamedTuple):

@@ -8,6 +8,13 @@ which may be copied to another machine; `OUT/kept` grows and only `nano_report` 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.recipes.nano_settings import NanoConfig
+    from vsp_envs.utils.cli import main
+
+    main("training.recipes.nano:run", NanoConfig)
+    raise SystemExit
+
 import time
 
 from training.recipes.nano_plan import Plan, check_time
@@ -16,7 +23,6 @@ from training.recipes.nano_pruning import prune
 from training.recipes.nano_report import write_page
 from training.recipes.nano_settings import NanoConfig
 from training.recipes.nano_training import train_stage
-from vsp_envs.utils.cli import main
 
 
 def run(config: NanoConfig) -> None:
@@ -34,7 +40,4 @@ def run(config: NanoConfig) -> None:
         prune(plan)
         write_page(config.out / "nano.md", plan.state)
     print(f"all {len(plan.done)} steps are done: {config.out / 'nano.md'}")
-
-
-if __name__ == "__main__":
-    main(run, NanoConfig)
+    print(f"next: python -m training.recipes.nano_report --run {config.out} --out models/vsp-nano")

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from training.base import BaseConfig
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
-from training.sft import SFTConfig
+from training.sft_config import BaseConfig, SFTConfig
 
 HERE = Path()  # `training.recipes.nano` fills it in, and the models too
 NanoSize = Literal["nano-1m", "nano-4m", "nano-10m"]

@@ -138,6 +138,9 @@ def run(options: PlayConfig) -> None:
     from vsp_envs.play.window import Window  # needs pygame
 
     Window(open_screen(options)).run()
+    if options.record and options.record.is_file():
+        print(f"{len(read_episodes(options.record))} episodes in {options.record}")
+        print(f"next: python -m evaluation.report {options.record} RUN --out comparison.html")
 
 
 def _check_theme(theme: str) -> None:
@@ -167,7 +170,7 @@ def _save(options: PlayConfig) -> None:
     if options.episode is not None:
         episodes = [Replay(episodes, options.episode - 1).episode]
     save_film(options.save, episodes, options.theme, options.speed)
-    print(f"saved: {options.save}")
+    print(f"saved: {options.save}; a browser shows it")
 
 
 def main(args: Sequence[str] | None = None) -> None:

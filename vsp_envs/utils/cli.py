@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -47,7 +48,7 @@ OURS = ("vsp_envs", "agents", "evaluation", "training", "__main__")
 
 
 def main(
-    command: Callable[[Config], Any],
+    command: Callable[[Config], Any] | str,
     config_class: type[Config],
     args: Sequence[str] | None = None,
     default: Config | None = None,
@@ -55,7 +56,8 @@ def main(
 ) -> None:
     """Read the arguments as a `config_class`, whose field docstrings are `--help`, and run.
 
-    `default` holds the values of options that are not given, `groups` the groups of `--help`.
+    `command` may be `module:function`, imported once the arguments are read. `default` holds the
+    values of options that are not given, `groups` the groups of `--help`.
 
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130: the
     message of the KeyboardInterrupt, if it has one. Anything else is a bug and keeps its traceback.
@@ -71,7 +73,8 @@ def main(
         config = tyro.cli(config_class, args=args, prog=prog, **given)
     try:
         with _ended_by_interrupt():
-            command(config)
+            run = command if callable(command) else resolve_name(command)
+            run(config)
     except KeyboardInterrupt as stopped:
         print(str(stopped) or "interrupted", file=sys.stderr)
         raise SystemExit(130) from None
@@ -124,7 +127,7 @@ def _ended_by_interrupt() -> Iterator[None]:
 
 
 def main_with_defaults(
-    command: Callable[[Config], Any],
+    command: Callable[[Config], Any] | str,
     config_class: type[Config],
     flag: str,
     defaults: Callable[[str], Config],

@@ -96,7 +96,10 @@ class Player:
         def saved() -> bool:
             if self.answers():
                 for path in self.pictures() - self.before:
-                    with suppress(OSError, SyntaxError), Image.open(path) as picture:  # half-written as yet
+                    with (
+                        suppress(OSError, SyntaxError),
+                        Image.open(path) as picture,
+                    ):  # half-written as yet
                         pictures.append(picture.convert("RGB"))
             return bool(pictures)
 

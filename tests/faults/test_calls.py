@@ -19,16 +19,8 @@ ALLOWED = {
     "benchmarks/evaluation.py: subprocess.Popen",  # our endpoint, from a list of arguments
     "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
 }
-LOADS = {
-    "agents/vlm/checkpoint.py: AutoModelForImageTextToText.from_pretrained",
-    "agents/vlm/checkpoint.py: AutoConfig.from_pretrained",
-    "agents/vlm/checkpoint.py: AutoProcessor.from_pretrained",
-    "agents/vlm/checkpoint.py: PeftModel.from_pretrained",
-    "agents/vlm/processor.py: AutoTokenizer.from_pretrained",
-    "agents/vlm/processor.py: Qwen2VLImageProcessorPil.from_pretrained",
-    "agents/backends/vllm.py: AutoConfig.from_pretrained",
-    "training/opcd/checks.py: AutoConfig.from_pretrained",
-}
+LOADERS = {"AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoTokenizer", "PeftModel",
+           "Qwen2VLImageProcessorPil"}  # fmt: skip
 
 
 def calls():
@@ -67,7 +59,7 @@ def test_nothing_loads_a_pickle_or_runs_what_it_reads():
 def test_no_remote_code_is_trusted_and_weights_are_safetensors():
     for file, name, keywords in calls():
         if name.endswith(".from_pretrained"):
-            assert f"{file}: {name}" in LOADS, (file, name)
+            assert name.removesuffix(".from_pretrained") in LOADERS, (file, name)
             if ".Auto" in f".{name}":
                 assert keywords.get("trust_remote_code") == "False", (file, name)
             if "Model" in name and not name.startswith("Peft"):  # adapters are looked at before

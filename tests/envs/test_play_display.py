@@ -99,7 +99,7 @@ class Player:
                     with (
                         suppress(OSError, SyntaxError),
                         Image.open(path) as picture,
-                    ):  # half-written as yet
+                    ):  # half-written
                         pictures.append(picture.convert("RGB"))
             return bool(pictures)
 

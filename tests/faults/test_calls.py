@@ -19,8 +19,8 @@ ALLOWED = {
     "benchmarks/evaluation.py: subprocess.Popen",  # our endpoint, from a list of arguments
     "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
 }
-LOADERS = {"AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoTokenizer", "PeftModel",
-           "Qwen2VLImageProcessorPil"}  # fmt: skip
+LOADERS = {"AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoTokenizer",
+           "PeftModel", "Qwen2VLImageProcessorPil"}  # fmt: skip
 
 
 def calls():

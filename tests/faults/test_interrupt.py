@@ -49,7 +49,18 @@ def lines(file: Path) -> int:
     return len(file.read_bytes().splitlines()) if file.is_file() else 0
 
 
-@pytest.mark.parametrize("how", ["silent", "limited", "dripping", "failing"])
+LONG = pytest.mark.faults  # each takes seconds, and the others hold the kind
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "silent",
+        "limited",
+        pytest.param("dripping", marks=LONG),
+        pytest.param("failing", marks=LONG),
+    ],
+)
 def test_an_evaluation_ends_whatever_its_endpoint_does(how, tmp_path, record_property):
     """Ctrl-C while all requests of an evaluation wait for an endpoint."""
     asked, stop = iter(range(10**6)), threading.Event()
@@ -79,6 +90,7 @@ def test_an_evaluation_ends_whatever_its_endpoint_does(how, tmp_path, record_pro
     record_property("seconds", round(seconds, 1))
 
 
+@LONG
 def test_an_evaluation_ends_where_nobody_answers(tmp_path):
     with nobody() as gone:
         code, seconds, _ = interrupted(

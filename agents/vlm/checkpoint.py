@@ -15,7 +15,7 @@ from transformers import (
     AutoProcessor,
     GenerationConfig,
 )
-from transformers.utils import logging
+from transformers.utils import is_torchvision_available, logging
 
 from agents.agent import View
 from agents.vlm.patch_embedding import embed_by_product
@@ -107,7 +107,8 @@ def savable(stored: GenerationConfig) -> GenerationConfig:
 
 def _needs(said: str) -> str:
     """What to install, if an error is about a missing package of other families' processors."""
-    if "torchvision" not in said.lower():
+    video = "video processor" in said and not is_torchvision_available()
+    if "torchvision" not in said.lower() and not video:
         return ""
     return "its processor needs torchvision: pip install 'vsp-envs[torchvision]'"
 

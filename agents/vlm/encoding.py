@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
@@ -116,31 +115,48 @@ def select_rows(inputs: ModelInputs, rows: Sequence[int]) -> ModelInputs:
     if list(rows) == list(everything):
         return inputs
     longest = int(inputs["attention_mask"][rows].sum(1).max())
-    kept = {
-        name: inputs[name][rows, -longest:]
-        for name in ("input_ids", "attention_mask", "mm_token_type_ids")
-    }
-    if "image_grid_thw" not in inputs:
-        return inputs | kept
-    # Patches come picture after picture, and several make one token: a row's tokens find its own.
-    tokens = (inputs["mm_token_type_ids"] == 1).sum(1).cumsum(0).tolist()
-    ends = inputs["image_grid_thw"].prod(1).cumsum(0).tolist()
-    merged = ends[-1] // tokens[-1]
-    owners = [bisect_left(tokens, end // merged) for end in ends]
+    kept = {name: inputs[name][rows, -longest:] for name in TEXT_INPUTS}
+    owners = picture_owners(inputs)
     pictures = [at for row in rows for at, owner in enumerate(owners) if owner == row]
-    starts = [0, *ends]
-    patches = [inputs["pixel_values"][starts[at] : ends[at]] for at in pictures]
     if not pictures:
-        return {
-            name: each
-            for name, each in (inputs | kept).items()
-            if not name.startswith(("pixel_", "image_"))
-        }
-    shown = {
-        "pixel_values": torch.cat(patches),
-        "image_grid_thw": inputs["image_grid_thw"][pictures],
-    }
-    return inputs | kept | shown
+        return kept
+    shown = {}
+    for name in inputs.keys() - kept.keys():
+        each = inputs[name]
+        if name == "pixel_values" and "image_grid_thw" in inputs:
+            ends = inputs["image_grid_thw"].prod(1).cumsum(0).tolist()
+            starts = [0, *ends]
+            shown[name] = torch.cat([each[starts[at] : ends[at]] for at in pictures])
+        elif name in SHARED_INPUTS:
+            shown[name] = each
+        else:
+            shown[name] = each[pictures]
+    return kept | shown
+
+
+TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids")
+SHARED_INPUTS = ("pixel_levels", "pixel_frames")
+"""Inputs that are no row's own, see `agents.vlm.image_patches.Packed`."""
+
+
+def picture_owners(inputs: ModelInputs) -> list[int]:
+    """The row that each picture belongs to; a family may cut a picture into several.
+
+    Pictures come row after row, and a row has the more image tokens the more of them are its own.
+    """
+    tokens = (inputs["mm_token_type_ids"] == 1).sum(1)
+    if "pixel_values" not in inputs:
+        return []
+    if "image_grid_thw" in inputs:
+        sizes = inputs["image_grid_thw"].prod(1)
+    else:
+        sizes = torch.ones(len(inputs["pixel_values"]), dtype=torch.int64)
+        if len(sizes) == int((tokens > 0).sum()):  # however many tokens each of them has
+            return tokens.nonzero()[:, 0].tolist()
+    # The middle of a picture lies among the tokens of its row.
+    middles = (2 * sizes.cumsum(0) - sizes).cpu() * int(tokens.sum())
+    ends = 2 * tokens.cumsum(0).cpu() * int(sizes.sum())
+    return torch.searchsorted(ends, middles).tolist()
 
 
 class Completed(NamedTuple):

@@ -56,7 +56,14 @@ def bound_pixels(processor: Any, config: TrainingConfig) -> None:
 
     The bounds are saved with it, so evaluation resizes as training did.
     """
+    if not (config.min_pixels or config.max_pixels):
+        return
     size = dict(processor.image_processor.size)
+    if "longest_edge" not in size:
+        raise ValueError(
+            f"{type(processor).__name__} resizes every picture to {size}: leave out --min-pixels "
+            "and --max-pixels"
+        )
     size["shortest_edge"] = config.min_pixels or size["shortest_edge"]
     size["longest_edge"] = config.max_pixels or size["longest_edge"]
     if size["shortest_edge"] > size["longest_edge"]:

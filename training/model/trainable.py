@@ -12,20 +12,21 @@ from training.config import TrainingConfig
 from vsp_envs.utils.choices import pick_name
 
 PARTS: dict[str, str] = {
-    "vision": r"\.visual\.",
-    "patch_embedding": r"\.visual\.patch_embed\.",
-    "position_embedding": r"\.visual\.pos_embed\.",
-    "blocks": r"\.visual\.blocks\.",
-    "merger": r"\.visual\.merger\.",
+    "vision": r"\.(visual|vision_tower|multi_modal_projector|image_newline)\b",
+    "patch_embedding": r"\.visual\.patch_embed\.|\.vision_tower\..*\bpatch_embeddings?\.",
+    "position_embedding": r"\.visual\.pos_embed\.|\.vision_tower\..*\bposition_embeddings?\b",
+    "blocks": r"\.visual\.blocks\.|\.vision_tower\..*\blayers?\.",
+    "merger": r"\.visual\.merger\.|\.multi_modal_projector\.",
     "deepstack_mergers": r"\.visual\.deepstack_merger_list\.",
     "language": r"\.language_model\.|\.lm_head\.",
     "embeddings": r"\.language_model\.embed_tokens\.",
     "layers": r"\.language_model\.(layers|norm)\.",
     "head": r"\.lm_head\.",
 }
-"""Part → a pattern for `.NAME` of its parameters in a Qwen3-VL. The vision tower is all of
+"""Part → a pattern for `.NAME` of its parameters. In a Qwen3-VL the vision tower is all of
 `patch_embedding`, `position_embedding`, `blocks`, `merger` and `deepstack_mergers`; the language
-model all of `embeddings`, `layers` and `head`. A tied head belongs to the embeddings."""
+model all of `embeddings`, `layers` and `head`. A tied head belongs to the embeddings. In families
+with a projector, such as InternVL and LLaVA, that is the `merger`."""
 
 
 def in_part(name: str, part: str) -> bool:
@@ -47,11 +48,13 @@ def trainable(model: Any, config: TrainingConfig) -> Any:
 
 
 def freeze(model: Any, parts: Iterable[str]) -> None:
-    """Stop training the parameters of these parts."""
+    """Stop training the parameters of these parts. Raises ValueError if the model has no such."""
     for part in parts:
-        for name, parameter in model.named_parameters():
-            if in_part(name, part):
-                parameter.requires_grad_(False)
+        found = [each for name, each in model.named_parameters() if in_part(name, part)]
+        if not found and part in ("vision", "language"):
+            raise ValueError(f"--freeze {part}: no {part} part is known in {type(model).__name__}")
+        for parameter in found:
+            parameter.requires_grad_(False)
 
 
 def with_adapters(model: Any, config: TrainingConfig) -> Any:
@@ -60,11 +63,13 @@ def with_adapters(model: Any, config: TrainingConfig) -> Any:
     # peft takes long to import, and runs without LoRA do not need it
     from peft import LoraConfig, get_peft_model
 
-    parts = ("language_model", "visual") if config.lora_vision else ("language_model",)
+    parts = ("language", "vision") if config.lora_vision else ("language",)
     found = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and any(f".{part}." in f".{name}" for part in parts)
+        if isinstance(module, torch.nn.Linear)
+        and not in_part(f"{name}.", "head")
+        and any(in_part(f"{name}.", part) for part in parts)
     ]
     if not found:
         raise ValueError(f"{type(model).__name__} has no linear layers in {' or '.join(parts)}")

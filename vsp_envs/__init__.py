@@ -22,6 +22,7 @@ from vsp_envs.core.splits import split_of
 from vsp_envs.core.task import Question, Task, get_task
 from vsp_envs.envs.planning_env import PlanningEnv
 from vsp_envs.envs.vector_env import PlanningVectorEnv
+from vsp_envs.prompts.closed_loop import ClosedLoop
 from vsp_envs.prompts.prompt import Prompt, View
 from vsp_envs.prompts.question import question
 from vsp_envs.rendering.renderer import render
@@ -32,9 +33,9 @@ from vsp_envs.scoring.score import Score, score_reply
 
 __version__ = "0.1.0"
 __all__ = [
-    "TASKS", "Action", "Cell", "Layout", "LayoutError", "LayoutSpec", "NoLayoutError", "Outcome",
-    "ParseStatus", "Parsed", "PlanningEnv", "PlanningVectorEnv", "Prompt", "Question", "Score",
-    "Task", "Trace", "View", "canonical_id", "describe", "draw_distinct", "draw_layouts",
+    "TASKS", "Action", "Cell", "ClosedLoop", "Layout", "LayoutError", "LayoutSpec", "NoLayoutError",
+    "Outcome", "ParseStatus", "Parsed", "PlanningEnv", "PlanningVectorEnv", "Prompt", "Question",
+    "Score", "Task", "Trace", "View", "canonical_id", "describe", "draw_distinct", "draw_layouts",
     "format_answer", "get_task", "layout_id", "load_layout", "parse_plan", "question", "render",
     "score_reply", "shortest_plan", "simulate", "split_of",
 ]  # fmt: skip

@@ -36,7 +36,7 @@ def test_every_example_explains_itself_without_its_packages(
     monkeypatch.setattr(examples, "find_spec", lambda package: None)
     source = (ROOT / "examples" / f"{name}.py").read_text()
     alone = importlib.import_module(f"examples.{name}")
-    monkeypatch.delitem(sys.modules, f"examples.{name}")
+    del sys.modules[f"examples.{name}"]  # monkeypatch would put it back for the tests that follow
     with pytest.raises(SystemExit) as end:
         alone.main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())
@@ -90,6 +90,58 @@ def test_grpos_reward_is_ours_and_its_prompts_are_fresh_boards(tiny_folder: Path
     columns = {name: [row[name] for row in rows] for name in ("task", "layout")}
     assert grpo.success(solutions, **columns) == [1.0] * 6
     assert grpo.success(["<answer>"] * 6, **columns) == [0.0] * 6
+
+
+def test_a_model_plays_live_boards_by_tool_calls_and_trls_reward_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+    from argparse import Namespace
+
+    turns = example("grpo_turns")
+    import trl
+
+    from training.model.tiny import build_tiny
+
+    model, processor, _ = build_tiny("S")
+    template = Path(trl.__file__).parent / "chat_templates" / "qwen3_vl.jinja"
+    processor.chat_template = template.read_text()
+    trainer = turns.make_trainer(
+        model, processor,
+        Namespace(tasks=["frozenlake:3", "maze:3"], out=tmp_path, steps=1, batch_size=4, group=2,
+                  max_new_tokens=4096, turns=12, learning_rate=1e-3, device="cpu"),
+    )  # fmt: skip
+    playing, shown = list(range(4)), [[] for _ in range(4)]  # type: ignore[var-annotated]
+
+    def generate(prompt_ids: list[Any], images: Any, *_: Any, **__: Any) -> Any:
+        """Every second rollout plays a shortest plan, the others give up at once."""
+        asked, replies = playing.copy(), []
+        assert len(prompt_ids) == len(asked)
+        for row, pictures in zip(asked, images, strict=True):
+            game = trainer.environments[row]._game
+            shown[row] = [np.asarray(picture) for picture in pictures]
+            rest = (shortest_plan(game.layout) or [])[len(game.played) :]
+            said = "I give up.<|im_end|>"
+            if row % 2 and rest:
+                answer = format_answer(rest[:1], game.layout.task)
+                call = {"name": "play", "arguments": {"answer": answer}}
+                said = f"<tool_call>\n{json.dumps(call)}\n</tool_call><|im_end|>"
+            else:
+                playing.remove(row)
+            replies.append(processor.tokenizer.encode(said))
+        return replies, None
+
+    trainer._generate_single_turn = generate
+    trainer.train()
+    log = trainer.state.log_history[0]
+    assert log["rewards/Board/mean"] == 0.5 and log["tools/failure_frequency"] == 0
+    for row, environment in enumerate(trainer.environments):
+        game = environment._game
+        states = game.trace.states if row % 2 else game.trace.states[:1]
+        seen = states[:-1] if row % 2 else states  # the last picture would show that it is over
+        assert len(shown[row]) == len(seen)
+        for picture, state in zip(shown[row], seen, strict=True):
+            assert np.array_equal(picture, render(game.layout, 256, state=state))
 
 
 def test_a_model_at_an_endpoint_sees_every_state_and_is_told_of_refusals() -> None:

@@ -41,19 +41,22 @@ coverage: $(INSTALLED) ## run the tests and report the lines that none of them r
 
 test-examples: $(EXAMPLES) .venv-openenv/installed ## run every program in examples/ on tiny settings
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_examples.py
-	OMP_NUM_THREADS=1 .venv-openenv/bin/python -m pytest -p no:cacheprovider -k "serve or openenv" tests/project/test_examples.py
+	OMP_NUM_THREADS=1 .venv-openenv/bin/python -m pytest -p no:cacheprovider -k "serve or openenv" \
+		tests/project/test_examples.py tests/project/test_harnesses.py
 
 .venv-openenv/installed: tests/openenv.txt pyproject.toml
 	$(PYTHON) -m venv .venv-openenv
 	.venv-openenv/bin/python -m pip install --quiet --requirement $< --editable .
 	@touch $@
 
-# Own environments: RLlib pins its own Gymnasium, and lmms-eval brings half a hundred packages.
+# Own environments: RLlib pins its own Gymnasium, and lmms-eval brings half a hundred packages, among
+# them torchvision, whose CUDA build tests/engine lets live with torch's CPU build. The lists are
+# whole, so pip has nothing to resolve.
 test-clients: ## run our boards in the RL libraries and harnesses, each group in a .venv-* of its own
 	@for group in clients lmms rllib; do \
 		$(MAKE) --no-print-directory .venv-$$group/installed || \
 			{ rm -rf .venv-$$group; echo "test-clients: $$group cannot be installed here; skipped"; continue; }; \
-		OMP_NUM_THREADS=1 .venv-$$group/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default \
+		PYTHONPATH=tests/engine OMP_NUM_THREADS=1 .venv-$$group/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 			tests/project/test_clients.py tests/project/test_harnesses.py tests/project/test_notebook.py || exit 1; \
 	done
 

@@ -56,9 +56,13 @@ class Session(Environment):
         self.env = gym.make(env_id, observation="image", **options)
         self._state = State(step_count=0)
 
-    def reset(self, seed: int | None = None, episode_id: str | None = None, **_: Any) -> Seen:
-        """A fresh board."""
-        image, info = self.env.reset(seed=seed)
+    def reset(
+        self, seed: int | None = None, episode_id: str | None = None,
+        layout: dict[str, Any] | None = None, **_: Any,
+    ) -> Seen:  # fmt: skip
+        """A fresh board, or the one in `layout` (see `Layout.to_data`)."""
+        options = {"layout": layout} if layout else None
+        image, info = self.env.reset(seed=seed, options=options)
         self._state = State(episode_id=episode_id or info["layout_id"], step_count=0)
         return self._seen(image, info, 0.0, False)
 

@@ -13,6 +13,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from vsp_envs import (
     LayoutSpec,
     draw_distinct,
     format_answer,
+    get_task,
+    parse_plan,
     render,
     shortest_plan,
+    simulate,
 )
 from vsp_envs.prompts.question import question
 from vsp_envs.rendering.png import png_bytes
@@ -73,6 +77,25 @@ class Player:
         return reply(layout)
 
 
+class StepPlayer:
+    """Answers the picture of a turn with the next action of the reply to its board."""
+
+    def __init__(self) -> None:
+        self.played = 0
+        self.layout: Layout | None = None
+
+    def __call__(self, picture: bytes | str, words: str) -> str:
+        if self.layout is None:
+            self.layout = Player().layouts[pixels(picture)]
+            assert words == question(self.layout, goal="act").text
+        plan = parse_plan(reply(self.layout), self.layout.task).plan
+        state = simulate(self.layout, plan[: self.played]).states[-1]
+        assert pixels(picture) == render(self.layout, 256, state=state).tobytes()
+        self.played += 1
+        rest = plan[self.played - 1 : self.played]
+        return format_answer(rest, self.layout.task) if rest else "I cannot tell."
+
+
 @pytest.fixture
 def player() -> Any:
     player = Player()
@@ -80,22 +103,35 @@ def player() -> Any:
     assert len(player.seen) == len(set(player.seen)) == (2 * COUNT if player.seen else 0)
 
 
-@pytest.fixture(scope="module")
-def ours() -> Results:
-    """What `evaluation.planning` says of these replies."""
+OURS: Results = {"success": 0.6, "optimal": 0.4}
+"""What `evaluation.planning` says of the replies: the first test holds it."""
+TURNS: Results = {"success": 0.6, "optimal": 0.4}
+"""The same with `--act step`, where the replies are given action by action."""
+
+
+@pytest.mark.parametrize(("act", "expected"), [("plan", OURS), ("step", TURNS)])
+def test_our_evaluation_scores_the_replies(act: str, expected: Results) -> None:
     planning = wanted("evaluation.planning", "vsp_envs")
-    from agents.agent import Reply
+    from agents.agent import Reply, View
+    from agents.multi_turn import TurnPolicy
 
     class Scripted:
-        name, view = "scripted", importlib.import_module("agents.agent").View()
+        name, view = "scripted", View()
 
         def reply(self, requests: Sequence[Any]) -> list[Any]:
-            return [Reply(reply(request.layout)) for request in requests]
+            return [Reply(self.said(request)) for request in requests]
 
-    found = planning.evaluate(Scripted(), tasks=TASKS, episodes=COUNT)
-    rates = {name: found["macro"][name]["value"] for name in ("success", "optimal")}
-    assert rates["success"] > rates["optimal"] > 0
-    return rates
+        def said(self, request: Any) -> str:
+            whole = reply(request.layout)
+            if act == "plan":
+                return whole
+            plan = parse_plan(whole, request.layout.task).plan
+            rest = plan[request.played : request.played + 1]
+            return format_answer(rest, request.layout.task) if rest else "I cannot tell."
+
+    way = TurnPolicy(act=act)
+    found = planning.evaluate(Scripted(), tasks=TASKS, episodes=COUNT, turn_policy=way)
+    assert {name: found["macro"][name]["value"] for name in OURS} == pytest.approx(expected)
 
 
 def wanted(module: str, name: str) -> Any:
@@ -108,9 +144,7 @@ def wanted(module: str, name: str) -> Any:
         pytest.skip(f"needs {error.name}: make test-clients installs {name}")
 
 
-def test_inspect(
-    ours: Results, player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_inspect(player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inspect_ai = wanted("inspect_ai", "inspect-ai")
     from inspect_ai.model import ModelAPI, ModelOutput, get_model
 
@@ -129,10 +163,10 @@ def test_inspect(
     made = task.vsp(tasks=" ".join(TASKS), count=COUNT)
     [log] = inspect_ai.eval(made, model, display="none", log_dir=str(tmp_path))
     assert log.status == "success", log.error
-    assert {each.name: each.metrics["accuracy"].value for each in log.results.scores} == ours
+    assert {each.name: each.metrics["accuracy"].value for each in log.results.scores} == OURS
 
 
-def test_verifiers(ours: Results, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verifiers(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted("verifiers.v1", "verifiers")
     monkeypatch.syspath_prepend(str(ROOT / "examples/harnesses/verifiers_vsp"))
     import verifiers.v1 as vf
@@ -153,12 +187,58 @@ def test_verifiers(ours: Results, player: Player, monkeypatch: pytest.MonkeyPatc
         asyncio.run(task.score(trace))
         found["success"].append(trace.reward)
         found["optimal"].append(trace.metrics["optimal"])
-    assert {name: float(np.mean(values)) for name, values in found.items()} == ours
+    assert {name: float(np.mean(values)) for name, values in found.items()} == OURS
 
 
-def test_lmms_eval(
-    ours: Results, player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verifiers_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted("verifiers.v1", "verifiers")
+    monkeypatch.syspath_prepend(str(ROOT / "examples/harnesses/verifiers_vsp"))
+    import verifiers.v1 as vf
+    from verifiers.v1.agent import Segment
+    from verifiers.v1.utils.loaders import environment_class, load_taskset
+
+    made = environment_class("vsp", "vsp-turns")
+    assert made.__name__ == "TurnsEnv"  # found by its name
+    config = sys.modules["vsp_turns"].TurnsConfig(taskset={"id": "vsp"})
+    found: dict[str, list[float]] = {"success": [], "optimal": []}
+
+    class Seat:
+        """An agent whose replies are scripted; verifiers' own would ask an endpoint."""
+
+        def __init__(self, task: Any) -> None:
+            self.task, self.nodes, self.player = task, [], StepPlayer()  # type: ignore[var-annotated]
+
+        async def __aenter__(self) -> Any:
+            return self
+
+        async def __aexit__(self, *_: Any) -> None:
+            trace = vf.Trace.model_construct(nodes=self.nodes)
+            await self.task.score(trace)
+            found["success"].append(trace.reward)
+            found["optimal"].append(trace.metrics["optimal"])
+
+        async def turn(self, messages: Any) -> Any:
+            picture, words = messages[-1].content
+            said = vf.AssistantMessage(content=self.player(picture.image_url.url, words.text))
+            for message in (*messages, said):
+                last = len(self.nodes) - 1 if self.nodes else None
+                sampled = message is said
+                self.nodes.append(vf.MessageNode(message=message, parent=last, sampled=sampled))
+            return Segment([said])
+
+    class Seats:
+        class agent:
+            interaction = Seat
+
+    env = made.__new__(made)
+    env.config = config
+    taskset = load_taskset(sys.modules["vsp"].BoardConfig(id="vsp", tasks=TASKS, count=COUNT))
+    for task in taskset:
+        asyncio.run(env.run(task, Seats))
+    assert {name: float(np.mean(values)) for name, values in found.items()} == TURNS
+
+
+def test_lmms_eval(player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = wanted("lmms_eval.evaluator", "lmms-eval")
     from lmms_eval.api.model import lmms
     from lmms_eval.tasks import TaskManager
@@ -182,10 +262,10 @@ def test_lmms_eval(
     manager = TaskManager(include_path=str(ROOT / "examples/harnesses/lmms_eval"))
     results = evaluator.simple_evaluate(Scripted(), tasks=["vsp"], task_manager=manager)
     found = results["results"]["vsp"]
-    assert {name: found[f"{name},none"] for name in ours} == pytest.approx(ours)
+    assert {name: found[f"{name},none"] for name in OURS} == pytest.approx(OURS)
 
 
-def test_vlmevalkits_table(ours: Results, player: Player, tmp_path: Path) -> None:
+def test_vlmevalkits_table(player: Player, tmp_path: Path) -> None:
     written = wanted("examples.harnesses.lmms_eval.boards", "datasets")
     kit = importlib.import_module("examples.harnesses.vlmevalkit")
     file = tmp_path / "VSP.tsv"
@@ -195,6 +275,70 @@ def test_vlmevalkits_table(ours: Results, player: Player, tmp_path: Path) -> Non
         rows = list(csv.DictReader(table, delimiter="\t"))
     assert (
         kit.scores([row | {"prediction": player(row["image"], row["question"])} for row in rows])
-        == ours
+        == OURS
     )
     assert json.loads(rows[0]["answer"])["task"] == "frozenlake"
+
+
+def played(layout: Layout) -> list[Action]:
+    """The actions of the reply to a board."""
+    return parse_plan(reply(layout), layout.task).plan
+
+
+def rates(results: list[tuple[Layout, Sequence[float]]]) -> Results:
+    """Success and optimal success of boards and the rewards of their steps."""
+    solved = [(sum(rewards) == 1, len(rewards) == len(shortest_plan(layout) or []))
+              for layout, rewards in results]  # fmt: skip
+    return {
+        "success": sum(success for success, _ in solved) / len(solved),
+        "optimal": sum(success and shortest for success, shortest in solved) / len(solved),
+    }
+
+
+def test_minari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minari = wanted("minari", "minari")
+    import gymnasium as gym
+
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    found: list[tuple[Layout, Sequence[float]]] = []
+    for task in ("frozenlake", "maze"):
+        layouts = [layout for layout in boards() if layout.task == task]
+        # Minari keeps the options of a reset as numbers, so the board comes from behind it.
+        inner: Any = gym.make(get_task(task).id, level=4)
+        env = minari.DataCollector(inner, jpeg_encoding=False)
+        for layout in layouts:
+            config = inner.unwrapped.config
+            inner.unwrapped.config = replace(config, layout=layout)
+            env.reset()
+            for action in played(layout):
+                if env.step(int(action))[2]:
+                    break
+        made = env.create_dataset(f"vsp/{task}-replies-v0", requirements=["vsp-envs"])
+        # A board without an action leaves no episode.
+        kept = [layout for layout in layouts if played(layout)]
+        found += [(layout, []) for layout in layouts if layout not in kept]
+        for layout, episode in zip(kept, made.iterate_episodes(), strict=True):
+            found.append((layout, list(episode.rewards)))
+            states = simulate(layout, played(layout)).states
+            for image, state in zip(episode.observations["image"], states, strict=True):
+                assert np.array_equal(image, render(layout, 256, state=state))
+    assert rates(found) == OURS
+
+
+def test_openenv() -> None:
+    serve = wanted("examples.serve", "openenv")
+    if serve.NEEDS:
+        pytest.skip("needs openenv: make test-examples installs it")
+    found = []
+    for layout in boards():
+        session = serve.Session(get_task(layout.task).id, {"level": 4})
+        seen = session.reset(layout=layout.to_data())
+        assert pixels(seen.image) == render(layout, 256).tobytes()
+        rewards = []
+        for action, state in zip(played(layout), simulate(layout, played(layout)).states[1:],
+                                 strict=False):  # fmt: skip
+            seen = session.step(serve.Move(action=int(action)))
+            assert pixels(seen.image) == render(layout, 256, state=state).tobytes()
+            rewards.append(seen.reward)
+        found.append((layout, rewards))
+    assert rates(found) == OURS

@@ -1,6 +1,6 @@
 """Planning as a taskset of verifiers: the boards, prompts and scores of `evaluation.planning`.
 
-pip install ./examples/harnesses/verifiers_vsp && eval vsp --model NAME
+pip install ./examples/harnesses/verifiers_vsp && eval vsp --env.agent.harness.id null --model NAME
 """
 
 from collections.abc import Iterator
@@ -8,9 +8,17 @@ from typing import Any
 
 import verifiers.v1 as vf
 
-from vsp_envs import Layout, LayoutSpec, Score, draw_distinct, load_layout, score_reply
+from vsp_envs import (
+    Layout,
+    LayoutSpec,
+    Prompt,
+    Score,
+    draw_distinct,
+    load_layout,
+    question,
+    score_reply,
+)
 from vsp_envs.core.task_level import select_task_levels
-from vsp_envs.prompts.question import question
 from vsp_envs.rendering.png import data_url
 
 
@@ -60,13 +68,15 @@ class BoardTaskset(vf.Taskset[BoardTask, BoardConfig]):
                 yield BoardTask(_data(layout), config.task)
 
 
-def _data(layout: Layout) -> BoardData:
-    prompt = question(layout)
+def user_message(prompt: Prompt) -> vf.UserMessage:
+    """A prompt of one turn, with its picture."""
     picture = {"type": "image_url", "image_url": {"url": data_url(prompt.images[0])}}
-    content = [picture, {"type": "text", "text": prompt.text}]
-    return BoardData(
-        prompt=[vf.UserMessage(content=content)], board=layout.task, layout=layout.to_data()
-    )
+    return vf.UserMessage(content=[picture, {"type": "text", "text": prompt.text}])
+
+
+def _data(layout: Layout) -> BoardData:
+    message = user_message(question(layout))
+    return BoardData(prompt=[message], board=layout.task, layout=layout.to_data())
 
 
 __all__ = ["BoardTaskset"]

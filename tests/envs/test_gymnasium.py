@@ -63,6 +63,16 @@ def test_a_file_of_hashes_stands_in_the_spec_as_its_path(tmp_path: Path) -> None
         gym.make("VSP/Maze-v0", exclude="0" * 16)
 
 
+@pytest.mark.parametrize("level", [np.int64(3), (np.int64(3), np.int64(4)), [3, np.int8(4)]])
+def test_the_spec_is_json_with_numbers_of_numpy_too(level: Any) -> None:
+    made = gym.make("VSP/Maze-v0", level=level, min_plan=np.int64(2), image_size=np.int32(64))
+    assert made.spec
+    again = gym.make(EnvSpec.from_json(made.spec.to_json()))
+    assert made.observation_space == again.observation_space
+    batch = gym.make_vec("VSP/Maze-v0", np.int64(2), level=level)
+    assert batch.spec and EnvSpec.from_json(batch.spec.to_json())
+
+
 @pytest.mark.parametrize("way", [deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
 def test_before_the_first_reset_everything_says_that_one_is_needed(way: Any) -> None:
     one = way(PlanningEnv("maze", render_mode="rgb_array"))

@@ -184,7 +184,7 @@ def make_config(task: str, arguments: dict[str, Any], others: Sequence[str] = ()
 
 
 def json_spec(spec: EnvSpec | None) -> EnvSpec | None:
-    """A specification that `to_json` can write: sets become lists, paths become text."""
+    """A specification that `to_json` can write: sets are lists, paths text, NumPy's ours."""
     if spec is None:
         return None
     made = copy(spec)
@@ -197,6 +197,10 @@ def _json_value(value: Any) -> Any:
         return str(value)
     if isinstance(value, Layout):
         return value.to_data()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_json_value, value))
     return sorted(value) if isinstance(value, (set, frozenset)) else value
 
 

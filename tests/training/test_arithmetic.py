@@ -1,5 +1,7 @@
 """The dtype that is asked for is the one that is trained, sampled and saved."""
 
+import itertools
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,9 +99,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_loaded(
         check_opcd(replace(config, **settings))
 
 
-def test_answers_sampled_ahead_are_a_step_old_and_corrected_by_the_clipped_ratio(
-    config: OPCDConfig,
-) -> None:
+def answer_of_a_server(config: OPCDConfig) -> Answer:
     _, processor, view = load_checkpoint(config.model)
     board = live_boards(config, view)[0]
     length = encode_prompts(processor, [board.prompt("image", "plan", view)])["input_ids"].shape[1]
@@ -107,7 +107,13 @@ def test_answers_sampled_ahead_are_a_step_old_and_corrected_by_the_clipped_ratio
         "message": {"content": "a"}, "token_ids": [7, 9], "finish_reason": "length",
         "logprobs": {"content": [{"logprob": -6.0}, {"logprob": -6.0}]},
     }  # fmt: skip
-    answer = Answer({"choices": [choice], "prompt_token_ids": [0] * length})
+    return Answer({"choices": [choice], "prompt_token_ids": [0] * length})
+
+
+def test_answers_sampled_ahead_are_a_step_old_and_corrected_by_the_clipped_ratio(
+    config: OPCDConfig,
+) -> None:
+    answer = answer_of_a_server(config)
     with serving(lambda body: answer, any_path=True) as endpoint:
         urls = (endpoint.url.removesuffix("/v1"),)
         config = replace(config, rollout="server", rollout_urls=urls, steps=3, save_every=3)
@@ -120,6 +126,30 @@ def test_answers_sampled_ahead_are_a_step_old_and_corrected_by_the_clipped_ratio
     assert [each["staleness"] for each in entries] == [0, 1, 1]
     assert [("ratio_out_of_clip" in each) for each in entries] == [False, True, True]
     assert not any("staleness" in each for each in history_of(exact))
+
+
+def test_a_step_is_updated_while_the_answers_of_the_next_are_sampled(
+    config: OPCDConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, updated, plain = answer_of_a_server(config), threading.Event(), OPCDTrainer.compute_loss
+    asked, in_time = itertools.count(), []
+
+    def watched(self: OPCDTrainer, *given: Any, **named: Any) -> Any:
+        loss = plain(self, *given, **named)
+        updated.set()
+        return loss
+
+    def answered(body: dict[str, Any]) -> Answer:
+        # The answers of the second step are not there before the first has been through the model.
+        if "messages" in body and next(asked) >= config.batch_size:
+            in_time.append(updated.wait(60))
+        return answer
+
+    monkeypatch.setattr(OPCDTrainer, "compute_loss", watched)
+    with serving(answered, any_path=True) as endpoint:
+        urls = (endpoint.url.removesuffix("/v1"),)
+        train_opcd(replace(config, rollout="server", rollout_urls=urls, rollouts_ahead=1))
+    assert in_time == [True] * config.batch_size
 
 
 def test_validation_has_the_runs_sampler_and_limit_and_counts_what_is_cut(

@@ -66,6 +66,14 @@ def test_the_presets_sample_a_step_in_one_call_on_eight_gpus_and_on_one(name: st
     assert preset["batch_size"] <= preset.get("rollout_batch_size", OPCDConfig.rollout_batch_size)
 
 
+def test_the_presets_pad_no_more_than_a_tenth_and_leave_no_board_alone() -> None:
+    for stage in ("sft", "opcd"):
+        for name, preset in PRESETS[stage].items():
+            if name.startswith("qwen"):
+                assert preset["micro_batch_tokens"]  # its groups are padded by a tenth at most
+                assert stage == "opcd" or preset["mix_kinds"]
+
+
 def test_a_smaller_rollout_batch_asks_more_often_for_the_same_answers(
     config: OPCDConfig, tmp_path: Path
 ) -> None:

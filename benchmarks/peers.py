@@ -40,9 +40,13 @@ def sft_peer(loaded: Loaded, boards: LiveBoards, batch: int, answer: Any, out: P
 
 
 def opcd_peer(
-    student: Loaded, teacher: Any, boards: LiveBoards, batch: int, new_tokens: int, out: Path
-) -> Any:
-    """TRL's DistillationTrainer, doing OPCD: reverse KL to a teacher that reads the board."""
+    student: Loaded, teacher: Any, boards: LiveBoards, batch: int, new_tokens: int, out: Path,
+    micro_batches: int = 1,
+) -> Any:  # fmt: skip
+    """TRL's DistillationTrainer, doing OPCD: reverse KL to a teacher that reads the board.
+
+    It samples a step's answers at once and divides them into `micro_batches`.
+    """
     from trl import DistillationConfig
 
     student = with_convolution(student)
@@ -61,7 +65,7 @@ def opcd_peer(
         beta=1.0, temperature=1.0, top_k=0, top_p=1.0, max_completion_length=new_tokens,
         shuffle_dataset=False,
         generation_kwargs={"suppress_tokens": suppressed_ids},
-        **_arguments(batch, out),
+        **_arguments(batch, out, micro_batches),
     )  # fmt: skip
     return text_teacher(student.processor.tokenizer)(
         student.model, teacher, args, train_dataset=_stream(boards, batch, row),
@@ -105,9 +109,11 @@ def with_convolution(loaded: Loaded) -> Loaded:
     return loaded
 
 
-def _arguments(batch: int, out: Path) -> dict[str, Any]:
+def _arguments(batch: int, out: Path, micro_batches: int = 1) -> dict[str, Any]:
     return {
-        "output_dir": str(out), "per_device_train_batch_size": batch, "max_steps": 1_000_000,
+        "output_dir": str(out), "max_steps": 1_000_000,
+        "per_device_train_batch_size": batch // micro_batches,
+        "gradient_accumulation_steps": micro_batches,
         "save_strategy": "no", "report_to": "none", "bf16": torch.cuda.is_available(),
         "gradient_checkpointing": False, "learning_rate": 1e-4, "logging_steps": 10,
         "use_cpu": not torch.cuda.is_available(),

@@ -81,25 +81,34 @@ def opcd_rows(scale: Scale, out: Path) -> Iterator[Row]:
 
 
 def rollout_rows(scale: Scale, out: Path) -> Iterator[Row]:
-    """OPCD's step with micro-batches of one board: answers sampled at once, and one by one."""
+    """OPCD's step in micro-batches of a board: answers sampled at once, one by one, and by TRL."""
     scale = scale._replace(batch=min(32, scale.batch))
-    with ExitStack() as stack:
-        ours, single = (
-            opcd_stepper(
-                build_tiny(scale.size),
-                build_tiny(scale.size, seed=1).model,
-                scale,
-                out,
-                micro_batch_size=1,
-                rollout_batch_size=size,
-            )
-            for size in (scale.batch, 1)
+    work = f"OPCD, {scale.batch} micro-batches of a board"
+    tokens = scale.batch * scale.new_tokens
+
+    def pair() -> tuple[Loaded, Any]:
+        return build_tiny(scale.size), build_tiny(scale.size, seed=1).model
+
+    def stepper(rollout_batch_size: int) -> Stepper:
+        student, teacher = pair()
+        return opcd_stepper(
+            student, teacher, scale, out, micro_batch_size=1, rollout_batch_size=rollout_batch_size
         )
-        for stepper in (ours, single):
-            stack.enter_context(closing(stepper))
-        work, peer = f"OPCD, {scale.batch} micro-batches of a board", "--rollout-batch-size 1"
-        tokens = scale.batch * scale.new_tokens
+
+    with ExitStack() as stack:
+        ours = stack.enter_context(closing(stepper(scale.batch)))
+        single = stack.enter_context(closing(stepper(1)))
+        peer = "--rollout-batch-size 1"
         yield from race(ours, single, work, peer, "sampled token", tokens, scale, 4.0)
+        if peers.INSTALLED:
+            student, teacher = pair()
+            boards = live_boards(ours.trainer.config, student.view)
+            theirs = peers.opcd_peer(
+                student, teacher, boards, scale.batch, scale.new_tokens, out, scale.batch
+            )
+            theirs = stack.enter_context(closing(Stepper(theirs)))
+            peer = "TRL DistillationTrainer, teacher on text"
+            yield from race(ours, theirs, work, peer, "sampled token", tokens, scale)
 
 
 def race(

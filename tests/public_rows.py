@@ -43,6 +43,16 @@ MAZE_ROW = {
     },
 }
 
+MAZE_OF_3_ROW = {
+    "input_state": [0, 1, 2, 5],
+    "meta": {
+        "start_pos": 0,
+        "target_pos": 5,
+        "layout": [walls("NSW", "NS", "NE"), walls("NW", "NS", "SE"), walls("SW", "NS", "NSE")],
+        "level": 3,
+    },
+}
+
 
 def rows(folder: Path, *data: object) -> Path:
     file = folder / "test_dataset.jsonl"

@@ -68,8 +68,9 @@ def write_checkpoint(
 ) -> Path:
     """Write a folder as published: `kind` of TEMPLATES, `template` the only file that has it."""
     torch.manual_seed(0)
-    model = Qwen3VLForConditionalGeneration(narrow_config(tied)).bfloat16()
-    model.save_pretrained(folder)
+    model = Qwen3VLForConditionalGeneration(narrow_config(tied))
+    end_soon(model)
+    model.bfloat16().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     said = TEMPLATES[kind]
     text = said if template.endswith(".jinja") else json.dumps({"chat_template": said})
@@ -93,6 +94,19 @@ def write_checkpoint(
         },
     )  # fmt: skip
     return folder
+
+
+@torch.no_grad()
+def end_soon(model: Qwen3VLForConditionalGeneration) -> None:
+    """Let the most likely reply be one word and the end: random weights would never end it.
+
+    A turn opens with a new line. What comes in as one of the two tokens leads to the next one.
+    """
+    line, word = tokenizer().encode("\nR")
+    read, said = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    for turn, (now, then) in enumerate(((line, word), (word, IDS["<|im_end|>"]))):
+        read[now, turn] += 4 * 6**turn  # with tied weights a token leads to itself too, but less
+        said[then, turn] += 8 * 6**turn
 
 
 def narrow_config(tied: bool) -> Qwen3VLConfig:

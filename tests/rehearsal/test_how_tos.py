@@ -2,23 +2,32 @@
 
 The commands are read out of the pages. The checkpoint on the hub stands here as a folder of the
 same name, with Qwen's vocabulary and narrow layers (tests/real_shapes.py). What makes a command
-small enough for two cores is appended to it: `SMALLER`, and nothing else is changed. Without vLLM
-its commands run by transformers; `make test-vllm` runs them as they are.
+small enough for two cores is appended to it: `SMALLER`, and nothing else is changed. `make
+test-real-shapes` runs all of them, those for vLLM by transformers; where vLLM is installed, `make
+test-vllm` runs one of each kind of these as they are.
 """
 
 import json
 import os
 import re
+import runpy
 import shlex
 import socket
 import subprocess
 import sys
+import time
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
+from io import FileIO, TextIOWrapper
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import real_shapes
+from public_rows import MAZE_OF_3_ROW, ROOM_ROW, TABLE, rows
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("docs/howto/train-4b.md", "docs/howto/reproduce-the-paper.md", "docs/scale.md")
@@ -43,7 +52,12 @@ BY_TRANSFORMERS = {
     "evaluation.modality_gap": {"--agent vllm": "--agent hf"},
 }
 """Module → what is appended where a command asks for vLLM and there is none."""
-PLACES = {"FIRST": "127.0.0.1", "SHARED": "shared"}
+OF_A_PROTOCOL = "--quiet"
+"""In place of an evaluation's, for `--protocol` refuses other boards and other limits: its public
+sets are small ones here, and the model ends its replies soon."""
+BY_VLLM = {"evaluation.planning": """--engine '{"enforce_eager": true}'"""}
+"""Module → what is appended where there is vLLM: it would compile the model first."""
+PLACES = {"FIRST": "127.0.0.1", "SHARED": "shared", "SETS": "sets"}
 """What the pages leave to the reader."""
 
 
@@ -100,19 +114,34 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A checkout to stand in, with the checkpoint of the hub as a folder of its name."""
     if not request.config.getoption("--rehearsal"):
         pytest.skip("the commands run in `make test-real-shapes`")
+    for module in ("training.opcd.trainer", "evaluation.planning", "evaluation.report.__main__"):
+        import_module(module)  # once for all that run in a fork
     bench = tmp_path_factory.mktemp("bench")
     for name in ("vsp_envs", "agents", "evaluation", "training"):
         (bench / name).symlink_to(ROOT / name)
     model = bench / "Qwen/Qwen3-VL-4B-Instruct"
     model.mkdir(parents=True)
     real_shapes.write_checkpoint(model)
+    write_sets(bench / "sets")
     return bench
+
+
+def write_sets(folder: Path) -> None:
+    """The public sets in small: a lake, a maze and a room."""
+    table = folder / "vsp/maps/level3/table"
+    table.mkdir(parents=True)
+    (table / "0.txt").write_text(TABLE)
+    (folder / "visualplanning").mkdir()
+    rows(folder / "visualplanning", MAZE_OF_3_ROW, ROOM_ROW)
 
 
 def rehearsed(command: Command) -> str:
     """The command with what makes it small."""
-    text = f"{command.text} {SMALLER[command.module]}"
-    if not HAS_VLLM:
+    smaller = OF_A_PROTOCOL if "--protocol" in command.text else SMALLER[command.module]
+    text = f"{command.text} {smaller}"
+    if HAS_VLLM:
+        text += f" {BY_VLLM.get(command.module, '')}"
+    else:
         for asked, instead in BY_TRANSFORMERS.get(command.module, {}).items():
             text += f" {instead}" if asked in command.text else ""
     if text.startswith("accelerate launch"):
@@ -127,31 +156,84 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def start(text: str, bench: Path, **more: str) -> subprocess.Popen[str]:
+def run_all(texts: Sequence[str], bench: Path) -> str:
+    """Run commands at the same time, each in a shell of its own. What the last one prints."""
     paths = [ROOT / "tests/rehearsal", bench]
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "OMP_NUM_THREADS": "1",
-        **more,
     }
-    return subprocess.Popen(
-        text, shell=True, cwd=bench, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    begun = time.monotonic()
+    running = [
+        subprocess.Popen(
+            text, shell=True, cwd=bench, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for text in texts
+    ]  # fmt: skip
+    for text, each in zip(texts, running, strict=True):
+        output, _ = each.communicate(timeout=900)
+        print(f"{time.monotonic() - begun:6.1f} s  {text}")  # seen with pytest's -s
+        assert each.returncode == 0, f"{text}\n{output[-6000:]}"
+    return output
+
+
+def run_here(text: str, bench: Path) -> None:
+    """Run `python -m …` in a fork of this process, which spares it the imports."""
+    _, _, module, *words = shlex.split(text)
+    log = bench / "log"
+    begun = time.monotonic()
+    child = get_context("fork").Process(target=_as_main, args=(module, words, bench, log))
+    child.start()
+    child.join(900)
+    print(f"{time.monotonic() - begun:6.1f} s  {text}")
+    assert child.exitcode == 0, f"{text}\n{log.read_text()[-6000:]}"
+
+
+def _as_main(module: str, words: list[str], bench: Path, log: Path) -> None:
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    # In place of pytest's own.
+    sys.stdout = sys.stderr = TextIOWrapper(FileIO(1, "w", closefd=False), write_through=True)
+    warnings.simplefilter("ignore")
+    os.chdir(bench)
+    sys.argv[1:] = words
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def test_the_pages_run_from_the_first_command_to_the_last(bench: Path) -> None:
+    if HAS_VLLM:
+        pytest.skip("`make test-real-shapes` runs them")
     for command in COMMANDS:
         text = rehearsed(command)
         if "$NODE" in text:  # both machines at once
-            running = [start(text, bench, NODE=str(node)) for node in range(2)]
+            run_all([text.replace("$NODE", str(node)) for node in range(2)], bench)
+        elif text.startswith("python -m "):
+            run_here(text, bench)
         else:
-            running = [start(text, bench)]
-        outputs = [each.communicate(timeout=900)[0] for each in running]
-        for each, output in zip(running, outputs, strict=True):
-            assert each.returncode == 0, f"{command.page}: {text}\n{output[-6000:]}"
+            run_all([text], bench)
         check_result(command, bench)
+
+
+@pytest.mark.skipif(not HAS_VLLM, reason="vLLM is not installed here; `make test-vllm` has it")
+def test_the_commands_for_vllm_run_by_it(bench: Path) -> None:
+    checkpoint = bench / "Qwen/Qwen3-VL-4B-Instruct"
+    kinds = {}
+    for command in COMMANDS:
+        if command.module == "training.merge":  # what others start from
+            merged = bench / shlex.split(command.text)[-1]
+            merged.parent.mkdir(parents=True, exist_ok=True)
+            merged.symlink_to(checkpoint)
+        if re.search("--(agent|rollout) vllm", command.text):
+            kinds.setdefault(command.module, command)
+    assert kinds.keys() == {"training.opcd", "evaluation.planning"}
+    for command in kinds.values():
+        output = run_all([rehearsed(command)], bench)
+        check_result(command, bench)
+    # A prompt and an answer of --max-new-tokens; Qwen's own bound is 262 144.
+    assert "max_seq_len=4100" in output
 
 
 def check_result(command: Command, bench: Path) -> None:
@@ -170,10 +252,9 @@ def check_result(command: Command, bench: Path) -> None:
 
 
 def test_a_middle_checkpoint_of_the_second_stage_is_exported(bench: Path) -> None:
-    text = "python -m training.merge --run runs/opcd-4b --step 1 --out runs/opcd-4b-middle"
-    running = start(text, bench)
-    output = running.communicate(timeout=300)[0]
-    assert running.returncode == 0, output[-4000:]
+    run_here(
+        "python -m training.merge --run runs/opcd-4b --step 1 --out runs/opcd-4b-middle", bench
+    )
     config = json.loads((bench / "runs/opcd-4b-middle/config.json").read_text())
     final = json.loads((bench / "runs/opcd-4b/config.json").read_text())
     assert config["dtype"] == final["dtype"] == "bfloat16"

@@ -35,9 +35,9 @@ from vsp_envs import (
     split_of,
 )  # fmt: skip
 from vsp_envs.core.layout import canonical_id
-from vsp_envs.core.simulator import RULE_SETS
-from vsp_envs.core.solver import SolvedLayout, solve_layout
-from vsp_envs.scoring.describe import symbolic_state
+from vsp_envs.core.simulator import RULE_SETS, layout_in
+from vsp_envs.core.solver import SolvedLayout, optimal_actions, solve_layout
+from vsp_envs.scoring.describe import describe, symbolic_state
 from vsp_envs.utils.choices import pick_name
 
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -682,6 +682,24 @@ def test_the_facts_that_state_a_board_differ_between_boards(task: str) -> None:
     }
     texts = {get_task(task).state_text(layout) for layout in drawn}
     assert len(facts) == len(texts) == len(drawn)
+
+
+@every_task
+def test_every_state_in_which_play_goes_on_has_words_of_its_own(task: str) -> None:
+    for layout in layouts(task, 5):
+        solved = solve_layout(layout)
+        alive = [state for state, far in enumerate(solved.distance) if far > 0]
+        reached = [state for state in alive if way_to(solved, state) is not None]
+        known = get_task(task)
+        texts = {known.state_text(layout_in(layout, state)) for state in reached}
+        assert len(texts) == len({describe(layout, state) for state in reached}) == len(reached)
+        assert layout_in(layout, solved.start) == layout
+        for state in reached:
+            plan = shortest_plan(layout, state) or []
+            assert len(plan) == solved.distance[state]
+            assert plan[0] in optimal_actions(layout, state)
+            trace = simulate(layout, plan, start=state)
+            assert trace.outcome == Outcome.SUCCESS and trace.states[0] == state
 
 
 @every_task

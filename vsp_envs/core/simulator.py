@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from vsp_envs.core.layout import Action, Cell, Layout, Outcome
@@ -62,11 +62,16 @@ def rule_set(name: str) -> RuleSet:
     return RULE_SETS[pick_name("rule set", name, RULE_SETS)]
 
 
-def simulate(layout: Layout, plan: Sequence[Action], rules: str = "env") -> Trace:
-    """Play `plan` from the start, until it or the episode ends; `rules` names a rule set."""
+def simulate(
+    layout: Layout, plan: Sequence[Action], rules: str = "env", start: int | None = None
+) -> Trace:
+    """Play `plan` until it or the episode ends; `rules` names a rule set.
+
+    `start` is a state; None: the board's own.
+    """
     task, ends = get_task(layout.task), rule_set(rules).ends(layout.task)
     solved = solve_layout(layout)
-    state, illegal, reason = solved.start, 0, ""
+    state, illegal, reason = solved.start if start is None else start, 0, ""
     states, taken, outcome = [state], [], Outcome.RUNNING
     for action in plan:
         taken.append(action)
@@ -87,3 +92,12 @@ def simulate(layout: Layout, plan: Sequence[Action], rules: str = "env") -> Trac
 def state_cell(layout: Layout, state: int) -> Cell:
     """The agent's cell in a state."""
     return Cell(*divmod(state % layout.level**2, layout.level))
+
+
+def layout_in(layout: Layout, state: int) -> Layout:
+    """The board as it is in a state in which play goes on, to be put into words."""
+    phase, agent = divmod(state, layout.level**2)
+    in_state = get_task(layout.task).in_state
+    if in_state is None:
+        return replace(layout, cells=(agent, *layout.cells[1:]))
+    return in_state(layout, phase, agent)

@@ -153,10 +153,13 @@ def _solve_alike(layouts: Sequence[Layout]) -> list[SolvedLayout]:
     return [SolvedLayout(*each) for each in zip(starts, *plain, tables.reason, strict=True)]
 
 
-def shortest_plan(layout: Layout) -> list[Action] | None:
-    """A shortest plan that solves the board, or None. Ties go to the smaller action number."""
-    solved = solve_layout(layout)
-    state, plan = solved.start, []
+def shortest_plan(layout: Layout, state: int | None = None) -> list[Action] | None:
+    """A shortest plan from a state, or None; state None is the start.
+
+    Ties go to the smaller action number.
+    """
+    solved, plan = solve_layout(layout), list[Action]()
+    state = solved.start if state is None else state
     if solved.distance[state] == UNREACHABLE:
         return None
     for _ in range(solved.distance[state]):
@@ -164,6 +167,11 @@ def shortest_plan(layout: Layout) -> list[Action] | None:
         plan.append(Action(action))
         state = solved.next_state[state][action]
     return plan
+
+
+def optimal_actions(layout: Layout, state: int) -> list[Action]:
+    """All actions with which a shortest plan from a state may begin."""
+    return [Action(each) for each, best in enumerate(solve_layout(layout).optimal[state]) if best]
 
 
 def legal_actions(layout: Layout, state: int | None = None) -> list[Action]:

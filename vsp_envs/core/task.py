@@ -141,6 +141,10 @@ class Task:
     """Level → longest shortest plan that is easy, and longest that is medium; None: no buckets."""
     in_hand: str = ""
     """What the agent holds in the second phase; empty: nothing."""
+    in_state: Callable[[Layout, int, int], Layout] | None = None
+    """Layout, phase, agent's cell → what `state_text` and `questions` read there while play goes
+    on. It is for words alone: its rules are other ones. None: the start is moved, all else stays.
+    """
     version: int = 0
     """In the id; raised with the rules, the pixels and which boards a seed gives."""
 

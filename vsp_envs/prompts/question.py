@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from vsp_envs.core.layout import Action, Layout
-from vsp_envs.core.simulator import simulate, state_cell
+from vsp_envs.core.simulator import layout_in, simulate, state_cell
+from vsp_envs.core.solver import optimal_actions, shortest_plan
 from vsp_envs.core.task import Question, get_task
 from vsp_envs.prompts.prompt import Prompt, View
 from vsp_envs.prompts.texts import fill, places_of, role_text
@@ -102,6 +103,22 @@ def visual_words(task: str, goal: str, style: str, theme: str, art: str = "") ->
     return _words(style, task, role, goal, legend=_legend(task, theme, art))
 
 
+def teacher_prompt(layout: Layout, state: int, chunk: int, style: str, told: bool) -> Prompt:
+    """What a teacher reads in a turn that asks for the next `chunk` actions: the board as text, as
+    it is in that state.
+
+    `told` adds all actions with which a shortest plan may go on; for a `chunk` of 0, a whole plan.
+    """
+    now, task = layout_in(layout, state), get_task(layout.task)
+    if chunk == 0:
+        return text_prompt(now, "plan", style, shortest_plan(layout, state) if told else None)
+    given = {"state": task.state_text(now), "next": _how_many(chunk)}
+    if not told:
+        return _user(_words(style, task.name, "next_action_text", "plan", **given))
+    best = ", ".join(map(action_name, optimal_actions(layout, state)))
+    return _user(_words(style, task.name, "next_action_teacher", "plan", optimal=best, **given))
+
+
 def text_prompt(
     layout: Layout, goal: str, style: str, plan: Sequence[Action] | None = None
 ) -> Prompt:
@@ -161,6 +178,16 @@ def refusal_words(action: Action, reason: str) -> str:
     """The feedback on an action that the rules refuse."""
     why = reason.replace("_", " ")
     return f"{action_name(action)} is not possible there ({why}) and was not played."
+
+
+def result_words(results: Sequence[tuple[Action, str]]) -> str:
+    """What came of the last actions: each with the reason why it had no effect, or none."""
+    came = []
+    for action, reason in results:
+        done = "moved" if action <= Action.UP else "done"
+        said = f"no effect ({reason.replace('_', ' ')})" if reason else done
+        came.append(f"{action_name(action)}: {said}")
+    return f"What came of it: {'; '.join(came)}." if came else "Nothing was played."
 
 
 def _words(style: str, task: str, role: str, goal: str, **given: str) -> str:

@@ -15,15 +15,24 @@ ROUTE = "route"
 """First word of the line between the state of the board and the answer."""
 
 
-def planning_target(layout: Layout) -> str:
-    """The reference planning answer: state of the board, route, answer block."""
-    plan = shortest_plan(layout) or []
-    return f"{describe(layout)}\n{route_line(layout, plan)}\n{format_answer(plan, layout.task)}"
+def planning_target(
+    layout: Layout, state: int | None = None, plan: Sequence[Action] | None = None
+) -> str:
+    """The reference planning answer in a state: the board as it is then, route, answer block.
+
+    The state None is the start, the plan None a shortest one from there.
+    """
+    plan = shortest_plan(layout, state) or [] if plan is None else plan
+    route, answer = route_line(layout, plan, state), format_answer(plan, layout.task)
+    return f"{describe(layout, state)}\n{route}\n{answer}"
 
 
-def answer_target(layout: Layout) -> str:
-    """The answer block of a shortest plan, alone."""
-    return format_answer(shortest_plan(layout) or [], layout.task)
+def answer_target(
+    layout: Layout, state: int | None = None, plan: Sequence[Action] | None = None
+) -> str:
+    """The answer block alone, of a plan as in `planning_target`."""
+    plan = shortest_plan(layout, state) or [] if plan is None else plan
+    return format_answer(plan, layout.task)
 
 
 def perception_target(layout: Layout) -> str:
@@ -32,9 +41,9 @@ def perception_target(layout: Layout) -> str:
     return "\n".join(f"{question.name} {question.answer}" for question in questions)
 
 
-def route_line(layout: Layout, plan: Sequence[Action]) -> str:
+def route_line(layout: Layout, plan: Sequence[Action], state: int | None = None) -> str:
     """`route (0,0) (1,0) …`: the cells of a plan, with PICK and DROP where they happen."""
-    trace = simulate(layout, plan)
+    trace = simulate(layout, plan, start=state)
     words = [str(state_cell(layout, trace.states[0]))]
     for action, state in zip(trace.actions, trace.states[1:], strict=True):
         cell = str(state_cell(layout, state))

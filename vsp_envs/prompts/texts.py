@@ -28,6 +28,7 @@ PLACES = {
     "notation": "how to read the state",
     "state": "the board as text",
     "plan": "a shortest plan",
+    "optimal": "all actions with which a shortest plan may go on",
     "questions": "the perception questions; where a plan is asked for, those that state the board",
     "instruction": "the sentence that asks for the answer block",
     "next": "how many actions are asked for",
@@ -40,13 +41,13 @@ class Role(NamedTuple):
 
     needs: tuple[str, ...] = ()
     """Places without which the text would leave the board or the plan out."""
-    never: tuple[str, ...] = ("plan", "next")
+    never: tuple[str, ...] = ("plan", "optimal", "next")
     """Places that it cannot have."""
 
 
-_SEES = Role(never=("state", "notation", "plan", "next"))
-_READS = Role(("state",), ("legend", "plan", "next"))
-_KNOWS = Role(("state", "plan"), ("legend", "next"))
+_SEES = Role(never=("state", "notation", "plan", "optimal", "next"))
+_READS = Role(("state",), ("legend", "plan", "optimal", "next"))
+_KNOWS = Role(("state", "plan"), ("legend", "optimal", "next"))
 ROLES: Mapping[str, Role] = {
     "student": _SEES,
     "text": _READS,
@@ -57,10 +58,11 @@ ROLES: Mapping[str, Role] = {
     "answer": _SEES,
     "answer_text": _READS,
     "answer_teacher": _KNOWS,
-    "next_action": Role(never=("state", "notation", "plan")),
-    "next_action_text": Role(("state",), ("legend", "plan")),
-    "go_on": Role(never=("state", "notation", "plan")),
-    "go_on_text": Role(never=("state", "legend", "plan")),
+    "next_action": Role(never=("state", "notation", "plan", "optimal")),
+    "next_action_text": Role(("state",), ("legend", "plan", "optimal")),
+    "next_action_teacher": Role(("state", "optimal"), ("legend", "plan")),
+    "go_on": Role(never=("state", "notation", "plan", "optimal")),
+    "go_on_text": Role(never=("state", "legend", "plan", "optimal")),
 }
 """Role, the name of its file → its places. A picture goes with the roles that have no state."""
 _PLACE = re.compile(r"\{([a-z_]+)\}")

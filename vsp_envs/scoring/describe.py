@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 
 from vsp_envs.core.layout import Layout, LayoutBatch
+from vsp_envs.core.simulator import layout_in
 from vsp_envs.core.task import get_task
 
 
-def describe(layout: Layout) -> str:
+def describe(layout: Layout, state: int | None = None) -> str:
     """The whole board as text: one line `name answer` per question that determines it.
 
-    This is the symbolic state in words, the beginning of every planning answer, and what a model
-    has to read off the image.
+    This is the symbolic state in words (None: the start), the beginning of every planning answer,
+    and what a model has to read off the image.
     """
+    layout = layout if state is None else layout_in(layout, state)
     return "\n".join(
         f"{question.name} {question.answer}"
         for question in get_task(layout.task).questions(layout)

@@ -37,4 +37,5 @@ TASK = Task(
     notes=words.CARD,
     failure_reason="alarm",
     in_hand="key",
+    in_state=rules.in_state,
 )

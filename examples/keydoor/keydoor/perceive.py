@@ -5,7 +5,7 @@ from vsp_envs.core.solver import legal_actions
 from vsp_envs.core.task import Question
 from vsp_envs.scoring.answer_format import actions_text, cells_text
 
-from .rules import WALL
+from .rules import WALL, key_words
 
 
 def questions(layout: Layout) -> list[Question]:
@@ -13,9 +13,10 @@ def questions(layout: Layout) -> list[Question]:
     level = layout.level
     walls = [Cell(*divmod(i, level)) for i, code in enumerate(layout.grid) if code == WALL]
     where = [
-        Question(name, f"In which cell is the {name}?", str(layout.cell(landmark)), True)
-        for name, landmark in (
-            ("agent", "start"), ("key", "key"), ("door", "door"), ("goal", "goal"),
+        Question(name, f"In which cell is the {name}?", cell, True)
+        for name, cell in (
+            ("agent", str(layout.cell("start"))), ("key", key_words(layout)),
+            ("door", str(layout.cell("door"))), ("goal", str(layout.cell("goal"))),
         )
     ]  # fmt: skip
     return [

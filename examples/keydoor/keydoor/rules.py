@@ -8,6 +8,7 @@ which is a failure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,29 @@ def rows(layout: Layout) -> list[str]:
     """The map as one string of letters per row."""
     codes = bytearray(layout.grid)
     codes[layout.cells[0]] = AGENT
-    letters = "".join(LETTERS[code] for code in codes)
+    letters = "".join("O" if code == OPEN else LETTERS[code] for code in codes)
     return [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
+
+
+def in_state(layout: Layout, phase: int, agent: int) -> Layout:
+    """The room in a state. The key is in the agent's cell once carried, in the door's once used."""
+    _, key, door, goal = layout.cells
+    if phase == LYING:
+        return replace(layout, cells=(agent, key, door, goal))
+    grid = bytearray(layout.grid)
+    grid[key] = FLOOR
+    if phase == USED:
+        grid[door] = OPEN
+    return replace(
+        layout, grid=bytes(grid), cells=(agent, door if phase == USED else agent, door, goal)
+    )
+
+
+def key_words(layout: Layout) -> str:
+    """Where the key is: its cell, `carried`, or `in the lock`."""
+    if OPEN in layout.grid:
+        return "in the lock"
+    return "carried" if layout.cells[0] == layout.cells[1] else str(layout.cell("key"))
 
 
 def pattern(boards: LayoutBatch) -> UInt8:

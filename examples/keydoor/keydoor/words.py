@@ -2,7 +2,7 @@
 
 from vsp_envs.core.layout import Layout
 
-from .rules import rows
+from .rules import key_words, rows
 
 RULES = (
     "A wall with a locked door divides a square room. The agent moves one cell left, down, right "
@@ -14,12 +14,15 @@ LEGEND = {
     "classic": "The blue robot is the agent, the golden key is the key, the brown door with a lock "
     "is the door, bricks are walls, the green flag is the goal, light tiles are floor.",
 }
-NOTATION = "One letter per cell, row by row: A agent, K key, D door, G goal, W wall, F floor."
+NOTATION = (
+    "One letter per cell, row by row: A agent, K key, D door, O open door, G goal, W wall, F floor."
+)
 
 
 def state_text(layout: Layout) -> str:
-    """The room, one line of letters per row."""
-    return "\n".join(rows(layout))
+    """The room, one line of letters per row, and whether the agent carries the key."""
+    carried = ["The agent carries the key."] * (key_words(layout) == "carried")
+    return "\n".join([*rows(layout), *carried])
 
 
 CARD = {

@@ -39,4 +39,5 @@ TASK = Task(
     failure_reason="hole",
     obstacles=Obstacles("holes", rules.holes),
     build_arguments=("frozen_prob",),
+    in_state=rules.in_state,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,14 @@ def rows(layout: Layout) -> list[str]:
     """The map as one string of letters per row."""
     letters = "".join(LETTERS[code] for code in layout.grid)
     return [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
+
+
+def in_state(layout: Layout, phase: int, agent: int) -> Layout:
+    """The lake with the player in another cell; S stands for the player."""
+    start, goal = layout.cells
+    grid = bytearray(layout.grid)
+    grid[start], grid[agent] = FROZEN, START
+    return replace(layout, grid=bytes(grid), cells=(agent, goal))
 
 
 def holes(layout: Layout) -> int:

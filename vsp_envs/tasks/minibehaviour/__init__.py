@@ -36,4 +36,5 @@ TASK = Task(
     notes=words.CARD,
     difficulty=generate.difficulty,
     in_hand="printer",
+    in_state=rules.in_state,
 )

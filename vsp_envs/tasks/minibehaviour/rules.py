@@ -8,6 +8,7 @@ cell until it is picked up.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from operator import index
 from typing import Any
 
@@ -83,6 +84,20 @@ def dump(layout: Layout) -> dict[str, Any]:
         "printer": list(layout.cell("printer")),
         "table": [list(cell) for cell in table_cells(layout)],
     }
+
+
+def in_state(layout: Layout, phase: int, agent: int) -> Layout:
+    """The room in a state. A printer in hand is in the agent's cell, where it never stands."""
+    if phase == WAITING:
+        return replace(layout, cells=(agent, *layout.cells[1:]))
+    grid = bytearray(layout.grid)
+    grid[layout.cells[1]] = FLOOR
+    return replace(layout, grid=bytes(grid), cells=(agent, agent, layout.cells[2]))
+
+
+def is_carried(layout: Layout) -> bool:
+    """Whether the layout is a room `in_state` CARRIED."""
+    return layout.cells[0] == layout.cells[1]
 
 
 def table_cells(layout: Layout) -> list[Cell]:

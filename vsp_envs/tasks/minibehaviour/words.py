@@ -1,7 +1,7 @@
 """MiniBehaviour in words: the rules, the image legend and the room as text."""
 
 from vsp_envs.core.layout import Layout
-from vsp_envs.tasks.minibehaviour.rules import AGENT, FLOOR, PRINTER, TABLE
+from vsp_envs.tasks.minibehaviour.rules import AGENT, FLOOR, PRINTER, TABLE, is_carried
 
 RULES = (
     "A room holds a printer and a table of two rows and three columns. The agent moves one cell "
@@ -16,6 +16,7 @@ LEGEND = {
     "printer, brown planks are the table, dark grey cells are floor.",
 }
 NOTATION = "One letter per cell, row by row: A agent, P printer, T table, F floor."
+CARRIES = "The agent carries the printer."
 _LETTERS = {FLOOR: "F", TABLE: "T", PRINTER: "P", AGENT: "A"}
 
 
@@ -24,7 +25,8 @@ def state_text(layout: Layout) -> str:
     codes = bytearray(layout.grid)
     codes[layout.cells[0]] = AGENT
     letters = "".join(_LETTERS[code] for code in codes)
-    return "\n".join(letters[i : i + layout.level] for i in range(0, len(letters), layout.level))
+    rows = [letters[i : i + layout.level] for i in range(0, len(letters), layout.level)]
+    return "\n".join([*rows, CARRIES] if is_carried(layout) else rows)
 
 
 CARD = {

@@ -18,15 +18,23 @@ class Request(NamedTuple):
     prompt: Prompt
     layout: Layout
     played: int = 0
-    """Actions played so far, in an episode of several turns."""
+    """Actions of the agent that were played so far, in an episode of several turns."""
     sample: int = 0
     """Which of several answers to the board is asked for."""
+    state: int | None = None
+    """The state that is asked about, privileged like `layout`; None: the start."""
+    turn: int = 0
+    """Turns before this one; the prompt may hold fewer."""
+    game: int = 0
+    """Number of the episode among those that are played side by side."""
 
     def seed(self, run_seed: int) -> int:
         """The seed to sample from: the same in any order and batch, another for each board, sample
         and turn."""
         seen = f"{run_seed} {self.layout.layout_id} {len(self.prompt.messages)}"
         seen += f" {self.sample}" if self.sample else ""
+        if len(self.prompt.messages) != 2 * self.turn + 1:  # else they tell the turns apart
+            seen += f" turn {self.turn}"
         return zlib.crc32(seen.encode()) >> 1
 
 

@@ -6,13 +6,15 @@ serves an agent that answers in batches and one that is asked from many threads.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
 
 from agents.agent import Prompt, Reply, Request, View
 from vsp_envs import Layout, get_task, parse_plan
-from vsp_envs.core.layout import Action, Outcome
+from vsp_envs.core.layout import MOVES, Action, Outcome
 from vsp_envs.core.simulator import rule_set
 from vsp_envs.core.solver import solve_layout
 from vsp_envs.prompts.question import (
@@ -20,6 +22,7 @@ from vsp_envs.prompts.question import (
     next_turn_words,
     position_words,
     refusal_words,
+    result_words,
     unread_words,
 )
 from vsp_envs.rendering.png import LazyImage
@@ -31,6 +34,9 @@ WAYS = {"plan": 0, "step": 1, "chunk:3": 3}
 """Way to act → how many actions of each reply are played, 0 for all. `k` of `chunk:k` is free."""
 OnMalformed = Literal["fail", "retry", "skip"]
 OnIllegal = Literal["rules", "fail", "retry", "skip"]
+Picture = np.ndarray[Any, Any] | LazyImage
+LATER = ("feedback", "push")
+"""Settings that older runs do not name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,11 @@ class TurnPolicy:
     """Earlier turns, with their images, that stay in the prompt."""
     max_turns: int = 50
     """Most replies per episode."""
+    feedback: bool = False
+    """Say in words what came of the last actions: moved, or no effect and why."""
+    push: bool = False
+    """Push the agent once in mid-episode: a random legal move from which the board can still be
+    solved, after a random number of its own actions, fewer than a shortest plan has."""
 
     def check(self) -> TurnPolicy:
         """Return itself; raises ValueError for invalid values.
@@ -76,7 +87,13 @@ class TurnPolicy:
     @property
     def one_reply(self) -> bool:
         """Whether an episode is one prompt and one reply, scored as it stands."""
-        return self.act == "plan" and self.malformed != "retry" and self.illegal == "rules"
+        one = self.act == "plan" and self.malformed != "retry" and self.illegal == "rules"
+        return one and not self.push
+
+    def settings(self) -> dict[str, Any]:
+        """What a run keeps of it; a setting that older runs do not name only where it is not the
+        default, so that they resume."""
+        return {name: value for name, value in asdict(self).items() if name not in LATER or value}
 
 
 def read_way(act: str) -> int:
@@ -90,9 +107,28 @@ def read_way(act: str) -> int:
 class Turn(NamedTuple):
     """What the agent was shown, and its reply."""
 
-    image: LazyImage | None
+    image: Picture | None
     words: str
     reply: str
+
+
+class Push(NamedTuple):
+    """A push that is to come."""
+
+    after: int
+    """Actions of the agent before it."""
+    draw: float
+    """Which of the moves that are possible there, from 0 to below 1."""
+
+
+def push_of(layout: Layout, sample: int) -> Push | None:
+    """The push of an episode, the same for every agent; None on a board with no middle."""
+    solved = solve_layout(layout)
+    length = solved.distance[solved.start]
+    if length < 2:
+        return None
+    rng = np.random.default_rng([int(layout.layout_id, 16), sample])
+    return Push(int(rng.integers(1, length)), float(rng.random()))
 
 
 @dataclass
@@ -103,30 +139,57 @@ class GameState:
     turn_policy: TurnPolicy
     rules: str
     state: int
+    push: Push | None = None
     played: list[Action] = field(default_factory=list)
+    """A push counts among them."""
+    pushed: int = 0
+    """Which of `played` was the push, from 1; 0: none."""
     refused: int = 0
     """Illegal actions that were left out."""
-    reason: str = ""
-    """Why the last one was refused."""
+    results: list[tuple[Action, str]] = field(default_factory=list)
+    """The agent's actions of this turn, each with the reason why it had no effect, or none."""
     over: bool = False
 
+    @property
+    def own(self) -> int:
+        """How many actions of the agent were played."""
+        return len(self.played) - bool(self.pushed)
+
     def play(self, plan: Sequence[Action]) -> str:
-        """Play as much of a plan as the policy allows. Returns the feedback, if there is any."""
+        """Play as much of a plan as the policy allows. Returns what a retry says, if any."""
         solved, task = solve_layout(self.layout), get_task(self.layout.task)
+        self.results = []
         for action in plan[: self.turn_policy.chunk or None]:
-            outcome = Outcome(solved.outcome[self.state][action])
-            if outcome is Outcome.ILLEGAL and self.turn_policy.illegal in ("retry", "skip"):
+            outcome, reason = Outcome(solved.outcome[self.state][action]), ""
+            if outcome is Outcome.ILLEGAL:
+                reason = task.reasons[solved.reason[self.state, action]]
+            self.results.append((action, reason))
+            if reason and self.turn_policy.illegal in ("retry", "skip"):
                 self.refused += 1
-                self.reason = task.reasons[solved.reason[self.state, action]]
                 if self.turn_policy.illegal == "retry":
-                    return refusal_words(action, self.reason)
+                    return refusal_words(action, reason)
                 continue
             self.played.append(action)
             self.state = solved.next_state[self.state][action]
             if self._ends(outcome):
                 self.over = True
                 return ""
+            if self.push and self.own == self.push.after:
+                self._push(self.push.draw)
         return ""
+
+    def _push(self, draw: float) -> None:
+        solved = solve_layout(self.layout)
+        after, outcomes = solved.next_state[self.state], solved.outcome[self.state]
+        moves = [
+            move
+            for move in MOVES
+            if outcomes[move] == Outcome.RUNNING and solved.distance[after[move]] > 0
+        ]
+        self.push = None
+        if moves:
+            self.played.append(moves[int(draw * len(moves))])
+            self.pushed, self.state = len(self.played), after[self.played[-1]]
 
     def _ends(self, outcome: Outcome) -> bool:
         if outcome is Outcome.ILLEGAL:
@@ -143,18 +206,23 @@ def play_turns(
     name: str = "",
     reader: str = "strict",
     sample: int = 0,
+    show: Callable[[int], Picture] | None = None,
 ) -> Generator[Request, Reply, Episode]:
     """One board in several turns: yields requests, is sent replies, returns the episode.
 
-    `name` is the name of the case; it goes into the episode.
+    `name` is the name of the case; it goes into the episode. `show` draws a state in place of our
+    drawing.
     """
-    game = GameState(layout, turn_policy, rules, solve_layout(layout).start)
+    push = push_of(layout, sample) if turn_policy.push else None
+    game = GameState(layout, turn_policy, rules, solve_layout(layout).start, push)
     turns: list[Turn] = []
     replies: list[tuple[Reply, Parsed, int]] = []
     feedback, asked_again = "", 0
     while not game.over and len(turns) < turn_policy.max_turns:
-        image = None
-        if input == "image":
+        image: Picture | None = None
+        if input == "image" and show:
+            image = show(game.state)
+        elif input == "image":
             image = LazyImage(
                 layout, view.pixels(layout.level), view.theme_of(layout.task), game.state
             )
@@ -164,18 +232,20 @@ def play_turns(
             else position_words(layout, game.played, game.state, feedback)
         )
         prompt = chat(layout, view, turn_policy, turns, Turn(image, words, ""))
-        reply = yield Request(prompt, layout, len(game.played), sample)
+        reply = yield Request(prompt, layout, game.own, sample, game.state, len(turns))
         parsed, before = parse_plan(reply.text, layout.task, reader=reader), len(game.played)
         turns.append(Turn(image, words, reply.text))
-        feedback = "" if reply.error else _take(game, parsed)
+        again = "" if reply.error else _take(game, parsed)
         replies.append((reply, parsed, len(game.played) - before))
         unread = parsed.status is not ParseStatus.OK
-        retried = bool(feedback) or (unread and turn_policy.malformed == "retry")
+        retried = bool(again) or (unread and turn_policy.malformed == "retry")
         asked_again += retried
         if reply.error or asked_again > turn_policy.ask_again:
             break
         if turn_policy.act == "plan" and not retried:
             break
+        came = result_words(game.results) if turn_policy.feedback and not unread else ""
+        feedback = "\n".join(filter(None, [came, again]))
     return replace(_episode(game, input, view, turn_policy, replies), case=name, sample=sample)
 
 
@@ -230,5 +300,6 @@ def _episode(
             for reply, parsed, played in replies
         ],
         refused=game.refused,
+        pushed=game.pushed,
         **replies[-1][0].told(),
     )

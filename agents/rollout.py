@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
 from agents.agent import Agent, Prompt, Reply, Request, View
-from agents.multi_turn import TurnPolicy, play_turns
+from agents.multi_turn import Picture, TurnPolicy, play_turns
 from agents.own import replies_of
 from vsp_envs import Layout
 from vsp_envs.core.solver import solve_layouts
@@ -47,6 +47,8 @@ class Case:
     """The public set that drew `picture`; see `vsp_envs.prompts.question.LEGENDS`."""
     sample: int = 0
     """Which of several answers to the board this is, from 0."""
+    show: Callable[[int], Picture] | None = None
+    """What draws a state of the board, in place of our own drawing as the view has it."""
 
 
 @lru_cache(maxsize=64)
@@ -73,9 +75,11 @@ def live_envs(
 
 def prompt_of(case: Case, view: View) -> Prompt:
     """The prompt of a case, in the style and theme of `view`."""
-    picture = None
-    if case.picture and case.input == "image":
+    picture: Picture | None = None
+    if case.input == "image" and case.picture:
         picture = picture_pixels(case.picture, case.picture_size)
+    elif case.input == "image" and case.show:
+        picture = case.show(case.layout.cells[0])
     return question(case.layout, case.input, case.goal, view=view, picture=picture, art=case.art)
 
 
@@ -116,7 +120,7 @@ def play_unordered(
         yield from (
             _as_answered(agent, waiting, ahead)
             if ahead
-            else _in_batches(agent, waiting, batch_size)
+            else play_together(partial(replies_of, agent), waiting, batch_size)
         )
     finally:
         getattr(agent, "close", lambda: None)()
@@ -140,16 +144,22 @@ def start_turns(
         if case.picture:
             raise ValueError("a picture from a file shows only the start; use --act plan")
         return play_turns(
-            case.layout, case.input, view, turn_policy, rules, case.name, reader, case.sample
-        )
+            case.layout, case.input, view, turn_policy, rules, case.name, reader, case.sample,
+            case.show,
+        )  # fmt: skip
     return _one_reply(case, view, rules, reader)
 
 
 def roles_of(case: Case, turn_policy: TurnPolicy | None = None) -> list[str]:
     """The roles of the prompts that a case needs; see `vsp_envs.prompts.texts`."""
-    seen, policy = case.input == "image", turn_policy or TurnPolicy()
-    roles = [ROLES_OF[case.goal][0 if seen else 1]]
-    if case.goal == "plan" and not policy.one_reply:
+    return turn_roles(case.input, case.goal, turn_policy or TurnPolicy())
+
+
+def turn_roles(input: str, goal: str, policy: TurnPolicy) -> list[str]:
+    """The roles of the prompts of such cases, under a policy."""
+    seen = input == "image"
+    roles = [ROLES_OF[goal][0 if seen else 1]]
+    if goal == "plan" and not policy.one_reply:
         later = "go_on" if seen else "go_on_text"
         first = "next_action" if seen else "next_action_text"
         roles = [first if policy.chunk else roles[0], later]
@@ -162,23 +172,29 @@ def _one_reply(case: Case, view: View, rules: str, reader: str) -> Turns:
     return score_case(case, prompt, reply, view, rules, reader)
 
 
-def _in_batches(
-    agent: Agent, waiting: Iterator[tuple[int, Turns]], batch_size: int
+def play_together(
+    answer: Callable[[Sequence[Request]], Sequence[Reply]],
+    waiting: Iterator[tuple[int, Turns]],
+    at_once: int,
 ) -> Iterator[tuple[int, Episode]]:
-    """A batch of episodes side by side; one that ends makes room for the next."""
+    """Play numbered episodes side by side: one call of `answer` for a turn of all of them.
+
+    At most `at_once` are in play; one that ends makes room for the next. Each comes with its number
+    once it is finished. Evaluation and training play by this.
+    """
     running: list[tuple[int, Turns, Request]] = []
     while True:
         running += [
-            (number, turns, next(turns))
-            for number, turns in islice(waiting, batch_size - len(running))
+            (number, turns, next(turns)._replace(game=number))
+            for number, turns in islice(waiting, at_once - len(running))
         ]
         if not running:
             return
-        replies = replies_of(agent, [request for _, _, request in running])
+        replies = answer([request for _, _, request in running])
         going = []
         for (number, turns, _), reply in zip(running, replies, strict=True):
             try:
-                going.append((number, turns, turns.send(reply)))
+                going.append((number, turns, turns.send(reply)._replace(game=number)))
             except StopIteration as end:
                 yield number, end.value
         running = going

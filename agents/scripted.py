@@ -45,9 +45,15 @@ class Scripted:
 
 
 class Oracle(Scripted):
-    """Answers every question right and gives a shortest plan."""
+    """Answers every question right and gives a shortest plan from where the player is."""
 
     name = "oracle"
+
+    def _rest(self, request: Request) -> str:
+        if not request.played:
+            return super()._rest(request)
+        plan = shortest_plan(request.layout, request.state) or []
+        return format_answer(plan, request.layout.task)
 
     def answer(self, layout: Layout) -> str:
         """All perception answers, then the reference planning answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -100,7 +100,7 @@ def evaluate(
         cases = given.cases
     cases = several_cases(cases, samples)
     asked = boards_settings(given, split, episodes) | {"input": input, "rules": rules, "seed": seed}
-    asked["acting"] = asdict(turn_policy)
+    asked["acting"] = turn_policy.settings()
     asked["reader"] = reader = reader_of(out, reader)
     asked["samples"] = samples
     if ask != "plan":

@@ -9,9 +9,11 @@ from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play
 from agents.scripted import Blind, Oracle
 from evaluation import planning
-from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task, render
+from vsp_envs import TASKS, Action, LayoutSpec, draw_distinct, get_task, render
+from vsp_envs.core.layout import MOVES
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.utils import cli
+from vsp_envs.utils.files import read_json
 
 POND = lake("SFF FHF FFG")
 
@@ -71,6 +73,18 @@ def test_history_is_cut_and_the_task_is_said_again():
     acted(agent, act="step", history=1)
     assert [len(prompt.images) for prompt in agent.prompts] == [1, 2, 2, 2]
     assert all("FrozenLake is a square lake" in text for text in said(agent))
+
+
+@pytest.mark.parametrize("history", [0, 1, 8])
+def test_each_turn_is_sampled_from_a_seed_of_its_own(history):
+    class Seeded(Written):
+        def reply(self, requests):
+            seeds.update(request.seed(0) for request in requests)
+            return super().reply(requests)
+
+    seeds = set()
+    acted(Seeded(*answers("D", "U", "D", "U")), act="step", history=history, max_turns=4)
+    assert len(seeds) == 4
 
 
 def test_a_chunk_plays_so_many_actions_of_a_longer_plan():
@@ -162,6 +176,46 @@ def test_an_episode_ends_after_so_many_turns():
 def test_a_fall_ends_the_game():
     agent = Written(*answers("R", "D"))
     assert acted(agent, act="step").reason == "hole"
+
+
+def test_feedback_says_what_came_of_each_action_and_is_off_by_default():
+    agent = Written(*answers("LD", "DRR"))
+    assert acted(agent, act="chunk:2", feedback=True, max_turns=2).steps == 4
+    assert "What came of it: L: no effect (off grid); D: moved." in said(agent)[1]
+    silent = Written(*answers("LD", "DRR"))
+    acted(silent, act="chunk:2", max_turns=2)
+    assert "What came" not in "".join(said(silent))
+
+
+def test_feedback_and_the_words_of_a_retry_stand_together():
+    agent = Written(*answers("DL", "DRR"))
+    assert acted(agent, act="chunk:3", illegal="retry", feedback=True).success
+    assert "D: moved; L: no effect (off grid).\nL is not possible there" in said(agent)[1]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_push_is_the_same_for_all_and_a_closed_loop_recovers_from_it(task):
+    level = get_task(task).paper_levels[1]
+    layouts = draw_distinct(LayoutSpec(task, level, min_plan=3), 20, seed=0)
+    cases = [Case(each) for each in layouts]
+    whole, steps = (
+        list(play(Oracle(), cases, turn_policy=TurnPolicy(act=act, push=True)))
+        for act in ("plan", "step")
+    )
+    for one, other in zip(whole, steps, strict=True):
+        assert 1 < one.pushed == other.pushed <= one.optimal_length
+        assert one.plan[: one.pushed] == other.plan[: one.pushed]
+        assert other.success and len(other.turns) == other.steps - 1
+        assert Action[one.plan[one.pushed - 1]] in MOVES
+    assert sum(each.success for each in whole) < len(whole)
+
+
+def test_runs_that_name_no_push_and_no_feedback_resume(tmp_path):
+    lakes = [TaskLevel("frozenlake", 4)]
+    planning.evaluate(Blind(), lakes, episodes=3, out=tmp_path)
+    acting = read_json(tmp_path / "config.json")["settings"]["acting"]
+    assert list(acting) == ["act", "malformed", "illegal", "ask_again", "history", "max_turns"]
+    assert TurnPolicy(push=True).settings()["push"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ class Episode:
     """The replies of several turns: `reply`, its `status`, how many actions were `played`."""
     refused: int = 0
     """Illegal actions that were left out under a policy of retrying or skipping."""
+    pushed: int = 0
+    """Which action of `plan`, from 1, was a push of the board's and not the agent's; 0: none."""
     sample: int = 0
     """Which of several answers to the board this is, from 0."""
     finish_reason: str = ""
@@ -94,6 +96,8 @@ class Episode:
             episode._check_play()
         except (TypeError, ValueError) as error:
             raise ValueError(f"not an episode: {error}") from None
+        except KeyError as error:
+            raise ValueError(f"not an episode: a turn has no {error}") from None
         return episode
 
     def _check_play(self) -> None:
@@ -105,6 +109,11 @@ class Episode:
             raise ValueError(f"states are 0 to {states - 1}, got {self.states}")
         for name in self.plan:
             pick_name("action", name, [action.name for action in task.actions])
+        for turn in self.turns:
+            _check("reply of a turn", "str", turn["reply"])
+            _check("played of a turn", "int", turn["played"])
+        if sum(turn["played"] for turn in self.turns) > max(0, len(self.states) - 1):
+            raise ValueError(f"its turns play more than the {len(self.states) - 1} actions it has")
         pick_name("status", self.status, list(ParseStatus))
         pick_name("outcome", self.outcome, [outcome.name.lower() for outcome in Outcome])
         theme = str(self.image.get("theme", "classic"))

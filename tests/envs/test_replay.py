@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pygame
 import pytest
 from PIL import Image
 
@@ -16,6 +18,7 @@ from vsp_envs.play.__main__ import PlayConfig, open_screen
 from vsp_envs.play.claims import Mark, read_claims
 from vsp_envs.play.film import SIZE, check_film, save_film
 from vsp_envs.play.replay import END_MS, STEP_MS, Replay
+from vsp_envs.play.replay_screen import ReplayScreen
 from vsp_envs.play.reply_panel import verdict
 from vsp_envs.prompts.targets import planning_target
 from vsp_envs.scoring.episode import append_episode, read_episodes, score_episode
@@ -97,6 +100,26 @@ def test_an_episode_without_a_plan_stays_at_the_start():
     assert verdict(replay.episode) == "answer missing"
     replay.turn(1)
     assert verdict(replay.episode) == "no reply: timed out"
+
+
+def test_an_episode_of_several_turns_shows_the_reply_of_each_and_what_it_was_shown():
+    turns = [
+        {"reply": planning_target(POND), "status": "ok", "played": 1},
+        {"reply": "hm", "status": "missing", "played": 0},
+        {"reply": planning_target(POND, 3), "status": "ok", "played": 3},
+    ]
+    episode = replace(played(POND, "D D R R"), turns=turns, pushed=3)
+    replay = Replay([episode])
+    seen = []
+    for step in range(5):
+        replay.jump(step)
+        seen.append((replay.turn_index, replay.shown.cell("start")))
+        marks = claims(replay.shown, replay.reply)
+        assert {mark.kind for mark in marks} <= {"right"}
+    assert seen == [(0, (0, 0)), *[(2, (1, 0))] * 4]
+    screen = ReplayScreen(replay)
+    screen.draw(pygame.Surface(SIZE))
+    assert Replay([SOLVED]).reply == SOLVED.reply and Replay([SOLVED]).turn_index == 0
 
 
 def test_there_is_no_episode_beyond_the_last():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from vsp_envs.core.layout import Action, Layout
+from vsp_envs.core.simulator import layout_in
 from vsp_envs.scoring.episode import Episode
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -51,6 +53,29 @@ class Replay:
     def last(self) -> int:
         """Number of the last step."""
         return max(0, len(self.episode.states) - 1)
+
+    @property
+    def turn_index(self) -> int:
+        """Which turn of the episode is answered at this step; 0 where it has only one."""
+        begins = [start for start in self._turn_starts() if start <= self.step]
+        return max(0, len(begins) - 1)
+
+    @property
+    def reply(self) -> str:
+        """The reply of that turn."""
+        turns = self.episode.turns
+        return str(turns[self.turn_index]["reply"]) if turns else self.episode.reply
+
+    @property
+    def shown(self) -> Layout:
+        """The board as the agent was shown it in that turn."""
+        start = [0, *self._turn_starts()[1:]][self.turn_index]
+        return layout_in(self.layout, self.episode.states[start]) if start else self.layout
+
+    def _turn_starts(self) -> list[int]:
+        """The step at which each turn begins."""
+        played = [int(turn["played"]) for turn in self.episode.turns]
+        return [0, *accumulate(played)][: len(played)]
 
     def tick(self, milliseconds: float) -> None:
         """Let time pass."""

@@ -94,8 +94,8 @@ class ReplayScreen(Screen):
     def draw(self, surface: Surface) -> None:
         """Draw all of the window."""
         surface.fill(GROUND)
-        episode = self.replay.episode
-        claims = read_claims(episode.reply, self.replay.layout)
+        replay = self.replay
+        claims = read_claims(replay.reply, replay.shown)
         at = divide_window(surface.get_size(), self.hud, self.hud or self.help)
         self._draw_board(surface, at.board, claims)
         if self.hud:
@@ -103,7 +103,9 @@ class ReplayScreen(Screen):
         if self.help:
             self.draw_help(surface, at)
         elif self.hud:
-            self._panel.draw(surface, at, episode, claims)
+            turns = len(replay.episode.turns)
+            turn = f"turn {replay.turn_index + 1} of {turns}" if turns > 1 else ""
+            self._panel.draw(surface, at, replay.episode, claims, replay.reply, turn)
 
     def _draw_board(self, surface: Surface, area: Rect, claims: Claims) -> None:
         replay, layout = self.replay, self.replay.layout
@@ -112,9 +114,12 @@ class ReplayScreen(Screen):
         over = Marks(area, layout.level)
         over.way([state_cell(layout, state) for state in states], BLUE)
         outcomes, acts = solve_layout(layout).outcome, dict[Cell, list[str]]()
-        for state, action in zip(states, replay.actions[: replay.step], strict=False):
+        taken = replay.actions[: replay.step]
+        for number, (state, action) in enumerate(zip(states, taken, strict=False), 1):
             cell = state_cell(layout, state)
-            if outcomes[state][action] == Outcome.ILLEGAL:
+            if number == replay.episode.pushed:
+                over.tag(cell, "PUSHED", WARN, (0.5, 0.14))
+            elif outcomes[state][action] == Outcome.ILLEGAL:
                 over.cross(cell, action, WARN)
             elif action > Action.UP:
                 acts.setdefault(cell, []).append(action.name)

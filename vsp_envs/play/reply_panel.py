@@ -51,17 +51,20 @@ class ReplyPanel:
         """Move the text by lines, down where positive."""
         self._moved += lines
 
-    def draw(self, surface: Surface, at: WindowAreas, episode: Episode, claims: Claims) -> None:
-        """All of the panel."""
-        if episode.reply != self._shown:
-            self._moved, self._shown = 0, episode.reply
+    def draw(
+        self, surface: Surface, at: WindowAreas, episode: Episode, claims: Claims, reply: str,
+        turn: str = "",
+    ) -> None:  # fmt: skip
+        """All of the panel, with the `reply` of the `turn` that is on the screen."""
+        if reply != self._shown:
+            self._moved, self._shown = 0, reply
         pygame.draw.rect(surface, PANEL, at.panel, 0, at.size // 2)
         inside = at.panel.inflate(-at.size, -at.size)
         size, step = at.size, round(at.size * 1.35)
-        head = _head(episode)
+        head = _head(episode, turn)
         wrong = _truths(claims, size, inside.width)
         seen_wrong = frozenset(claims.wrong)
-        lines = _reply_lines(episode.reply, episode.task, seen_wrong, size, inside.width)
+        lines = _reply_lines(reply, episode.task, seen_wrong, size, inside.width)
         rows = max(1, inside.height // step - len(head) - len(wrong) - (1 if wrong else 0))
         first = self._first(lines, rows)
         shown = [*head, *lines[first : first + rows]]
@@ -98,9 +101,10 @@ def verdict(episode: Episode) -> str:
     return f"failed: {why}" if why else "solved, but only a shortest way counts"
 
 
-def _head(episode: Episode) -> list[Line]:
+def _head(episode: Episode, turn: str) -> list[Line]:
     # Of a long name the end tells most: it is a path.
-    who = [_end(episode.agent or "model", 32), f"{episode.tokens} tokens" if episode.tokens else ""]
+    tokens = f"{episode.tokens} tokens" if episode.tokens else ""
+    who = [turn, _end(episode.agent or "model", 32), tokens]
     if episode.seconds:
         who.append(f"{episode.seconds:.0f} s")
     if episode.aids:

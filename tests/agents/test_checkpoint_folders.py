@@ -64,7 +64,7 @@ def test_a_published_folder_is_read_and_answers(published: tuple[Path, str, bool
     lengths = encode_prompts(loaded.processor, prompts)["attention_mask"].sum(1).tolist()
     assert min(lengths) > 200 and max(lengths) < 360
     replies = HFAgent(loaded, Sampling(max_new_tokens=3)).answer(prompts)
-    assert [len(reply.ids) for reply in replies] == [3] * len(replies)
+    assert [len(reply.ids) for reply in replies] == [2] * len(replies)  # a word and the end
 
 
 def test_a_saved_folder_is_plain_and_reads_the_same(

@@ -44,10 +44,11 @@ def test_the_command_prints_a_line_per_level(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["count", "maze:3,8"])
     count.main()
-    header, small, large = capsys.readouterr().out.splitlines()
+    header, small, large, after = capsys.readouterr().out.splitlines()
     assert header.split() == ["task:level", "layouts", *SPLITS]
     assert small.split()[:3] == ["maze:3", "13", "824"]
     assert large.split()[0] == "maze:8" and large.count("≈") == 4
+    assert after == "next: python -m vsp_envs.play --task maze --level 8"
 
 
 def test_a_task_that_there_is_not_is_one_line(

@@ -85,6 +85,16 @@ def test_the_end_of_the_session_ends_every_episode(made: Any) -> None:
     assert [env.step(0)[3] for env in envs] == [True, True]
 
 
+def test_a_window_that_the_program_has_ended_itself_closes_without_a_word(made: Any) -> None:
+    env = made()
+    env.reset(seed=0)
+    pygame.display.quit()
+    env.close()
+    again = made()
+    again.reset(seed=0)
+    assert again.step(0)[3] is False
+
+
 def test_keys_that_are_pressed_are_left_to_who_wants_to_read_them(made: Any) -> None:
     env = made()
     env.reset(seed=0)

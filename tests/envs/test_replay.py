@@ -184,7 +184,7 @@ def command(*arguments, **environment):
 def test_a_film_needs_no_display_and_has_every_step(recording):
     film = recording / "film.gif"
     done = command("--replay", recording, "--save", film)
-    assert (done.returncode, done.stdout) == (0, f"saved: {film}\n")
+    assert (done.returncode, done.stdout) == (0, f"saved: {film}; a browser shows it\n")
     with Image.open(film) as picture:
         assert picture.size == SIZE
         # No two states that follow each other look the same.

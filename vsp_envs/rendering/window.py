@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from gymnasium import logger
@@ -42,6 +43,7 @@ class Window:
             ) from None
         self._pygame, self._title, self._fps = pygame, title, fps
         self._window: Any = None
+        self._id = 0
         self.closed = False
         """Whether the player has closed it."""
         self._display = has_display()
@@ -65,7 +67,8 @@ class Window:
         pygame, size = self._pygame, (image.shape[1], image.shape[0])
         if self._window is None:
             self._window = pygame.Window(self._title, size)
-            Window._open[self._window.id] = self
+            self._id = self._window.id
+            Window._open[self._id] = self
         elif self._window.size != size:
             self._window.size = size
         picture = pygame.image.frombuffer(image.tobytes(), size, "RGB")
@@ -85,6 +88,8 @@ class Window:
     def close(self) -> None:
         """Close the window."""
         if self._window is not None:
-            del Window._open[self._window.id]
-            self._window.destroy()
+            if Window._open.get(self._id) is self:
+                del Window._open[self._id]
+            with suppress(self._pygame.error):  # where the program has quit pygame, it is gone
+                self._window.destroy()
             self._window = None

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import tyro
 
 from agents.agent import Agent, View
+from agents.backends.endpoint import Endpoint
 from agents.backends.engine_options import engine_options
-from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.own import announced, load_agent
 from agents.recorded_human import Human
 from agents.rollout import Case
@@ -200,7 +200,10 @@ def _agent(config: EvalConfig) -> Agent:
         raise ValueError(f"the {name} agent needs {NEEDS[name]}")
     if name == "human":
         return Human(Path(config.model))
+    # Imported here to leave torch, vLLM and the SDK out of the start-up of the other agents.
     if name == "openai":
+        from agents.backends.openai import OpenAIAgent
+
         view = read_view(config.view) if config.view else None
         return OpenAIAgent(config.model, config.endpoint, config.sampling(), view)
     local: dict[str, Any] = {
@@ -209,7 +212,6 @@ def _agent(config: EvalConfig) -> Agent:
         "adapter": config.adapter,
         "batch_size": config.batch_size,
     }
-    # Imported here to leave torch and vLLM out of the start-up of the other agents.
     if name == "vllm":
         from agents.backends.vllm import VLLMAgent
 

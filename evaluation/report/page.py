@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -15,7 +15,6 @@ from evaluation.reply_status import ENDS
 from evaluation.report.compare import NOTE, comparison, judged, task_levels
 from evaluation.report.gallery import Board, gallery
 from evaluation.report.heatmaps import Confusion, Heatmap, confusions, heatmaps
-from evaluation.report.plots import Chart, curves_svg, levels_svg
 from evaluation.report.published import PUBLISHED, beside
 from evaluation.report.slices import Slices, sliced
 from evaluation.report.tables import (
@@ -28,6 +27,9 @@ from evaluation.report.tables import (
 )
 from evaluation.run_folder import Run, read_run
 from vsp_envs.utils.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from evaluation.report.plots import Chart
 
 HEADLINE = {
     "plan": ("success", "optimal", "state_exact", "state_tolerant"),
@@ -79,6 +81,9 @@ def write_report(
     `table` is the summary; the default has one row per run. `charts` are training curves. `lead` is
     an introduction of a sentence or two; `published` adds published numbers.
     """
+    # Imported here to leave matplotlib out of the start-up of the commands.
+    from evaluation.report.plots import curves_svg, levels_svg
+
     names = [run.name for run in runs]
     levels = [
         levels_svg(each.rates, each.title, each.bins, names, each.unit)

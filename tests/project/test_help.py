@@ -32,8 +32,10 @@ assert not heavy, heavy
 
 
 STAGES = ["training.base", "training.sft", "training.opcd.__main__"]
-OTHERS = ["training.merge", "training.memory", "training.recipes.demo", "training.recipes.ablation",
-          "training.recipes.nano", "evaluation.report.__main__", "evaluation.baselines"]  # fmt: skip
+OTHERS = [
+    "training.merge", "training.memory", "training.recipes.demo", "training.recipes.ablation",
+    "training.recipes.nano", "evaluation.report.__main__", "evaluation.baselines",
+]  # fmt: skip
 PLAYED = ["evaluation.planning", "evaluation.perception", "evaluation.modality_gap"]
 
 

@@ -15,12 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.vlm.checkpoint import load_checkpoint
 from examples import missing
-from vsp_envs import LayoutSpec, draw_layouts, load_layout, score_reply
-from vsp_envs.core.task_level import select_task_levels
+from examples._boards import live_layouts
+from vsp_envs import load_layout, score_reply
 from vsp_envs.prompts.question import text_prompt
 
 NEEDS = missing("datasets", "trl")
@@ -32,23 +30,16 @@ if not NEEDS:
 def prompts(
     tokenizer: Any, style: str, tasks: list[str], split: str, seed: int
 ) -> Iterator[dict[str, str]]:
-    """Endless boards, one task level after the other: the prompt, and the board for the reward."""
-    task_levels = select_task_levels(tasks)
-    streams = [
-        draw_layouts(LayoutSpec(*each, split), np.random.default_rng([seed, i]))
-        for i, each in enumerate(task_levels)
-    ]
-    while True:
-        for stream in streams:
-            layout = next(stream)
-            messages = text_prompt(layout, "plan", style).messages
-            yield {
-                "prompt": tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True
-                ),
-                "task": layout.task,
-                "layout": json.dumps(layout.to_data()),
-            }
+    """The prompt of each board, and the board for the reward."""
+    for layout in live_layouts(tasks, split, seed):
+        messages = text_prompt(layout, "plan", style).messages
+        yield {
+            "prompt": tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            ),
+            "task": layout.task,
+            "layout": json.dumps(layout.to_data()),
+        }
 
 
 def success(completions: list[str], task: list[str], layout: list[str], **_: Any) -> list[float]:

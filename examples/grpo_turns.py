@@ -15,12 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.vlm.checkpoint import load_checkpoint
 from examples import missing
-from vsp_envs import ClosedLoop, LayoutSpec, draw_layouts, load_layout
-from vsp_envs.core.task_level import select_task_levels
+from examples._boards import live_layouts
+from vsp_envs import ClosedLoop, load_layout
 
 NEEDS = missing("datasets", "trl")
 if not NEEDS:
@@ -65,18 +63,13 @@ class Board:
 
 
 def rows(tasks: list[str], split: str, seed: int) -> Iterator[dict[str, Any]]:
-    """Endless boards, one task level after the other; `reset` gets the columns."""
-    streams = [
-        draw_layouts(LayoutSpec(*each, split), np.random.default_rng([seed, i]))
-        for i, each in enumerate(select_task_levels(tasks))
-    ]
-    while True:
-        for layout in map(next, streams):
-            yield {
-                "prompt": [{"role": "user", "content": CALL}],
-                "task": layout.task,
-                "layout": json.dumps(layout.to_data()),
-            }
+    """Endless boards; `reset` gets the columns."""
+    for layout in live_layouts(tasks, split, seed):
+        yield {
+            "prompt": [{"role": "user", "content": CALL}],
+            "task": layout.task,
+            "layout": json.dumps(layout.to_data()),
+        }
 
 
 def make_trainer(model: Any, processor: Any, options: argparse.Namespace) -> GRPOTrainer:

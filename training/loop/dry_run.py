@@ -15,9 +15,7 @@ from training.loop.trainer import CompletionTrainer
 def dry_run(trainer: CompletionTrainer) -> None:
     """Print the prompts and tokens of the first board, and the memory of the run."""
     boards: Any = trainer.train_dataset
-    batch, *_ = trainer.prepare_step([trainer.data_collator([boards[0]])])
-    found: dict[str, Any] = {name: batch[name] for name in ("student", "teacher") if name in batch}
-    sides = {name: Completed(**side) for name, side in (found or {"student": batch}).items()}
+    sides = trainer.read_by(boards[0])
     tokenizer = trainer.processor.tokenizer
     for name, side in sides.items():
         print(f"— {name}'s prompt, {prompt_length(side)} tokens\n{prompt_text(tokenizer, side)}\n")

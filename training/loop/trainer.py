@@ -123,6 +123,11 @@ class CompletionTrainer(Trainer):
         """The micro-batches of a step, after all work that comes before any gradient of it."""
         return [micro for batch in batches for micro in batch]
 
+    def read_by(self, board: Any) -> dict[str, Completed]:
+        """What each model of the run reads of a board: its name → prompt and answer."""
+        batch, *_ = self.prepare_step([self.data_collator([board])])
+        return {"student": Completed(**batch)}
+
     def without_tokens(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A micro-batch of the same boards from which nothing is learned."""
         return {**batch, "mask": torch.zeros_like(batch["mask"])}

@@ -39,6 +39,8 @@ class Answers(NamedTuple):
     """[answer]; None if the reward has no weight."""
     with_plan: np.ndarray
     """Whether the teacher is given a plan: bool[answer]."""
+    taught: list[Tensor] | None = None
+    """The input of the teacher's output layer at each answer's tokens: [token, hidden]."""
 
     def lengths(self) -> list[int]:
         """Tokens of each answer."""

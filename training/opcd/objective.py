@@ -9,11 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from agents.vlm.encoding import Completed
 from training.loop.chunked_loss import TokenLoss, TokenMetrics
 from training.opcd.diagnostics import divergence_metrics, rollout_mismatch
 from training.opcd.divergences import ClipRatio, Pair, clipped, log_probs, of_tokens
-from training.opcd.teachers import Teacher
 
 
 class Tokens(NamedTuple):
@@ -38,11 +36,6 @@ class TeacherOutputs(NamedTuple):
 
     hidden: Tensor  # [token, hidden]
     weight: Tensor  # [vocab, hidden]
-
-
-def teacher_outputs(teacher: Teacher, completed: Completed) -> TeacherOutputs:
-    """Run the teacher on the completions."""
-    return TeacherOutputs(teacher.hidden(completed), teacher.weight)
 
 
 @dataclass(frozen=True)

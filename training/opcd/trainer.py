@@ -46,7 +46,7 @@ from training.opcd.answers import Answers, Asked
 from training.opcd.checks import check_opcd, objective_of
 from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, means
-from training.opcd.objective import Tokens, teacher_outputs
+from training.opcd.objective import TeacherOutputs, Tokens
 from training.opcd.policy_agent import PolicyAgent
 from training.opcd.rollout_config import make_sampler
 from training.opcd.sampler import SampledCompletions, Sampler
@@ -54,7 +54,8 @@ from training.opcd.teachers import Teacher, UpdateTeacher, make_teacher
 from vsp_envs import score_reply
 from vsp_envs.scoring.score import Score
 
-SIDES = ("student", "teacher")
+TAUGHT_AT_ONCE = 8
+"""Answers that the teacher reads at once, of similar length: no gradients are kept for them."""
 
 
 class Ahead(NamedTuple):
@@ -137,7 +138,22 @@ class OPCDTrainer(CompletionTrainer):
         return batches
 
     def prepare_step(self, batches: list[list[Board]]) -> list[dict[str, Any]]:
-        """Sample the answers of the step, score them, and divide them into micro-batches."""
+        """Sample the answers of the step, have them judged, and divide them into micro-batches."""
+        answers = self._answers(batches)
+        if self.teacher is not None:
+            answers = answers._replace(taught=self._teach(self.teacher, answers))
+        return [self._micro_batch(answers, rows) for rows in self._groups(batches, answers)]
+
+    def read_by(self, board: Board) -> dict[str, Completed]:
+        """What the student and the teacher read of a board, with the student's answer."""
+        answers = self._answers([[board]])
+        sides = {"student": self._student_side(answers, [0])}
+        return (
+            sides if self.teacher is None else sides | {"teacher": self._teacher_side(answers, [0])}
+        )
+
+    def _answers(self, batches: Sequence[Sequence[Board]]) -> Answers:
+        """The answers of the step, and with `rollouts_ahead` a start on those of the next."""
         step, ahead = self.state.global_step, self._ahead
         if ahead is not None:
             asked, sampled = ahead.asked, ahead.sampled.result()
@@ -150,17 +166,17 @@ class OPCDTrainer(CompletionTrainer):
             self.update_sampler()
             following = self._ask(self._following, step + 1)
             self._ahead = Ahead(following, self._thread.submit(self._rollout, following))
-        answers = self._judge(asked, sampled, is_stale=ahead is not None)
-        return [self._micro_batch(answers, rows) for rows in self._groups(batches, answers)]
+        return self._judge(asked, sampled, is_stale=ahead is not None)
 
     def without_tokens(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The micro-batch with answers that count nowhere."""
         none = torch.zeros_like(batch["mask"])
-        sides = {side: {**batch[side], "mask": none} for side in SIDES if side in batch}
+        student = {**batch["student"], "mask": none}
         tokens = {
             name: None if each is None else each[:0] for name, each in batch["tokens"].items()
         }
-        return {**batch, **sides, "tokens": tokens, "mask": none}
+        taught = {"taught": batch["taught"][:0]} if "taught" in batch else {}
+        return {**batch, **taught, "student": student, "tokens": tokens, "mask": none}
 
     def update_sampler(self) -> None:
         """Let the sampler have the present weights, once it has answered what it was asked."""
@@ -181,7 +197,7 @@ class OPCDTrainer(CompletionTrainer):
         outputs = None
         if self.teacher is not None:
             with self.accelerator.autocast():
-                outputs = teacher_outputs(self.teacher, Completed(**inputs["teacher"]))
+                outputs = TeacherOutputs(inputs["taught"], self.teacher.weight)
         # Without a single token the sum is 0, and so is the loss.
         total = num_items_in_batch.clamp(min=1)
         token_loss = self.objective.token_loss(Tokens(**inputs["tokens"]), outputs, total)
@@ -271,23 +287,38 @@ class OPCDTrainer(CompletionTrainer):
         return [list(islice(rows, len(batch) * config.rollouts)) for batch in batches]
 
     def _micro_batch(self, answers: Answers, rows: Sequence[int]) -> dict[str, Any]:
-        boards, inputs = answers.asked.boards, answers.asked.inputs
-        ids = [answers.ids[row] for row in rows]
-        student = complete(select_rows(inputs, rows), ids, self._pad_id)
+        student = self._student_side(answers, rows)
         batch = {
             "student": student._asdict(),
             "tokens": self._tokens(student, answers, rows)._asdict(),
             "mask": student.mask,
         }
-        if self.teacher is None:
+        if answers.taught is None:
             return batch
-        prompts = [
-            boards[row].prompt("text", "plan", self.view, answers.with_plan[row]) for row in rows
-        ]
+        return batch | {"taught": torch.cat([answers.taught[row] for row in rows])}
+
+    def _student_side(self, answers: Answers, rows: Sequence[int]) -> Completed:
+        ids = [answers.ids[row] for row in rows]
+        return complete(select_rows(answers.asked.inputs, rows), ids, self._pad_id)
+
+    def _teacher_side(self, answers: Answers, rows: Sequence[int]) -> Completed:
+        boards, with_plan = answers.asked.boards, answers.with_plan
+        prompts = [boards[row].prompt("text", "plan", self.view, with_plan[row]) for row in rows]
         # The sampled ids themselves follow the teacher's prompt: decoding and tokenizing them
         # again could split them differently.
-        teacher = complete(self._encode(prompts), ids, self._pad_id)
-        return batch | {"teacher": teacher._asdict()}
+        return complete(self._encode(prompts), [answers.ids[row] for row in rows], self._pad_id)
+
+    def _teach(self, teacher: Teacher, answers: Answers) -> list[torch.Tensor]:
+        """What the teacher's output layer reads at each answer's tokens."""
+        taught: dict[int, torch.Tensor] = {}
+        lengths = answers.lengths()
+        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+        for first in range(0, len(lengths), TAUGHT_AT_ONCE):
+            rows = by_length[first : first + TAUGHT_AT_ONCE]
+            with self.accelerator.autocast():
+                hidden = teacher.hidden(self._teacher_side(answers, rows))
+            taught |= zip(rows, hidden.split([lengths[row] for row in rows]), strict=True)
+        return [taught[row] for row in range(len(lengths))]
 
     @torch.no_grad()
     def _log_probs(self, batch: dict[str, Any]) -> torch.Tensor:

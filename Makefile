@@ -12,7 +12,7 @@ INSTALLED = .venv/installed
 EXAMPLES = .venv/installed-examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-examples demo test coverage test-examples test-clients test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed lint docs clean
+.PHONY: help install install-examples demo test test-slow test-real-shapes coverage test-examples test-clients test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -27,8 +27,11 @@ demo: $(INSTALLED) ## train a tiny model by the whole method and report; LEVEL=4
 	$(BIN)/python -m training.recipes.demo --out $(OUT) $(if $(LEVEL),--level $(LEVEL)) $(if $(TASKS),--tasks $(TASKS))
 
 # One thread to a worker: two workers with a thread per core each would fight for the cores.
-test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-n 0 -k maze"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(INSTALLED) ## run the tests, four minutes on two cores; PYTEST_ARGS="-n 0 -k maze"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(INSTALLED) ## run the tests that take over five seconds each: whole trainings, several processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-faults: $(INSTALLED) ## run the fault tests in full and write docs/reliability.md; some ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) --faults tests/faults
@@ -77,7 +80,7 @@ test-wheel: $(INSTALLED) ## build sdist and wheel, install the wheel alone, make
 # The environments, which the wheel ships, with the oldest of all they allow and with a new Python.
 # Old packages warn of what is new, so a warning is no error there.
 ENV_NEEDS = --editable ".[play]" pytest pytest-xdist hypothesis
-ENV_TESTS = -p no:cacheprovider -o filterwarnings=default $(PYTEST_ARGS) tests/envs
+ENV_TESTS = -m "not slow" -p no:cacheprovider -o filterwarnings=default $(PYTEST_ARGS) tests/envs
 
 test-lowest: .venv-lowest/installed ## test the environments with the lowest allowed version of each dependency
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(ENV_TESTS)

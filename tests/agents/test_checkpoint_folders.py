@@ -38,6 +38,7 @@ def published(
     return real_shapes.write_checkpoint(folder, kind, tied, template), kind, tied
 
 
+@pytest.mark.slow
 def test_the_tokenizer_is_qwens() -> None:
     tokenizer = real_shapes.tokenizer()
     # As the published tokenizer reads it.
@@ -67,6 +68,7 @@ def test_a_published_folder_is_read_and_answers(published: tuple[Path, str, bool
     assert [len(reply.ids) for reply in replies] == [2] * len(replies)  # a word and the end
 
 
+@pytest.mark.slow
 def test_a_saved_folder_is_plain_and_reads_the_same(
     published: tuple[Path, str, bool], tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_rows_of_a_batch_keep_their_own_pictures(
 
 
 @every_family
+@pytest.mark.slow
 def test_a_family_is_evaluated_taught_to_perceive_and_distilled(
     folders: dict[str, Path], torchvision: None, family: str, tmp_path: Path
 ) -> None:

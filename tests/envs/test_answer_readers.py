@@ -170,6 +170,7 @@ WORDS = {
 
 
 @given(TEXTS, st.booleans(), st.sampled_from(sorted(TASKS)), st.sampled_from(sorted(READERS)))
+@pytest.mark.slow
 def test_no_reader_raises_and_every_action_of_a_plan_is_in_the_text_in_its_order(
     text: str, tagged: bool, task: str, reader: str
 ) -> None:

@@ -129,6 +129,7 @@ def pairs(values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 
 @every_task
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ENV_OPTIONS, ids=str)
 def test_gymnasiums_checker_is_content(task: str, options: dict[str, Any]) -> None:
     with warnings.catch_warnings():

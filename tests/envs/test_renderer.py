@@ -120,6 +120,7 @@ def test_another_process_draws_the_same_pixels() -> None:
 
 
 @every_theme
+@pytest.mark.slow
 @pytest.mark.parametrize("image_size", [64, 256])
 def test_no_two_states_of_a_board_look_alike(task: str, theme: str, image_size: int) -> None:
     drawn = [board for level in (small(task), small(task) + 1) for board in layouts(task, level, 4)]

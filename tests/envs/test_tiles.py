@@ -97,6 +97,7 @@ def test_pictures_that_cannot_be_cut_are_named_in_one_line(
     assert said in error and error.startswith("error: ") and error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("VSP_BENCHMARKS" not in os.environ, reason="VSP_BENCHMARKS names no folder")
 def test_the_tiles_of_vsp_redraw_all_of_its_pictures_within_two_grey_levels(tmp_path: Path) -> None:
     root = Path(os.environ["VSP_BENCHMARKS"]) / "vsp_frozenlake"

@@ -31,6 +31,7 @@ def test_a_folder_without_a_public_set_is_refused_before_anything_is_played(tmp_
     assert not (tmp_path / "table.md").exists()
 
 
+@pytest.mark.slow
 def test_both_clients_of_the_benchmark_get_all_their_answers():
     with instant_endpoint() as url:
         assert our_client(url, True)() == plain_client(url, True)() == PASS

@@ -49,6 +49,7 @@ def records(out: Path) -> dict[str, str]:
     return {record["task"] + record["layout_id"]: record["reply"] for record in lines}
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(tiny_folder: Path, tmp_path: Path) -> None:
     for processes, out in ((1, tmp_path / "one"), (2, tmp_path / "two")):
         done = evaluate(out, tiny_folder, processes)

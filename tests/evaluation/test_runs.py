@@ -271,6 +271,7 @@ def test_perception_runs_on_public_sets_too(tmp_path):
     assert results(tmp_path / "run")["macro"]["exact"]["value"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vsp", "visualplanning"])
 def test_the_oracle_solves_every_public_board_and_blind_some(tmp_path, name):
     root = os.environ.get("VSP_BENCHMARKS")

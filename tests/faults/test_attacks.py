@@ -96,6 +96,7 @@ def shown(browser: str, page: str, folder) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
 
 
+@pytest.mark.slow
 def test_nothing_that_a_model_says_runs_in_the_report(browser, long, tmp_path, record_property):
     """Scripts, handlers, frames and broken-out tags as replies, errors, model, run and case names,
     settings, chart titles and headings: opened in chromium, looked at when its scripts have run."""

@@ -65,6 +65,7 @@ def refused(what: Callable[[Path, Path], None], tiny: Path, out: Path, said: Pat
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_on_a_full_disk_a_run_says_so_in_one_line_and_goes_on_when_there_is_room(
     subject: str, disk: Disk, tiny_folder: Path, tmp_path: Path, long: bool, record_property: Any

@@ -101,6 +101,7 @@ def test_an_evaluation_ends_where_nobody_answers(tmp_path):
     assert code == 130 and seconds < SECONDS
 
 
+@pytest.mark.slow
 def test_a_training_keeps_its_step_and_ends(tiny_folder, tmp_path, record_property):
     """A training first finishes its step and keeps it, so it may take as long as these do."""
     out = tmp_path / "run"

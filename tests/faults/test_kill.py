@@ -131,6 +131,7 @@ def same_recording(one: Path, other: Path) -> None:
         assert len(set(found)) == len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [runs.run_sft, runs.run_opcd], ids=["sft", "opcd"])
 def test_killed_training_ends_in_the_same_weights_and_log(
     stage: Callable[[Path, Path], None], tiny_folder: Path, tmp_path: Path, long: bool,
@@ -142,6 +143,7 @@ def test_killed_training_ends_in_the_same_weights_and_log(
     killed(these, 20 if long else 2, same_training, record_property)
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_holds_every_case_once(
     tiny_folder: Path, tmp_path: Path, long: bool, record_property: Any
 ) -> None:

@@ -60,6 +60,7 @@ def leaks(folder: Path, done: subprocess.CompletedProcess[str]) -> list[str]:
     return [name for name, data in places.items() if KEY[:14].encode() in data]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_no_key_and_writes_into_its_folder_alone(long, tmp_path, record_property):
     """The key sent back by an endpoint in errors, cut JSON, model names, replies and headers."""
     asked = iter(range(10**9))

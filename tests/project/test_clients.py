@@ -19,6 +19,7 @@ BLOCKS = [
 NEEDS = ["stable_baselines3", "sb3_contrib", "torchrl", "tianshou", "ray", "minari"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("title", "block"), BLOCKS, ids=[title for title, _ in BLOCKS])
 def test_the_lines_of_a_library_run(title: str, block: str, tmp_path: Path) -> None:
     missing = [

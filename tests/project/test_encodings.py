@@ -84,6 +84,7 @@ def test_streams_of_another_kind_are_left_alone(monkeypatch: pytest.MonkeyPatch)
     assert sys.stdout.getvalue() == "≈\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_runs_end_well_in_every_encoding(encoding: str, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}

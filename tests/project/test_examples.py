@@ -59,6 +59,7 @@ def test_an_agent_that_sees_pixels_alone_explores_and_solves_some_boards() -> No
     assert example("gym_agent").main(["--level", "3", "--episodes", "20"]) > 0.4
 
 
+@pytest.mark.slow
 def test_ppo_learns_more_than_chance_and_draws_its_curve(tmp_path: Path) -> None:
     curve = tmp_path / "curve.png"
     ppo = example("sb3_ppo")

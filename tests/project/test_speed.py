@@ -34,6 +34,7 @@ def test_a_race_gives_units_per_second_and_their_ratio(monkeypatch: pytest.Monke
     assert "(missed)" in measure.table([row]).splitlines()[2]
 
 
+@pytest.mark.slow
 def test_the_quick_table_has_the_rows_of_every_kind_and_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

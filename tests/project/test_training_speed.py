@@ -39,6 +39,7 @@ class Clock:
         self.now += seconds
 
 
+@pytest.mark.slow
 def test_the_rows_of_training_beside_no_peer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,6 +61,7 @@ def test_the_rows_of_training_beside_no_peer(
     assert threading.active_count() <= before + 1  # trainings end with their rows
 
 
+@pytest.mark.slow
 def test_the_real_shape_is_timed_by_phase(tmp_path: Path) -> None:
     rows = list(real_shape.rows("tiny", SMALL, tmp_path, steps=1))
     phases, [update, sft] = rows[:4], rows[4:]

@@ -80,6 +80,7 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_sft(config, lambda: build_tiny("S"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distill_weight", [0.0, 1.0])
 def test_reward_trains_the_student_alone_or_beside_the_teacher(
     planner: Path,

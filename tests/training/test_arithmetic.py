@@ -31,6 +31,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> OPCDConfig:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_step_of_one_millionth_moves_float32_weights_and_hardly_any_of_bfloat16(
     config: OPCDConfig,
 ) -> None:
@@ -110,6 +111,7 @@ def answer_of_a_server(config: OPCDConfig) -> Answer:
     return Answer({"choices": [choice], "prompt_token_ids": [0] * length})
 
 
+@pytest.mark.slow
 def test_answers_sampled_ahead_are_a_step_old_and_corrected_by_the_clipped_ratio(
     config: OPCDConfig,
 ) -> None:

@@ -151,6 +151,7 @@ print(peak() - before - 4 * CHUNK)
 """
 
 
+@pytest.mark.slow
 def test_at_a_vocabulary_of_152_000_the_loss_takes_less_than_a_gigabyte() -> None:
     # Four chunks; the 75 of 32 × 256 tokens take no more (`benchmarks.loss_memory`).
     program = MEASURE.format(tokens=4 * CHUNK // 151_936)

@@ -260,6 +260,7 @@ def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_ow
     assert checkpoint.view == second.view
 
 
+@pytest.mark.slow
 def test_what_is_trained_on_an_adapter_or_merged_from_it_has_its_view_and_may_be_all_weights(
     adapted: SFTConfig, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(demo.RECIPES, "frozenlake:3", demo.Recipe(*stages))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_the_demo_trains_evaluates_reports_and_says_when_it_is_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -22,6 +22,7 @@ from training.data.step_batches import StepBatches, count_micro_batches
 from training.merge import MergeConfig, merge
 from training.model.tiny import TINY_VIEW, build_tiny
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "training/launch"
 

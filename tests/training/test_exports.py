@@ -62,6 +62,7 @@ def stored(folder: Path) -> set[torch.dtype]:
     return {each.dtype for each in load_file(folder / "model.safetensors").values()}
 
 
+@pytest.mark.slow
 def test_auto_keeps_the_dtype_that_the_run_asked_for_or_that_it_stored(
     run: Path, config: SFTConfig, tiny_folder: Path, tmp_path: Path
 ) -> None:

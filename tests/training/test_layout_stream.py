@@ -141,6 +141,7 @@ def test_a_public_set_is_excluded_by_its_folder(tmp_path: Path) -> None:
         excluded([f"visualplanning:{tmp_path}"])
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_run_to_the_bit(tiny_folder: Path, tmp_path: Path) -> None:
     config = SFTConfig(
         out=tmp_path / "none", model=str(tiny_folder), tasks=("frozenlake:3-4",), steps=4,

@@ -74,6 +74,7 @@ def test_the_presets_pad_no_more_than_a_tenth_and_leave_no_board_alone() -> None
                 assert stage == "opcd" or preset["mix_kinds"]
 
 
+@pytest.mark.slow
 def test_a_smaller_rollout_batch_asks_more_often_for_the_same_answers(
     config: OPCDConfig, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_smaller_rollout_batch_asks_more_often_for_the_same_answers(
     assert curve(single, "loss") == pytest.approx(curve(whole, "loss"), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [64, 300, 100_000])
 def test_a_budget_of_tokens_changes_no_gradient(
     config: OPCDConfig, budget: int, tmp_path: Path

@@ -58,6 +58,7 @@ def test_no_public_board_nor_its_mirror_image_is_in_the_stream_of_any_stage(tmp_
         assert len(drawn) > 40 and not drawn & public
 
 
+@pytest.mark.slow
 def test_none_of_the_public_sets_is_in_the_stream_of_any_stage() -> None:
     root = os.environ.get("VSP_BENCHMARKS")
     if not root:
@@ -74,6 +75,7 @@ def test_none_of_the_public_sets_is_in_the_stream_of_any_stage() -> None:
     assert not drawn[True] & public
 
 
+@pytest.mark.slow
 def test_a_run_in_pieces_ends_as_one_in_one_piece(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +111,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_the_plan_goes_on_from_what_was_carried_and_exports_a_model(tmp_path: Path) -> None:
     config = nano.NanoConfig(out=tmp_path / "nano", size="nano-1m", recipe="rehearsal")

@@ -80,6 +80,7 @@ def test_the_average_starts_at_the_student_and_follows_by_the_share_that_is_not_
         assert not each.requires_grad
 
 
+@pytest.mark.slow
 def test_an_averaged_teacher_moves_and_resumes_to_the_bit(config: Config, tmp_path: Path) -> None:
     config = replace(
         config, teacher="", teacher_kind="ema", ema_decay=0.5, loss="jsd", rollouts=2,
@@ -182,6 +183,7 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_loaded(
     assert is_user_error(raised.value)
 
 
+@pytest.mark.slow
 def test_several_steps_on_one_rollout_sample_once_and_resume_to_the_bit(
     config: Config, tmp_path: Path
 ) -> None:
@@ -193,6 +195,7 @@ def test_several_steps_on_one_rollout_sample_once_and_resume_to_the_bit(
     assert same(weights(done), weights(again))
 
 
+@pytest.mark.slow
 def test_unreadable_answers_are_told_and_stop_the_run_if_asked(
     config: Config, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -247,6 +250,7 @@ def test_the_trainers_log_probabilities_are_compared_with_the_samplers(
     assert rollout_mismatch(log_probs(logits), ids, drawn + 0.5, never).min() > 0.49
 
 
+@pytest.mark.slow
 def test_the_plan_is_given_for_the_share_of_boards_that_was_asked(config: Config) -> None:
     config = replace(config, steps=1, batch_size=32, teacher_plan=True, max_new_tokens=2)
     assert history(train_opcd(config))["tokens_judged_with_plan"] == 1.0

@@ -68,6 +68,7 @@ def opcd_config(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_to_more_steps_if_its_schedule_allows(
     sft_config: SFTConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +113,7 @@ def ctrl_c(monkeypatch: pytest.MonkeyPatch, *calls: int) -> None:
     monkeypatch.setattr(SFTTrainer, "compute_loss", struck)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_steps_that_are_done(
     sft_config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +143,7 @@ def test_sft_resumes_to_the_bit(sft_config: SFTConfig, tmp_path: Path) -> None:
     assert same(done, again)
 
 
+@pytest.mark.slow
 def test_opcd_resumes_to_the_bit(opcd_config: OPCDConfig, tmp_path: Path) -> None:
     done = train_opcd(opcd_config)
     interrupted(done, 2, tmp_path / "again")
@@ -165,6 +168,7 @@ def test_base_training_lowers_the_loss_and_keeps_the_view(taught: Path) -> None:
     assert load_checkpoint(taught).view == TINY_VIEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["reverse_kl", "sampled"])
 def test_opcd_moves_the_student_towards_the_teacher(
     opcd_config: OPCDConfig, taught: Path, tmp_path: Path, loss: str

@@ -114,7 +114,7 @@ test-vllm: ## run the tests that need a real vLLM, in .venv-vllm; they are for L
 	test ! -e .venv-vllm/installed || \
 	PYTHONPATH=tests/engine:tests:. OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest \
-		-p no:cacheprovider -o filterwarnings=default tests/engine
+		-p no:cacheprovider -o filterwarnings=default --rehearsal tests/engine tests/rehearsal
 
 .venv-vllm/installed: tests/engine/requirements.txt
 	$(PYTHON) -m venv .venv-vllm

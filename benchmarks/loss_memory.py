@@ -6,7 +6,6 @@ output layers of student and teacher exist: logits, log-probabilities, metrics a
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -35,15 +34,16 @@ def peak_bytes(tokens: int, vocabulary: int) -> int:
         Tokens(torch.randint(vocabulary, (tokens,))), TeacherOutputs(teacher, heads[1]),
         torch.tensor(tokens),
     )  # fmt: skip
-    before = _held()
+    before = _resident("VmRSS")
     chunked_loss(hidden, weight, lambda logits, rows: token_loss(logits, rows)[0]).backward()
-    # Linux counts in KiB.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    return _resident("VmHWM") - before
 
 
-def _held() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def _resident(name: str) -> int:
+    """Bytes now (VmRSS) or at the peak (VmHWM); getrusage's peak begins with the parent's."""
+    status = Path("/proc/self/status").read_text()
+    [kib] = [line.split()[1] for line in status.splitlines() if line.startswith(name)]
+    return int(kib) * 1024
 
 
 def memory_row(tokens: int) -> Row:

@@ -1,14 +1,16 @@
-"""A chat-completions endpoint that answers at once: `python -m benchmarks.endpoint` says its port.
+"""A chat-completions endpoint: `python -m benchmarks.endpoint [SECONDS BODY]` says its port.
 
-It reads only the length of a request, so that the client alone is measured.
+It answers at once, or every chat after so many seconds with that body. It reads only the length of
+a request, so that the client alone is measured.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 
-_BODY = json.dumps(
+INSTANT = json.dumps(
     {
         "id": "0",
         "object": "chat.completion",
@@ -23,29 +25,38 @@ _BODY = json.dumps(
         ],
         "usage": {"prompt_tokens": 300, "completion_tokens": 8, "total_tokens": 308},
     }
-).encode()
-_HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(_BODY)}\r\n\r\n"
+)
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float, body: str
+) -> None:
     """Answer all requests of one connection."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    said = f"{head}\r\n\r\n{body}".encode()
     try:
         while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            _, _, rest = head.lower().partition(b"content-length:")
+            asked = await reader.readuntil(b"\r\n\r\n")
+            _, _, rest = asked.lower().partition(b"content-length:")
             await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
-            writer.write(_HEAD.encode() + _BODY)
+            if b"/chat/" in asked:
+                await asyncio.sleep(seconds)
+            writer.write(said)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
 
-async def serve() -> None:
+async def serve(seconds: float = 0.0, body: str = INSTANT) -> None:
     """Print the port, then answer until the process is ended."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1 << 20, backlog=256)
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(reader, writer, seconds, body)
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0, limit=1 << 20, backlog=256)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(float(sys.argv[1]), sys.argv[2]) if sys.argv[1:] else serve())

@@ -21,6 +21,7 @@ import torch
 from agents.agent import View
 from agents.vlm.checkpoint import Loaded
 from benchmarks import peers, real_shape
+from benchmarks.ahead import ahead_row
 from benchmarks.loss_memory import memory_row
 from benchmarks.measure import Race, Row, run, save, table
 from benchmarks.steppers import (
@@ -213,6 +214,7 @@ def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
     yield from sft_rows(scale, out)
     yield from opcd_rows(scale, out)
     yield from rollout_rows(scale, out)
+    yield ahead_row(scale, out)
     yield memory_row(scale.loss_tokens)
 
 

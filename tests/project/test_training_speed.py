@@ -57,7 +57,9 @@ def test_the_rows_of_training_beside_no_peer(
     assert rows[-1].unit == "GB" and rows[-1].ours < 1  # two tokens are less than a chunk
     (at_once,) = [row for row in rows if row.peer == "--rollout-batch-size 1"]
     assert at_once.ours > 0 and at_once.theirs > 0
-    assert len(measure.table(rows).splitlines()) == 2 + 6 + 5 + 1 + 1
+    (ahead,) = [row for row in rows if "rollouts ahead" in row.work]
+    assert ahead.ours > 0 and ahead.theirs > 0
+    assert len(measure.table(rows).splitlines()) == 2 + 6 + 5 + 1 + 1 + 1
     assert threading.active_count() <= before + 1  # trainings end with their rows
 
 

@@ -19,7 +19,9 @@ from agents.agent import Prompt, View
 from agents.vlm.checkpoint import load_checkpoint
 from training.data.layout_stream import Board, live_boards
 from training.loop.run import run
+from training.model.student import load_student
 from training.opcd.config import OPCDConfig
+from training.opcd.teachers import make_teacher
 from training.opcd.trainer import train_opcd
 from training.sft import Collate, SFTConfig, SFTTrainer, train_sft
 
@@ -41,7 +43,7 @@ class TextFirst(Collate):
 
 
 def do(stage: str, **settings: Any) -> None:
-    """Train: `sft`, `opcd`, or `mixed`: SFT whose first half of a step is text.
+    """Train: `sft`, `opcd`, or `mixed`: SFT whose first half of a step is text. `read` only loads.
 
     `resume` is a folder and a step of its run to go on from.
     """
@@ -49,12 +51,24 @@ def do(stage: str, **settings: Any) -> None:
     settings["tasks"] = tuple(settings["tasks"])
     if resume := settings.pop("resume", None):
         go_on_from(*resume, settings["out"])
-    if stage == "opcd":
+    if stage == "read":
+        read(OPCDConfig(**settings))
+    elif stage == "opcd":
         train_opcd(OPCDConfig(**settings))
     elif stage == "sft":
         train_sft(SFTConfig(**settings))
     else:
         train_mixed(SFTConfig(**settings))
+
+
+def read(config: OPCDConfig) -> None:
+    """Write what this process has of the student's weights and of the teacher's."""
+    state = PartialState()
+    student = load_student(config, config.model).model
+    teacher = make_teacher("frozen", config.teacher, 0.0, student).model
+    held = [sum(float(each.abs().sum()) for each in of.parameters()) for of in (student, teacher)]
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / f"{state.process_index}.json").write_text(json.dumps(held))
 
 
 def go_on_from(folder: str, step: int, out: Path) -> None:

@@ -86,7 +86,11 @@ def test_rows_of_a_batch_keep_their_own_pictures(
 @every_family
 @pytest.mark.slow
 def test_a_family_is_evaluated_taught_to_perceive_and_distilled(
-    folders: dict[str, Path], torchvision: None, family: str, tmp_path: Path
+    folders: dict[str, Path],
+    torchvision: None,
+    family: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     agent = HFAgent.load(str(folders[family]), sampling=Sampling(max_new_tokens=4))
     found = planning.evaluate(agent, [KIND], episodes=2, out=tmp_path / "planning")
@@ -106,6 +110,16 @@ def test_a_family_is_evaluated_taught_to_perceive_and_distilled(
             micro_batch_size=1, eval_every=0, **same,
         )
     )  # fmt: skip
+    train_opcd(
+        OPCDConfig(
+            out=tmp_path / "dry", model=str(sft), teacher=str(folders[family]), max_new_tokens=4,
+            dry_run=True, **same,
+        )
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert "student's prompt" in said and "teacher's prompt" in said
+    [activations] = [line for line in said.splitlines() if line.startswith("activations")]
+    assert float(activations.split()[1]) > 0
     [start, *_] = json.loads((opcd / "run.json").read_text())["history"]
     assert start["loss"] != 0
     before, after = (load_file(folder / "model.safetensors") for folder in (folders[family], opcd))

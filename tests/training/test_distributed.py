@@ -57,6 +57,7 @@ def jobs(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             "stage": "opcd", "teacher": str(teacher), "batch_size": 7, "max_new_tokens": 6,
             "seed_per_board": True, "eval_every": 2, "eval_episodes": 3,
         },
+        "read": {"stage": "read", "model": str(tiny_folder), "teacher": str(teacher), "tasks": []},
     }  # fmt: skip
 
 
@@ -153,6 +154,15 @@ def test_in_bfloat16_weights_and_losses_stay_float32(alone: Path, together: Path
 
 def test_two_processes_share_out_the_validation_boards(alone: Path, together: Path) -> None:
     assert history(together / "opcd", "success") == history(alone / "opcd", "success") != []
+
+
+def test_under_fsdp2_the_first_process_alone_reads_the_student_and_each_its_teacher(
+    alone: Path, together: Path
+) -> None:
+    whole = json.loads((alone / "read/0.json").read_text())
+    first, second = (json.loads((together / f"read/{rank}.json").read_text()) for rank in (0, 1))
+    assert first == whole and 0 not in whole
+    assert second == ([0, whole[1]] if together.name.startswith("fsdp2") else whole)
 
 
 @pytest.mark.parametrize("name", COMPARED)

@@ -16,6 +16,8 @@ def dry_run(trainer: CompletionTrainer) -> None:
     """Print the prompts and tokens of the first board, and the memory of the run."""
     boards: Any = trainer.train_dataset
     sides = trainer.read_by(boards[0])
+    if not trainer.is_world_process_zero():
+        return
     tokenizer = trainer.processor.tokenizer
     for name, side in sides.items():
         print(f"— {name}'s prompt, {prompt_length(side)} tokens\n{prompt_text(tokenizer, side)}\n")
@@ -63,12 +65,11 @@ def memory_text(trainer: CompletionTrainer, sides: Mapping[str, Completed]) -> s
     longest = getattr(config, "max_new_tokens", side.ids.shape[1])
     if config.micro_batch_tokens:
         boards = config.micro_batch_tokens / (prompt_length(side) + longest)
-    grid = side.inputs.get("image_grid_thw")
     sizes = Sizes(
         boards=boards,
         prompt=prompt_length(side),
         completion=longest,
-        patches=0 if grid is None else int(grid[0].prod()),
+        patches=patches(side, trainer.model.config.vision_config),
         rollouts=answers_at_once(config, processes()),
     )
     found = estimate(trainer.model.config, config, sizes, processes(), "teacher" in sides)
@@ -76,3 +77,14 @@ def memory_text(trainer: CompletionTrainer, sides: Mapping[str, Completed]) -> s
     at_once = f"{found.total / GIB:10.3f} GiB on each of {processes()} device(s)"
     lines.append(f"{'at once':<12}{at_once}; the host's memory is that at the start")
     return "\n".join(lines)
+
+
+def patches(side: Completed, vision: Any) -> int:
+    """Patches of the pictures of a single prompt."""
+    if "image_grid_thw" in side.inputs:
+        return int(side.inputs["image_grid_thw"].prod(1).sum())
+    if "pixel_values" not in side.inputs:
+        return 0
+    size = vision.patch_size
+    height, width = (size, size) if isinstance(size, int) else size
+    return side.inputs["pixel_values"].numel() // (3 * height * width)

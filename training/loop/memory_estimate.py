@@ -47,7 +47,7 @@ class Memory:
     rollouts: float
     """Keys and values of the answers, and the whole weights that generation needs in bfloat16."""
     host: float
-    """All processes load student and teacher into the host's memory before they share them out."""
+    """At the start: the student once, dealt out from the first process, and a teacher in each."""
 
     @property
     def total(self) -> float:
@@ -94,7 +94,7 @@ def estimate(
         logits=min(CHUNK, sizes.boards * sizes.completion * text.vocab_size) * (2 + 4 + 4 + 4),
         teacher=judge / gpus if sharded else judge,
         rollouts=cache + whole if sizes.rollouts else 0,
-        host=gpus * (width * base + judge),
+        host=width * base + gpus * judge,
     )
 
 
@@ -108,14 +108,19 @@ def answers_at_once(config: Any, gpus: int) -> int:
 def largest_layer(text: Any) -> int:
     """Parameters of a decoder layer, or of the embeddings if these are more."""
     heads = text.num_attention_heads + text.num_key_value_heads
-    attention = 2 * text.hidden_size * heads * text.head_dim
+    attention = 2 * text.hidden_size * heads * head_dim(text)
     layer = attention + 3 * text.hidden_size * text.intermediate_size
     return max(layer, text.vocab_size * text.hidden_size)
 
 
 def cache_per_token(text: Any) -> int:
     """Bytes of keys and values in bf16."""
-    return 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * 2
+    return 2 * text.num_hidden_layers * text.num_key_value_heads * head_dim(text) * 2
+
+
+def head_dim(text: Any) -> int:
+    """Width of an attention head."""
+    return getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
 
 
 def activations(
@@ -131,17 +136,18 @@ def activations(
     patches = sizes.boards * sizes.patches if tower else 0
     layer = tokens * text_layer(text, width)
     block = patches * vision_block(vision, width)
+    depth = getattr(vision, "depth", None) or vision.num_hidden_layers
     if not checkpointing:
-        return text.num_hidden_layers * layer + vision.depth * block
+        return text.num_hidden_layers * layer + depth * block
     inputs = tokens * text.hidden_size * text.num_hidden_layers
-    inputs += patches * vision.hidden_size * vision.depth
+    inputs += patches * vision.hidden_size * depth
     return 4 * inputs + max(layer, block)  # the residual stream is fp32
 
 
 def text_layer(text: Any, width: int) -> int:
     """Bytes per token that a decoder layer keeps for its norms, attention and MLP."""
-    queries = text.num_attention_heads * text.head_dim
-    keys = text.num_key_value_heads * text.head_dim
+    queries = text.num_attention_heads * head_dim(text)
+    keys = text.num_key_value_heads * head_dim(text)
     norms = 2 * text.hidden_size * (8 + width) + (queries + keys) * (8 + width)
     attention = (queries + keys) * 2 * width + 4 * queries * width
     return norms + attention + 4 * text.intermediate_size * width

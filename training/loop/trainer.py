@@ -41,7 +41,7 @@ from training.data.step_batches import StepBatches
 from training.loop.arguments import micro_batches, processes, training_arguments
 from training.loop.checkpoints import TrainingStopped, last_checkpoint, write_manifest, writing
 from training.loop.deadline import Deadline, ignore_interrupts
-from training.model.sharding import keep_float32
+from training.model.sharding import set_up_fsdp
 from training.model.trainable import parameter_groups
 from vsp_envs.utils.files import read_json, write_json
 
@@ -68,7 +68,7 @@ class CompletionTrainer(Trainer):
             processing_class=loaded.processor,
             **options,
         )
-        keep_float32(self.accelerator)
+        set_up_fsdp(self.accelerator)
         if config.minutes:
             self.add_callback(Deadline(config.minutes, config.resumes_every()))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText, Qwen3VLConfig
 
 from training.model.tiny import SIZES, build_tokenizer, tiny_config
 from vsp_envs.utils.choices import pick_name
@@ -70,4 +70,4 @@ def shape_config(name: str) -> Qwen3VLConfig:
 def meta_model(config: Any) -> Any:
     """A model of that configuration without memory for its weights."""
     with torch.device("meta"):
-        return Qwen3VLForConditionalGeneration(config)
+        return AutoModelForImageTextToText.from_config(config)

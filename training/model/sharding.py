@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,28 @@ def place_model(model: Any, placement: Placement, device: Any) -> Any:
 
 
 @contextmanager
+def reading(first_alone: bool) -> Iterator[None]:
+    """Under FSDP2, let transformers read weights on a machine's first process alone, or on all.
+
+    The others hold zeros that take no memory, until FSDP2 deals the weights out: right for the
+    model that it shards, and wrong for every other. Without FSDP all processes read.
+    """
+    before = os.environ.get(READS_ON_FIRST)
+    os.environ[READS_ON_FIRST] = str(first_alone)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[READS_ON_FIRST]
+        else:
+            os.environ[READS_ON_FIRST] = before
+
+
+READS_ON_FIRST = "FSDP_CPU_RAM_EFFICIENT_LOADING"
+"""The variable by which accelerate's launcher tells transformers."""
+
+
+@contextmanager
 def unsharded(model: Any) -> Iterator[None]:
     """Hold all weights on every process, so that each can generate at its own pace.
 
@@ -50,16 +73,18 @@ def unsharded(model: Any) -> Iterator[None]:
             module.reshard()
 
 
-def keep_float32(accelerator: Any) -> None:
-    """Under FSDP2, sum gradients over processes in float32 and leave outputs as they are.
+def set_up_fsdp(accelerator: Any) -> None:
+    """Under FSDP2, sum gradients in float32, leave outputs as they are, and deal weights out.
 
-    accelerate's own policy rounds both to bfloat16: the sums lose small gradients, and a loss that
-    is computed inside the model keeps three digits.
+    accelerate's own policy rounds sums and outputs to bfloat16: the sums lose small gradients, and
+    a loss that is computed inside the model keeps three digits. The student's weights come from
+    the first process, see `reading`.
     """
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
     if plugin is not None:
         dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else None
         plugin.mixed_precision_policy = MixedPrecisionPolicy(dtype, torch.float32)
+        plugin.cpu_ram_efficient_loading = True
 
 
 def blocks(model: Any) -> list[Any]:

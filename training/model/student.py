@@ -16,6 +16,7 @@ from agents.vlm.checkpoint import (
     view_of,
 )
 from training.config import TrainingConfig
+from training.model.sharding import reading
 from training.model.trainable import trainable
 from vsp_envs.envs.config import RANDOM_THEME
 from vsp_envs.prompts.texts import style_of
@@ -26,7 +27,9 @@ def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = Non
 
     Raises CheckpointError, or ValueError for settings that the model cannot have.
     """
-    loaded = loaded or load_checkpoint(model, dtype=config.dtype)
+    if loaded is None:
+        with reading(first_alone=True):
+            loaded = load_checkpoint(model, dtype=config.dtype)
     view = student_view(config, loaded.view)
     if view != loaded.view:
         store_view(loaded.model.config, view)

@@ -18,6 +18,7 @@ from agents.vlm.checkpoint import CheckpointError, load_checkpoint
 from agents.vlm.encoding import Completed
 from training.config import TeacherKind
 from training.loop.chunked_loss import completion_hidden, output_layer, to_autocast_dtype
+from training.model.sharding import reading
 
 
 class Teacher:
@@ -128,7 +129,8 @@ def make_teacher(
     Raises CheckpointError.
     """
     if kind == "frozen":
-        model = load_checkpoint(checkpoint, dtype=dtype).model
+        with reading(first_alone=False):
+            model = load_checkpoint(checkpoint, dtype=dtype).model
         check_same_vocabulary(student, model)
         return Teacher(model)
     return BaseModelTeacher(student) if kind == "adapter-off" else EMATeacher(student, decay)

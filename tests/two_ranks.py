@@ -16,6 +16,7 @@ from fsdp_on_cpus import lift_the_gate
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from agents.agent import Prompt, View
+from agents.multi_turn import TurnPolicy
 from agents.vlm.checkpoint import load_checkpoint
 from training.data.layout_stream import Board, live_boards
 from training.loop.run import run
@@ -49,6 +50,8 @@ def do(stage: str, **settings: Any) -> None:
     """
     settings |= {name: Path(value) for name, value in settings.items() if name == "out"}
     settings["tasks"] = tuple(settings["tasks"])
+    if "turn_policy" in settings:
+        settings["turn_policy"] = TurnPolicy(**settings["turn_policy"])
     if resume := settings.pop("resume", None):
         go_on_from(*resume, settings["out"])
     if stage == "read":

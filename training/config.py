@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import tyro
+
+from agents.multi_turn import TurnPolicy
 from vsp_envs.core.generator import FROZEN_PROB
 from vsp_envs.core.splits import Split
 from vsp_envs.core.task_level import TaskLevel, select_mixture
@@ -148,6 +151,10 @@ class TrainingConfig:
     `swanlab`."""
     on_nan: OnNan = "stop"
     """A step whose gradient is not finite: `stop`, or `skip` it and go on."""
+    turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(
+        default_factory=lambda: TurnPolicy(history=0, max_turns=20)
+    )
+    """How boards are played, as in evaluation; by default each turn stands alone."""
 
     def kinds(self) -> list[TaskLevel]:
         """The kinds of boards that `tasks` selects."""
@@ -156,6 +163,11 @@ class TrainingConfig:
     def mixture(self) -> dict[TaskLevel, int]:
         """The kinds with their weights."""
         return select_mixture(self.tasks)
+
+    def settings(self) -> dict[str, Any]:
+        """All settings by name, those of the turn policy among them."""
+        settings = asdict(self)
+        return settings | settings.pop("turn_policy")
 
     def roles(self) -> tuple[str, ...]:
         """The roles of the prompts that the stage needs; see `vsp_envs.prompts.texts`."""

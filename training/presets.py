@@ -91,7 +91,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 GROUPS = {
     "boards": (
         "tasks", "split", "exclude", "curriculum", "theme", "prompts", "perturb", "min_pixels",
-        "max_pixels", "batch_size", "mix_kinds", "input", "target", "plan_share",
+        "max_pixels", "batch_size", "mix_kinds", "input", "target", "plan_share", "detours",
     ),
     "model": (
         "model", "size", "teacher", "teacher_kind", "teacher_dtype", "teacher_placement",
@@ -100,7 +100,8 @@ GROUPS = {
     ),
     "loss": (
         "loss", "beta", "top_k", "divergence_cap", "clip_ratio", "distill_weight", "teacher_plan",
-        "teacher_plan_share", "reward_weight", "optimal_reward", "scale_rewards", "reader",
+        "teacher_plan_share", "reward_weight", "optimal_reward", "progress_reward",
+        "scale_rewards", "reader",
     ),
     "optimisation": (
         "steps", "learning_rate", "vision_learning_rate", "schedule", "warmup", "weight_decay",

@@ -33,14 +33,18 @@ from agents.vlm.encoding import (
 )
 from training.data.layout_stream import Board, live_boards
 from training.data.length_groups import length_groups
+from training.data.walks import Taught, TaughtTurns
 from training.loop.chunked_loss import completion_nll
 from training.loop.run import run
 from training.loop.trainer import CompletionTrainer, ValidationCallback
 from training.loop.validation import batch_size, validate, validation_layouts
-from training.model.sharding import unsharded
+from training.model.sharding import at_own_pace
 from training.model.student import load_reader, load_student
 from training.sft_config import TARGETS, Input, SFTConfig, Target
 from training.validate import SHARE, check_config
+from vsp_envs import Layout
+from vsp_envs.core.layout import Action
+from vsp_envs.core.solver import solve_layouts
 from vsp_envs.prompts.targets import answer_target, perception_target, planning_target
 from vsp_envs.utils.choices import pick_name
 
@@ -71,23 +75,29 @@ class Collate:
 
     def __init__(
         self, processor: Any, view: View, input: str, plan_share: float = 0.0,
-        budget: int | None = None, most: int | None = None,
+        budget: int | None = None, most: int | None = None, turns: TaughtTurns | None = None,
     ) -> None:  # fmt: skip
         """See `SFTConfig` for `input` and `plan_share`, and for `budget` its `micro_batch_tokens`
-        and for `most` its `micro_batch_size`."""
-        self.processor, self.view, self.input = processor, view, input
+        and for `most` its `micro_batch_size`. `turns` makes turns of boards; None: the boards are
+        asked about at the start."""
+        self.processor, self.view, self.input, self.turns = processor, view, input, turns
         self.plan_share, self.budget, self.most = plan_share, budget, most
+
+    def taught(self, board: Board, with_plan: bool) -> Taught:
+        """A prompt about a board, and its answer."""
+        if self.turns and board.goal != "perceive":
+            return self.turns.turn(board, with_plan)
+        prompt = board.prompt(self.input, board.goal, self.view, with_plan=with_plan)
+        return Taught(prompt, ANSWERS[board.goal](board.layout))
 
     def __call__(self, boards: Sequence[Board]) -> list[dict[str, Any]]:
         """Micro-batches, the fields of `Completed`: one, or several under a budget of tokens."""
         tokenizer = self.processor.tokenizer
         with_plan = round(self.plan_share * len(boards))
-        prompts = [
-            board.prompt(self.input, board.goal, self.view, with_plan=row < with_plan)
-            for row, board in enumerate(boards)
-        ]
-        opening = answer_opening(self.processor)
-        texts = [opening + ANSWERS[board.goal](board.layout) for board in boards]
+        solve_layouts([board.layout for board in boards])  # many at a time take a fraction
+        taught = [self.taught(board, row < with_plan) for row, board in enumerate(boards)]
+        prompts, opening = [prompt for prompt, _ in taught], answer_opening(self.processor)
+        texts = [opening + answer for _, answer in taught]
         answers = tokenizer(texts).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
         inputs = encode_prompts(self.processor, prompts, packed=True)
@@ -111,10 +121,31 @@ def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> P
     """
     pick_name("target", config.target, get_args(Target))
     pick_name("input", config.input, get_args(Input))
-    check_config(config, {} if build else {"--model": config.model}, {SHARE: ("plan_share",)})
+    shares = {SHARE: ("plan_share", "detours")}
+    check_config(config, {} if build else {"--model": config.model}, shares)
+    check_turns(config)
     if config.micro_batch_tokens and Path(config.model).is_dir():
         check_budget(config, config.micro_batch_tokens)
     return run(config, SFTTrainer.__name__, lambda: make_sft_trainer(config, build))
+
+
+def check_turns(config: SFTConfig) -> None:
+    """Raise ValueError for turns that cannot be taught so."""
+    chunk = config.turn_policy.chunk
+    if config.detours and not chunk:
+        raise ValueError(
+            f"--detours {config.detours} is of the turns before a turn; give --act step or chunk:k"
+        )
+    if chunk and config.target == "perception":
+        raise ValueError(
+            f"--act {config.turn_policy.act} teaches what to do in a turn, and --target perception "
+            "asks for no action; take --target plan, answer or both"
+        )
+    if chunk and config.input == "text" and config.target != "plan":
+        raise ValueError(
+            f"--act {config.turn_policy.act} by text trains a teacher, which is measured by whole "
+            "plans; take --target plan"
+        )
 
 
 def check_budget(config: SFTConfig, budget: int) -> None:
@@ -122,7 +153,8 @@ def check_budget(config: SFTConfig, budget: int) -> None:
     processor, view = load_reader(config, config.model)
     # Without a curriculum, whose first step has no large boards.
     boards = live_boards(replace(config, curriculum=0.0), view, TARGETS[config.target])
-    collate = Collate(processor, view, config.input, config.plan_share)
+    turns = taught_turns(config, view)
+    collate = Collate(processor, view, config.input, config.plan_share, turns=turns)
     [batch] = collate(boards.__getitems__(range(config.batch_size)))
     longest = int(batch["inputs"]["attention_mask"].sum(1).max())
     if budget < longest:
@@ -139,19 +171,34 @@ def make_sft_trainer(config: SFTConfig, build: Callable[[], Loaded] | None) -> S
     boards = live_boards(config, student.view, goals)
     collate = Collate(
         student.processor, student.view, config.input, config.plan_share,
-        config.micro_batch_tokens, config.micro_batch_size,
+        config.micro_batch_tokens, config.micro_batch_size, taught_turns(config, student.view),
     )  # fmt: skip
     trainer = SFTTrainer(config, student, boards, data_collator=collate)
 
     def validate_goals() -> dict[str, float]:
         longest = longest_answer(config, student.processor.tokenizer, goals)
         agent = HFAgent(student, Sampling(max_new_tokens=longest), batch_size(config))
-        with unsharded(trainer.model), trainer.accelerator.autocast():
-            measured = [validate(agent, config, config.input, goal) for goal in goals]
+        with at_own_pace(trainer.model), trainer.accelerator.autocast():
+            # A turn is asked for its plan, of which as much is played as the turn policy says.
+            asked = ["plan" if collate.turns and goal != "perceive" else goal for goal in goals]
+            measured = [validate(agent, config, config.input, goal) for goal in asked]
         return {name: rate for rates in measured for name, rate in rates.items()}
 
     trainer.add_callback(ValidationCallback(trainer, config.eval_every, validate_goals))
     return trainer
+
+
+def taught_turns(config: SFTConfig, view: View) -> TaughtTurns | None:
+    """The turns that a run teaches; None where one reply is a whole plan."""
+    policy = config.turn_policy
+    if not policy.chunk:
+        return None
+
+    def next_actions(layout: Layout, state: int, plan: Sequence[Action]) -> str:
+        return answer_target(layout, state, plan[: policy.chunk])
+
+    target = next_actions if config.target == "answer" else planning_target
+    return TaughtTurns(view, policy, config.input, target, config.detours)
 
 
 def longest_answer(config: SFTConfig, tokenizer: Any, goals: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 from tyro.conf import Fixed, Suppress
 
+from agents.rollout import turn_roles
 from training.config import Schedule, SizeName, TrainingConfig
 from vsp_envs.prompts.question import ROLES_OF
 
@@ -35,9 +36,19 @@ class SFTConfig(TrainingConfig):
     learned is asked with `evaluation.planning --ask answer`."""
     plan_share: float = 0.0
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
+    detours: float = 0.0
+    """With `--act step` or `chunk:k`: the chance of each action before the taught turn to be a
+    random legal one instead of an optimal one, so that the model sees how to come back."""
 
     def roles(self) -> tuple[str, ...]:
         """The roles of the prompts."""
+        policy = self.turn_policy
+        if policy.chunk and self.input == "text":
+            given = ["next_action_teacher"] if self.plan_share else []
+            return ("text", "next_action_text", *given)
+        if policy.chunk:
+            perceived = ["perceive"] if self.target == "both" else []
+            return (*turn_roles("image", "plan", policy), *perceived)
         of_goals = [ROLES_OF[goal] for goal in TARGETS[self.target]]
         if self.input == "image":
             return tuple(image for image, _, _ in of_goals)

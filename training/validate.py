@@ -70,6 +70,7 @@ def check_config(config: TrainingConfig, checkpoints: Mapping[str, str], ranges:
     for part in config.freeze:
         pick_name("part of the model", part, get_args(Part))
     check_arithmetic(config)
+    config.turn_policy.check()
     check_boards(config)
     micro_batches(config)
     trackers(config.report_to)

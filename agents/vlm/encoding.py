@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 from transformers.image_utils import SizeDict
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -157,6 +158,22 @@ def picture_owners(inputs: ModelInputs) -> list[int]:
     middles = (2 * sizes.cumsum(0) - sizes).cpu() * int(tokens.sum())
     ends = 2 * tokens.cumsum(0).cpu() * int(sizes.sum())
     return torch.searchsorted(ends, middles).tolist()
+
+
+def join_rows(parts: Sequence[ModelInputs], pad_id: int) -> ModelInputs:
+    """All prompts of several inputs with their pictures, padded on the left to the longest."""
+    if len(parts) == 1:
+        return parts[0]
+    widest = max(part["input_ids"].shape[1] for part in parts)
+    joined = {
+        name: torch.cat([
+            pad(part[name], (widest - part[name].shape[1], 0), value=fill) for part in parts
+        ])
+        for name, fill in zip(TEXT_INPUTS, (pad_id, 0, 0), strict=True)
+    }  # fmt: skip
+    shown = dict.fromkeys(name for part in parts for name in part if name not in joined)
+    seen = {name: [part[name] for part in parts if name in part] for name in shown}
+    return joined | {name: torch.cat(each) for name, each in seen.items()}
 
 
 class Completed(NamedTuple):

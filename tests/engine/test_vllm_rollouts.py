@@ -19,9 +19,10 @@ from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
 from agents.vlm.encoding import complete, encode_prompts
 from training.model.tiny import TINY_VIEW, build_tiny
 from training.opcd.config import OPCDConfig
+from training.opcd.policy import Policy
 from training.opcd.rollout_config import RolloutConfig, make_sampler
 from training.opcd.sampler import RolloutError
-from training.opcd.trainer import OPCDTrainer, train_opcd
+from training.opcd.trainer import train_opcd
 from training.opcd.vllm_sampler import VLLMSampler
 from vsp_envs import TASKS, LayoutSpec, draw_distinct, get_task
 
@@ -88,14 +89,14 @@ def check(sampler, model, processor):
     assert gap(sampler, model, processor) < CLOSE
 
 
-class Watched(OPCDTrainer):
+class Watched(Policy):
     """Checks the sampler against the model after each update, and counts the updates."""
 
     updates = 0
 
-    def _rollout(self, asked):
-        drawn = super()._rollout(asked)
-        check(self.sampler, self.model, self.processor)
+    def _sample(self, *asked):
+        drawn = super()._sample(*asked)
+        check(self.sampler, self.trainer.model, self.trainer.processor)
         Watched.updates += 1
         return drawn
 
@@ -104,11 +105,11 @@ def history(run):
     return json.loads((run / "run.json").read_text())["history"]
 
 
-def train(monkeypatch, sampler, trainer, out, **settings):
-    """OPCD with this sampler, watched by this kind of trainer."""
-    monkeypatch.setattr("training.opcd.trainer.make_sampler", lambda *_: sampler)
+def train(monkeypatch, sampler, policy, out, **settings):
+    """OPCD with this sampler, watched by this kind of policy."""
+    monkeypatch.setattr("training.opcd.policy.make_sampler", lambda *_: sampler)
     monkeypatch.setattr(sampler, "close", lambda: None)  # the test goes on asking it
-    monkeypatch.setattr("training.opcd.trainer.OPCDTrainer", trainer)
+    monkeypatch.setattr("training.opcd.trainer.Policy", policy)
     defaults = {
         "tasks": ("frozenlake:3", "maze:3"), "batch_size": 4, "max_new_tokens": 12,
         "learning_rate": 3e-3, "warmup": 0.0, "eval_every": 0,
@@ -156,13 +157,13 @@ def test_lora_is_added_into_the_weights_that_are_sent(sampler, checkpoint):
         check(sampler, model, processor)
 
 
-class Dying(OPCDTrainer):
+class Dying(Policy):
     """Loses its engine at the third step."""
 
-    def _rollout(self, asked):
-        if self.state.global_step == 2:
+    def _sample(self, *asked):
+        if self.trainer.state.global_step == 2:
             self.kill()
-        return super()._rollout(asked)
+        return super()._sample(*asked)
 
 
 def dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, match):
@@ -176,7 +177,7 @@ def dies_and_goes_on(sampler, kill, checkpoint, tmp_path, monkeypatch, match):
     (last,) = (tmp_path / "again/checkpoints").iterdir()
     assert last.name == "checkpoint-2"
     hf = make_sampler(RolloutConfig(), checkpoint, load_checkpoint(checkpoint, "float32"), tmp_path)
-    assert load_checkpoint(train(monkeypatch, hf, OPCDTrainer, tmp_path / "again", **settings))
+    assert load_checkpoint(train(monkeypatch, hf, Policy, tmp_path / "again", **settings))
 
 
 @pytest.mark.parametrize("sampler", ["vllm"], indirect=True)

@@ -81,6 +81,21 @@ def run_opcd(tiny: Path, out: Path) -> None:
     )  # fmt: skip
 
 
+def run_turns(tiny: Path, out: Path) -> None:
+    """OPCD in turns, with earlier ones in the prompt."""
+    from agents.multi_turn import TurnPolicy
+    from training.opcd.config import OPCDConfig
+    from training.opcd.trainer import train_opcd
+
+    train_opcd(
+        OPCDConfig(
+            out=out, model=str(tiny), teacher=str(tiny), tasks=("frozenlake:3",), steps=OPCD_STEPS,
+            batch_size=2, max_new_tokens=4, save_every=1, eval_every=0, reader="mgsd",
+            turn_policy=TurnPolicy(act="step", malformed="skip", history=1, max_turns=3),
+        )
+    )  # fmt: skip
+
+
 def evaluate(tiny: Path, out: Path) -> None:
     from evaluation import planning
 

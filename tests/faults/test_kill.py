@@ -132,7 +132,9 @@ def same_recording(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [runs.run_sft, runs.run_opcd], ids=["sft", "opcd"])
+@pytest.mark.parametrize(
+    "stage", [runs.run_sft, runs.run_opcd, runs.run_turns], ids=["sft", "opcd", "turns"]
+)
 def test_killed_training_ends_in_the_same_weights_and_log(
     stage: Callable[[Path, Path], None], tiny_folder: Path, tmp_path: Path, long: bool,
     record_property: Any,

@@ -19,6 +19,7 @@ from training.loop.run import history_of
 from training.opcd.checks import check_opcd
 from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import rollout_mismatch
+from training.opcd.policy import Policy
 from training.opcd.trainer import OPCDTrainer, make_opcd_trainer, train_opcd
 
 
@@ -158,13 +159,13 @@ def test_validation_has_the_runs_sampler_and_limit_and_counts_what_is_cut(
     config: OPCDConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[int] = []
-    plain = OPCDTrainer._sample
+    plain = Policy._sample
 
-    def watched(self: OPCDTrainer, prompts: Any, inputs: Any, sampling: Any, *rest: Any) -> Any:
+    def watched(self: Policy, requests: Any, inputs: Any, sampling: Any, *rest: Any) -> Any:
         limits.append(sampling.max_new_tokens)
-        return plain(self, prompts, inputs, sampling, *rest)
+        return plain(self, requests, inputs, sampling, *rest)
 
-    monkeypatch.setattr(OPCDTrainer, "_sample", watched)
+    monkeypatch.setattr(Policy, "_sample", watched)
     config = replace(config, eval_every=1, eval_episodes=2, keep=1, keep_best=True, save_every=9)
     out = train_opcd(config)
     entries = [each for each in history_of(out) if "success" in each]

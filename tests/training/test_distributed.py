@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "training/launch"
 
-COMPARED = ("sft", "lora", "mixed", "opcd")
+COMPARED = ("sft", "lora", "mixed", "opcd", "turns")
 """Runs that are the same number for number; in bfloat16 only about the same."""
 
 Job = dict[str, Any]
@@ -52,10 +52,19 @@ def jobs(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "lora": common | {"stage": "sft", "batch_size": 8, "lora_rank": 2},
         # One process is shown text alone, the other images alone.
         "mixed": common | {"stage": "mixed", "batch_size": 8},
+        # The processes sample, and ask the teacher, a different number of times: 9 boards and 8.
         "opcd": common
         | {
-            "stage": "opcd", "teacher": str(teacher), "batch_size": 7, "max_new_tokens": 6,
-            "seed_per_board": True, "eval_every": 2, "eval_episodes": 3,
+            "stage": "opcd", "teacher": str(teacher), "batch_size": 17, "max_new_tokens": 6,
+            "seed_per_board": True, "rollout_batch_size": 8, "eval_every": 2, "eval_episodes": 3,
+        },
+        # Played in turns; the reader finds actions in what an untrained model says, so that the
+        # episodes of the two processes end at different ones.
+        "turns": common
+        | {
+            "stage": "opcd", "teacher": str(teacher), "batch_size": 5, "max_new_tokens": 4,
+            "seed_per_board": True, "reader": "mgsd", "eval_every": 2, "eval_episodes": 3,
+            "turn_policy": {"act": "step", "history": 1, "max_turns": 3},
         },
         "read": {"stage": "read", "model": str(tiny_folder), "teacher": str(teacher), "tasks": []},
     }  # fmt: skip
@@ -152,8 +161,11 @@ def test_in_bfloat16_weights_and_losses_stay_float32(alone: Path, together: Path
     assert {weight.dtype for weight in kept} == {kind}
 
 
-def test_two_processes_share_out_the_validation_boards(alone: Path, together: Path) -> None:
-    assert history(together / "opcd", "success") == history(alone / "opcd", "success") != []
+@pytest.mark.parametrize("name", ["opcd", "turns"])
+def test_two_processes_share_out_the_validation_boards(
+    alone: Path, together: Path, name: str
+) -> None:
+    assert history(together / name, "success") == history(alone / name, "success") != []
 
 
 def test_under_fsdp2_the_first_process_alone_reads_the_student_and_each_its_teacher(

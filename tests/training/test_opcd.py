@@ -20,6 +20,7 @@ from training.model.tiny import build_tiny
 from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, rollout_mismatch
 from training.opcd.divergences import log_probs, of_tokens
+from training.opcd.policy import Policy
 from training.opcd.sampler import SampledCompletions
 from training.opcd.teachers import BaseModelTeacher, EMATeacher, Teacher, make_teacher
 from training.opcd.trainer import OPCDTrainer, train_opcd
@@ -224,13 +225,14 @@ def test_empty_completions_and_bare_end_tokens_neither_crash_nor_poison(
     boards = LiveBoards(select_task_levels(["frozenlake:3"]), student.view, "train", 0, 2, 2)
     end = student.processor.tokenizer.eos_token_id
 
-    class Mute(OPCDTrainer):
-        def _rollout(self, *_: object) -> SampledCompletions:
+    class Mute(Policy):
+        def _sample(self, *_: object) -> SampledCompletions:
             return SampledCompletions([[end] * len(answer) for answer in answers], None)
 
     config = replace(config, batch_size=2, steps=1)
     teacher = make_teacher("frozen", config.teacher, 0.0, student.model)
-    trainer = Mute(config, student, teacher, boards)
+    trainer = OPCDTrainer(config, student, teacher, boards)
+    trainer.policy = Mute(config, trainer)
     trainer.train()
     assert all(each.isfinite().all() for each in student.model.parameters())
     noted = trainer.state.log_history[0]

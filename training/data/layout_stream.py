@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from agents.agent import Prompt, View
-from agents.rollout import live_envs
+from agents.multi_turn import TurnPolicy
+from agents.rollout import Case, Turns, live_envs, start_turns
 from training.config import TrainingConfig
 from training.data.wanted import Wanted, wanted_of
 from vsp_envs import Layout, shortest_plan
@@ -22,6 +23,7 @@ from vsp_envs.envs.config import ThemeSampler
 from vsp_envs.prompts.question import INPUTS, text_prompt, visual_prompt
 from vsp_envs.public_sets import FORMATS, benchmark_ids
 from vsp_envs.rendering.perturbations import PERTURBATIONS, episode_of, perturb
+from vsp_envs.rendering.png import LazyImage
 from vsp_envs.utils.choices import pick_name
 
 
@@ -35,14 +37,38 @@ class Board(NamedTuple):
     theme: str = ""
     """Its look, where each board has its own."""
     stream_index: int = 0
+    perturb: tuple[str, ...] = ()
+    """Changes to its pictures."""
+    seed: int = 0
+    """Of the reset."""
+
+    def seen_by(self, view: View) -> View:
+        """The view with the look of this board."""
+        return replace(view, theme=self.theme) if self.theme else view
+
+    def show(self, view: View, state: int) -> np.ndarray | LazyImage:
+        """Its picture in a state, made as that of the start was."""
+        if state == self.layout.cells[0]:
+            return self.image
+        view = self.seen_by(view)
+        drawn = LazyImage(
+            self.layout, view.pixels(self.layout.level), view.theme_of(self.layout.task), state
+        )
+        return perturbed(np.asarray(drawn), self.perturb, self.seed) if self.perturb else drawn
+
+    def game(
+        self, view: View, policy: TurnPolicy, reader: str = "strict", sample: int = 0
+    ) -> Turns:
+        """An episode on this board by image, to be played: the machine of `evaluation.planning`."""
+        case = Case(self.layout, sample=sample, show=partial(self.show, view))
+        return start_turns(case, self.seen_by(view), policy, "env", reader)
 
     def prompt(self, input: str, goal: str, view: View, with_plan: bool = False) -> Prompt:
         """The prompt by `image` or by `text`; `with_plan` adds a shortest plan to the text."""
         if pick_name("input", input, INPUTS) == "text":
             plan = shortest_plan(self.layout) if with_plan else None
             return text_prompt(self.layout, goal, view.style, plan)
-        view = replace(view, theme=self.theme) if self.theme else view
-        return visual_prompt(self.layout.task, self.image, goal, view)
+        return visual_prompt(self.layout.task, self.image, goal, self.seen_by(view))
 
 
 class Part(NamedTuple):
@@ -88,7 +114,7 @@ class LiveBoards(Dataset[Board]):
         self.seed, self.size, self.block, self.opening = seed, size, block, opening
         self.wanted = wanted or {}
         self.period = round(block * len(self.parts))
-        self.perturb = [pick_name("perturbation", each, PERTURBATIONS) for each in perturb]
+        self.perturb = tuple(pick_name("perturbation", each, PERTURBATIONS) for each in perturb)
 
     def __len__(self) -> int:
         return self.size
@@ -112,11 +138,12 @@ class LiveBoards(Dataset[Board]):
             )  # fmt: skip
             images, _ = envs.reset(seed=seeds)
             themes = [ThemeSampler(envs.config, seed).next() for seed in seeds]
-            images = [self._perturbed(*each) for each in zip(images, seeds, strict=True)]
-            fields = zip(envs.layouts, images, themes, stream, strict=True)
+            changes, shown = self.perturb, zip(images, seeds, strict=True)
+            images = [perturbed(image, changes, seed) for image, seed in shown]
+            fields = zip(envs.layouts, images, themes, stream, seeds, strict=True)
             boards |= {
-                index: Board(layout, image, part.goal, theme, index)
-                for layout, image, theme, index in fields
+                index: Board(layout, image, part.goal, theme, index, changes, seed)
+                for layout, image, theme, index, seed in fields
             }
         return [boards[index] for index in indices]
 
@@ -146,8 +173,10 @@ class LiveBoards(Dataset[Board]):
     def _seed(self, index: int) -> int:
         return int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
 
-    def _perturbed(self, image: np.ndarray, seed: int) -> np.ndarray:
-        return perturb(image, self.perturb, episode_of(np.random.default_rng(seed)))
+
+def perturbed(image: np.ndarray, changes: Sequence[str], seed: int) -> np.ndarray:
+    """A picture of the board of a seed, after its changes."""
+    return perturb(image, changes, episode_of(np.random.default_rng(seed)))
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +55,9 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
         print(f"{config.out} is done; delete it to train again", file=sys.stderr)
         print(next_command(config.out))
     else:
-        train(make_trainer(), as_json({"stage": stage, **asdict(config), **prompts_hash(config)}))
+        train(
+            make_trainer(), as_json({"stage": stage, **config.settings(), **prompts_hash(config)})
+        )
         if int(os.environ.get("RANK", 0)) == 0:
             print(f"model: {config.out}; its curves: {config.out / 'curves.png'}")
             print(next_command(config.out))
@@ -151,8 +152,8 @@ def is_done(config: TrainingConfig, stage: str) -> bool:
     record = read_record(config.out)
     if record is None:
         return False
-    known = {each.name: each.default for each in fields(config) if each.default is not MISSING}
-    asked = asdict(config) | prompts_hash(config)
+    known = type(config)(out=config.out).settings()
+    asked = config.settings() | prompts_hash(config)
     held = {name: {**known, **record.settings}.get(name) for name in asked}
     if not config.prompts and "prompts_hash" in record.settings:
         held["prompts_hash"] = record.settings["prompts_hash"]
@@ -172,7 +173,7 @@ def goes_on(config: TrainingConfig, held: Mapping[str, Any]) -> bool:
 
     False if other settings differ too. Raises ValueError if its schedule does not allow it.
     """
-    if as_flags(held) != as_flags({**held, **asdict(config), "steps": held["steps"]}):
+    if as_flags(held) != as_flags({**held, **config.settings(), "steps": held["steps"]}):
         return False
     if config.steps > held["steps"] and config.schedule == "constant" and not config.curriculum:
         return True

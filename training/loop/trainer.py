@@ -98,10 +98,9 @@ class CompletionTrainer(Trainer):
         masks = [self.shown(batch)["inputs"]["attention_mask"] for batch in batches]
         self.note(padding=1 - sum(int(mask.sum()) for mask in masks) / sum(map(torch.numel, masks)))
         if self.config.micro_batch_tokens:  # all processes need the same number
-            count = torch.tensor([len(batches)], device=device)
-            most = int(self.accelerator.gather(count).max())
             smallest = min(batches, key=lambda batch: batch["mask"].numel())
-            batches += [self.without_tokens(smallest) for _ in range(most - len(batches))]
+            missing = self.most(len(batches)) - len(batches)
+            batches += [self.without_tokens(smallest) for _ in range(missing)]
         tokens = sum(int(batch["mask"].sum()) for batch in batches)
         seen = ["pixel_values" in self.shown(batch)["inputs"] for batch in batches]
         counts = torch.tensor([tokens, *seen], device=device)
@@ -112,6 +111,10 @@ class CompletionTrainer(Trainer):
                 self.shown(batch).update(filled._asdict())
         steps = [batches] if self.config.micro_batch_tokens else [[batch] for batch in batches]
         return steps, torch.tensor(total, device=device)
+
+    def most(self, count: int) -> int:
+        """The largest count of all processes."""
+        return int(self.accelerator.gather(torch.tensor([count], device=self.args.device)).max())
 
     def take_batches(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

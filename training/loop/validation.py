@@ -36,8 +36,9 @@ def validate(
     """Measure `success`, or `perception` for the goal `perceive`: greedy replies, mean over kinds.
 
     `success_cut` or `perception_cut` is the share of replies that were cut off. The processes share
-    the boards.
+    the boards. A plan from the image is played as the run's turn policy says.
     """
+    policy = config.turn_policy if (input, goal) == ("image", "plan") else None
     boards = [validation_layouts(kind, config.eval_episodes) for kind in config.kinds()]
     # All kinds together if they are mixed; otherwise each by itself, without padding.
     together = [tuple(itertools.chain(*boards))] if config.mix_kinds else boards
@@ -49,7 +50,9 @@ def validate(
         # Padded by repeating one board: under ZeRO-3 all processes must generate equally often.
         with PartialState().split_between_processes(indices, apply_padding=True) as mine:
             cases = [Case(layouts[index], input, goal) for index in mine]
-            episodes = play(agent, cases, batch_size=batch_size(config), reader=reader)
+            episodes = play(
+                agent, cases, batch_size=batch_size(config), reader=reader, turn_policy=policy
+            )
             found = [(is_right(each), each.finish_reason == "length") for each in episodes]
         gathered = dict(gather_object([*zip(mine, found, strict=True)]))
         marks += [gathered[index][0] for index in indices]

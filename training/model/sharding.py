@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
 from torch import distributed
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from training.config import Placement
 
@@ -51,26 +53,68 @@ READS_ON_FIRST = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 
 
 @contextmanager
-def unsharded(model: Any) -> Iterator[None]:
-    """Hold all weights on every process, so that each can generate at its own pace.
+def at_own_pace(model: Any) -> Iterator[None]:
+    """Let each process call `model.generate` as often and as long as it likes, at least once.
 
-    Without this, FSDP2 would gather every block again for every token. It costs the memory of the
-    model in its compute precision. A model that FSDP2 has not sharded is left alone. Under ZeRO-3
-    transformers generates in step on all processes and gathers block by block.
+    Weights that FSDP2 has sharded are held whole meanwhile: otherwise every block would be gathered
+    again for every token, on all processes at once. It costs the memory of the model in its compute
+    precision. Under ZeRO-3 a process that is done waits for the others, see `_in_step`.
     """
     sharded = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    if not sharded:
+        with _in_step(model) if is_deepspeed_zero3_enabled() else nullcontext():
+            yield
+        return
     inner = [block for block in blocks(model) if isinstance(block, FSDPModule)]
     for module in sharded:
         module.unshard()
     for block in inner:
         block.set_reshard_after_forward(False, recurse=False)
+    # The Trainer's hooks around `generate` would shard the root again at the end of each call; what
+    # they do at the first one is left to do here.
+    hooked = vars(model).pop("generate", None)
+    model._get_fsdp_state()._lazy_init()
+    model.generate = partial(model.generate, synced_gpus=False)
     try:
         yield
     finally:
+        del model.generate
+        if hooked:
+            model.generate = hooked
         for block in inner:
             block.set_reshard_after_forward(reshards(), recurse=False)
         for module in sharded:
             module.reshard()
+
+
+@contextmanager
+def _in_step(model: Any) -> Iterator[None]:
+    """Let a process that has generated all it wants go on until all processes have.
+
+    ZeRO-3 gathers weights block by block, so all have to call `generate` equally often. Within a
+    call transformers itself goes on until all have ended.
+    """
+    generate, last = model.generate, dict[str, Any]()
+
+    def announced(**options: Any) -> Any:
+        last.update(options)
+        _does_any(True, model.device)
+        return generate(**options)
+
+    model.generate = announced
+    try:
+        yield
+    finally:
+        del model.generate
+    while _does_any(False, model.device):
+        generate(**{**last, "max_new_tokens": 1, "do_sample": False, "logits_processor": None})
+
+
+def _does_any(mine: bool, device: Any) -> bool:
+    """Whether a mark is set on any process."""
+    mark = torch.tensor(int(mine), device=device)
+    distributed.all_reduce(mark, distributed.ReduceOp.MAX)
+    return bool(mark)
 
 
 def set_up_fsdp(accelerator: Any) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor
 
+from agents.agent import Request
+from vsp_envs.core.solver import solve_layout
 from vsp_envs.scoring.answer_format import ParseStatus
+from vsp_envs.scoring.episode import Episode
 from vsp_envs.scoring.score import Score
 
 UNREAD = tuple(status for status in ParseStatus if status is not ParseStatus.OK)
 
 
-def reward_of(score: Score, optimal_reward: float) -> float:
+def reward_of(score: Score | Episode, optimal_reward: float) -> float:
     """1 for a plan that succeeds, and `optimal_reward` more if it is a shortest one; else 0."""
     return float(score.success) + optimal_reward * float(score.optimal)
 
 
-def score_metrics(scores: Sequence[Score], optimal_reward: float) -> dict[str, float]:
-    """The logged metrics of a batch of answers: means, and the share of each parse status."""
+def score_metrics(scores: Sequence[Episode], optimal_reward: float) -> dict[str, float]:
+    """The logged metrics of a batch of episodes: means, and the share of each parse status."""
     rewards = [reward_of(score, optimal_reward) for score in scores]
     return {
         "rollout_success": share(score.success for score in scores),
@@ -53,3 +57,33 @@ def share_without_advantage(rewards: Tensor, rollouts: int) -> float:
     """The share of boards whose answers all earn the same."""
     groups = rewards.view(-1, rollouts)
     return (groups.max(1).values == groups.min(1).values).float().mean().item()
+
+
+def turn_progress(requests: Sequence[Request], episodes: Sequence[Episode]) -> list[float]:
+    """How many actions each turn has brought the agent nearer to the end, below 0 if away from it.
+
+    The turns of an episode, `request.game`, come in their order. One that loses the board counts as
+    a shortest plan lost.
+    """
+    progress, after = list[float](), dict[int, float]()
+    for request in reversed(requests):
+        solved, episode = solve_layout(request.layout), episodes[request.game]
+        here = solved.distance[solved.start if request.state is None else request.state]
+        if request.game not in after:
+            last = episode.states[-1] if episode.states else solved.start
+            lost = here + solved.distance[solved.start]
+            after[request.game] = (
+                0 if episode.outcome == "success"
+                else lost if episode.outcome == "failure"
+                else solved.distance[last]
+            )  # fmt: skip
+        progress.append(here - after[request.game])
+        after[request.game] = here
+    return progress[::-1]
+
+
+def above_mean(values: Sequence[float], groups: Sequence[int]) -> Tensor:
+    """Each value above the mean of its group."""
+    each, group = torch.tensor(values, dtype=torch.float32), torch.tensor(groups)
+    sums = torch.zeros(int(group.max()) + 1).index_add(0, group, each)
+    return each - (sums / group.bincount().clamp(min=1))[group]

@@ -1,47 +1,46 @@
-"""What a step asks the student, and its answers with what they are worth."""
+"""What the student answered in a step, and what its answers are worth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from agents.agent import Prompt
-from agents.sampling import Sampling
+from agents.agent import Reply, Request
 from agents.vlm.encoding import ModelInputs
-from training.data.layout_stream import Board
+from vsp_envs.scoring.episode import Episode
 
 
-class Asked(NamedTuple):
-    """The prompts of a process in a step, one for each answer."""
+class Rollout(NamedTuple):
+    """The episodes of a process in a step. Its rows are their turns: the first turns of all, then
+    the second turns of those that have one, and so on."""
 
-    boards: list[Board]
-    prompts: list[Prompt]
+    requests: list[Request]
     inputs: ModelInputs
-    """The prompts encoded."""
-    sampling: Sampling
-    seeds: list[int] | None
-    """One for each answer; None: `sampling.seed` for all."""
+    """The prompts of the requests, encoded."""
+    replies: list[Reply]
+    episodes: list[Episode]
+
+    @property
+    def games(self) -> list[int]:
+        """The episode of each row."""
+        return [request.game for request in self.requests]
+
+    def lengths(self) -> list[int]:
+        """Tokens of each reply."""
+        return [len(reply.ids) for reply in self.replies]
 
 
 class Answers(NamedTuple):
-    """The sampled answers to the prompts of a step."""
+    """A rollout with what its replies are worth."""
 
-    asked: Asked
-    ids: list[list[int]]
-    logprobs: Sequence[Sequence[float]] | None
-    """The sampler's, of each id."""
+    rollout: Rollout
     is_stale: bool
-    """Whether weights sampled them that are a step older than those that learn from them."""
+    """Whether weights sampled it that are a step older than those that learn from it."""
     advantages: Tensor | None
-    """[answer]; None if the reward has no weight."""
+    """[row]; None if the reward has no weight."""
     with_plan: np.ndarray
-    """Whether the teacher is given a plan: bool[answer]."""
+    """Whether the teacher is given a plan: bool[row]."""
     taught: list[Tensor] | None = None
-    """The input of the teacher's output layer at each answer's tokens: [token, hidden]."""
-
-    def lengths(self) -> list[int]:
-        """Tokens of each answer."""
-        return [len(each) for each in self.ids]
+    """The input of the teacher's output layer at each reply's tokens: [token, hidden]."""

@@ -8,7 +8,7 @@ from typing import get_args
 
 from agents.backends.engine_options import engine_options
 from agents.backends.vllm import check_whole
-from agents.rollout import Case, prompt_of
+from agents.multi_turn import Turn, chat
 from agents.vlm.encoding import encode_prompts
 from training.model.sharding import Placement
 from training.model.student import load_reader
@@ -18,6 +18,7 @@ from training.opcd.objective import Objective
 from training.opcd.teachers import TeacherKind
 from training.validate import FROM_0, FROM_1, SHARE, check_config
 from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.rendering.png import LazyImage
 from vsp_envs.scoring.answer_readers import READERS
 from vsp_envs.utils.choices import pick_name
 
@@ -39,7 +40,7 @@ RANGES = {
     FROM_1: (
         "rollouts", "updates_per_rollout", "max_new_tokens", "rollout_tokens", "rollout_batch_size",
     ),
-    FROM_0: ("distill_weight", "reward_weight", "stop_after_unreadable"),
+    FROM_0: ("distill_weight", "reward_weight", "progress_reward", "stop_after_unreadable"),
     SHARE: ("teacher_plan_share", "rollout_memory"),
 }  # fmt: skip
 
@@ -76,6 +77,11 @@ def check_learning_signal(config: OPCDConfig) -> None:
         raise ValueError(
             "--reward-weight needs answers to compare: one answer to a board is its own mean and "
             "has no advantage; take --rollouts 4 or more"
+        )
+    if config.progress_reward and (not config.reward_weight or config.turn_policy.one_reply):
+        raise ValueError(
+            "--progress-reward is of the turns of an episode; give --reward-weight and --act step "
+            "or chunk:k"
         )
 
 
@@ -147,11 +153,16 @@ def check_room(config: OPCDConfig, setting: str, room: int) -> None:
 
 
 def longest_prompt(config: OPCDConfig) -> int:
-    """Tokens of the longest student prompt of the settings' boards, images included."""
-    processor, view = load_reader(config, config.model)
-    prompts = [
-        prompt_of(Case(layout), view)
-        for kind in config.kinds()
-        for layout in draw_distinct(LayoutSpec(kind.task, kind.level, config.split), 1, seed=0)
-    ]
-    return int(encode_prompts(processor, prompts)["attention_mask"].sum(1).max())
+    """Tokens of the longest student prompt of the settings' boards, images included; with earlier
+    turns in it, whose answers are as long as may be."""
+    (processor, view), policy = load_reader(config, config.model), config.turn_policy
+    earlier = 0 if policy.one_reply else min(policy.history, policy.max_turns - 1)
+    prompts = []
+    for kind in config.kinds():
+        spec = LayoutSpec(kind.task, kind.level, config.split)
+        [layout] = draw_distinct(spec, 1, seed=0)
+        image = LazyImage(layout, view.pixels(layout.level), view.theme_of(layout.task))
+        turns = [Turn(image, "", "")] * (earlier + 1)
+        prompts.append(chat(layout, view, policy, turns[1:], turns[0]))
+    found = int(encode_prompts(processor, prompts)["attention_mask"].sum(1).max())
+    return found + earlier * config.max_new_tokens

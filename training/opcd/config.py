@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agents.rollout import turn_roles
 from training.config import Loss, Placement, Schedule, TeacherKind, TrainingConfig
 from vsp_envs.prompts.question import ROLES_OF
 from vsp_envs.scoring.answer_readers import ReaderName
@@ -60,7 +61,8 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     ema_decay: float = 0.99
     """`ema`: how much of the average each step keeps."""
     teacher_plan: bool = False
-    """Give the teacher a reference plan besides the state (the paper's default is True)."""
+    """Give the teacher a reference plan besides the state (the paper's default is True); with
+    `--act step` or `chunk:k` all actions with which a shortest plan may go on."""
     teacher_plan_share: float = 1.0
     """With `teacher_plan`: the random share of boards for which the teacher gets the plan."""
     distill_weight: float = 1.0
@@ -72,6 +74,9 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     """Answers sampled per board; the batch of a step is `batch_size` × `rollouts` answers."""
     optimal_reward: float = 0.0
     """What a shortest plan earns besides the 1 for success."""
+    progress_reward: float = 0.0
+    """With several turns: what each turn earns for every action that it brings the agent nearer to
+    the end, as an advantage over the other turns of the plays of its board."""
     reader: ReaderName = "strict"
     """How the reward reads answers: `strict` (the format that the prompt asks for), `tolerant` or
     `mgsd`, as in `evaluation.planning`."""
@@ -114,12 +119,15 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
 
     def roles(self) -> tuple[str, ...]:
         """The roles of the prompts of student and teacher."""
-        student, text, teacher = ROLES_OF["plan"]
+        policy = self.turn_policy
+        student, (_, text, teacher) = turn_roles("image", "plan", policy), ROLES_OF["plan"]
+        if policy.chunk:
+            text, teacher = "next_action_text", "next_action_teacher"
         if not self.distill_weight:
-            return (student,)
+            return tuple(student)
         shares = (self.teacher_plan_share < 1, self.teacher_plan_share > 0)
         without, given = shares if self.teacher_plan else (True, False)
-        return (student, *[text] * without, *[teacher] * given)
+        return (*student, *[text] * without, *[teacher] * given)
 
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step: checkpoints hold no answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -11,7 +12,7 @@ from agents.backends.hf import sample
 from agents.sampling import Sampling
 from agents.vlm.encoding import ModelInputs, select_rows
 from training.loop.checkpoints import TrainingStopped
-from training.model.sharding import unsharded
+from training.model.sharding import at_own_pace
 
 
 class RolloutError(TrainingStopped):
@@ -51,6 +52,10 @@ class Sampler(Protocol):
         """
         ...
 
+    def ready(self) -> AbstractContextManager[None]:
+        """Hold what sampling needs. In it each process may call `sample` as often as it likes."""
+        ...
+
     def close(self) -> None:
         """Leave what was open for sampling."""
         ...
@@ -67,6 +72,10 @@ class HFSampler:
         """Nothing has to be sent."""
         self.model = model
 
+    def ready(self) -> AbstractContextManager[None]:
+        """Let each process generate at its own pace, if weights are sharded."""
+        return at_own_pace(self.model)
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -80,10 +89,9 @@ class HFSampler:
         """One completion per row of `inputs`; `prompts` are not read."""
         self.model.eval()
         rows, ids = range(len(inputs["input_ids"])), []
-        with unsharded(self.model):
-            for first in rows[:: self.batch_size]:
-                some = rows[first : first + self.batch_size]
-                chunk = replace(sampling, seed=sampling.seed + first)
-                own = None if seeds is None else [seeds[row] for row in some]
-                ids += sample(self.model, select_rows(inputs, some), chunk, self.pad_id, own)
+        for first in rows[:: self.batch_size]:
+            some = rows[first : first + self.batch_size]
+            chunk = replace(sampling, seed=sampling.seed + first)
+            own = None if seeds is None else [seeds[row] for row in some]
+            ids += sample(self.model, select_rows(inputs, some), chunk, self.pad_id, own)
         return SampledCompletions(ids, None)

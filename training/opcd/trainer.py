@@ -15,18 +15,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
-from agents.agent import Prompt
-from agents.sampling import Sampling
-from agents.vlm.checkpoint import Loaded, end_token_ids, vision_token_ids
-from agents.vlm.encoding import Completed, ModelInputs, complete, encode_prompts, select_rows
+from agents.agent import Prompt, Request
+from agents.vlm.checkpoint import Loaded, vision_token_ids
+from agents.vlm.encoding import Completed, complete, select_rows
 from training.data.layout_stream import Board, LiveBoards, live_boards
 from training.data.length_groups import length_groups
 from training.loop.chunked_loss import completion_loss
@@ -36,33 +34,25 @@ from training.loop.validation import validate
 from training.model.sharding import place_model
 from training.model.student import load_student
 from training.opcd.advantages import (
+    above_mean,
     group_advantages,
     reward_of,
     score_metrics,
     share,
     share_without_advantage,
+    turn_progress,
 )
-from training.opcd.answers import Answers, Asked
+from training.opcd.answers import Answers, Rollout
 from training.opcd.checks import check_opcd, objective_of
 from training.opcd.config import OPCDConfig
 from training.opcd.diagnostics import StreakMonitor, means
 from training.opcd.objective import TeacherOutputs, Tokens
-from training.opcd.policy_agent import PolicyAgent
-from training.opcd.rollout_config import make_sampler
-from training.opcd.sampler import SampledCompletions, Sampler
+from training.opcd.policy import Policy
 from training.opcd.teachers import Teacher, UpdateTeacher, make_teacher
-from vsp_envs import score_reply
-from vsp_envs.scoring.score import Score
+from vsp_envs.prompts.question import teacher_prompt
 
 TAUGHT_AT_ONCE = 8
 """Answers that the teacher reads at once, of similar length: no gradients are kept for them."""
-
-
-class Ahead(NamedTuple):
-    """A rollout that is under way while another step is updated."""
-
-    asked: Asked
-    sampled: Future[SampledCompletions]
 
 
 class OPCDTrainer(CompletionTrainer):
@@ -81,10 +71,10 @@ class OPCDTrainer(CompletionTrainer):
             "--stop-after-unreadable",
         )  # fmt: skip
         self.unrewarded = StreakMonitor("no answer earned more than another to its board", first)
+        self.policy = Policy(config, self)
         self._rollout_batches: tuple[list[Any], torch.Tensor] | None = None
-        self._sampler_step = -1
         self._following: list[list[Board]] | None = None
-        self._ahead: Ahead | None = None
+        self._ahead: Future[Rollout] | None = None
         self._thread = ThreadPoolExecutor(1)
         if teacher is not None:
             self._place_teacher(teacher)
@@ -123,8 +113,7 @@ class OPCDTrainer(CompletionTrainer):
             return super().train(*args, **kwargs)
         finally:
             self._thread.shutdown()
-            if "sampler" in vars(self):
-                self.sampler.close()
+            self.policy.close()
 
     def take_batches(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -138,7 +127,7 @@ class OPCDTrainer(CompletionTrainer):
         return batches
 
     def prepare_step(self, batches: list[list[Board]]) -> list[dict[str, Any]]:
-        """Sample the answers of the step, have them judged, and divide them into micro-batches."""
+        """Play the boards of the step, judge the answers, and divide them into micro-batches."""
         answers = self._answers(batches)
         if self.teacher is not None:
             answers = answers._replace(taught=self._teach(self.teacher, answers))
@@ -155,18 +144,17 @@ class OPCDTrainer(CompletionTrainer):
     def _answers(self, batches: Sequence[Sequence[Board]]) -> Answers:
         """The answers of the step, and with `rollouts_ahead` a start on those of the next."""
         step, ahead = self.state.global_step, self._ahead
-        if ahead is not None:
-            asked, sampled = ahead.asked, ahead.sampled.result()
-        else:
-            asked = self._ask(batches, step)
+        if ahead is None:
             self.update_sampler()
-            sampled = self._rollout(asked)
+            rollout = self.policy.play(list(chain(*batches)), step)
+        else:
+            rollout = ahead.result()
         self._ahead = None
         if self._following:
             self.update_sampler()
-            following = self._ask(self._following, step + 1)
-            self._ahead = Ahead(following, self._thread.submit(self._rollout, following))
-        return self._judge(asked, sampled, is_stale=ahead is not None)
+            following = list(chain(*self._following))
+            self._ahead = self._thread.submit(self.policy.play, following, step + 1)
+        return self._judge(rollout, step, is_stale=ahead is not None)
 
     def without_tokens(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The micro-batch with answers that count nowhere."""
@@ -181,10 +169,8 @@ class OPCDTrainer(CompletionTrainer):
     def update_sampler(self) -> None:
         """Let the sampler have the present weights, once it has answered what it was asked."""
         if self._ahead is not None:
-            wait([self._ahead.sampled])
-        if self._sampler_step != self.state.global_step:
-            self.sampler.update(self.accelerator.unwrap_model(self.model))
-            self._sampler_step = self.state.global_step
+            wait([self._ahead])
+        self.policy.update(self.state.global_step)
 
     def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The student's inputs."""
@@ -216,75 +202,50 @@ class OPCDTrainer(CompletionTrainer):
         if self.teacher:
             self.teacher.load(Path(resume_from_checkpoint))
 
-    @cached_property
-    def sampler(self) -> Sampler:
-        """Samples the answers. The first rollout makes it, so a finished run starts no engine."""
-        loaded = Loaded(self.model, self.processor, self.view)
-        return make_sampler(self.opcd, self.opcd.model, loaded, self.opcd.out)
-
     def validate(self) -> dict[str, float]:
-        """The success of greedy plans, by the run's own sampler, limits and reader."""
+        """The success of greedy play, by the run's own sampler, limits and reader."""
         self.update_sampler()
-        agent = PolicyAgent(
-            self._sample, self._encode, self.processor.tokenizer, self.view,
-            end_token_ids(self.model), self.opcd.max_new_tokens,
-        )  # fmt: skip
-        return validate(agent, self.opcd, "image", "plan", self.opcd.reader)
+        with self.policy.sampler.ready():
+            return validate(self.policy, self.opcd, "image", "plan", self.opcd.reader)
 
-    def _ask(self, batches: Sequence[Sequence[Board]], step: int) -> Asked:
-        config = self.opcd
-        boards = [board for board in chain(*batches) for _ in range(config.rollouts)]
-        prompts = [board.prompt("image", "plan", self.view) for board in boards]
-        sampling = Sampling(config.temperature, config.max_new_tokens, self._seed(step))
-        return Asked(boards, prompts, self._encode(prompts), sampling, self._seeds(boards))
-
-    def _rollout(self, asked: Asked) -> SampledCompletions:
-        """All answers of the process in one call."""
-        return self._sample(asked.prompts, asked.inputs, asked.sampling, asked.seeds)
-
-    def _sample(
-        self,
-        prompts: Sequence[Prompt],
-        inputs: ModelInputs,
-        sampling: Sampling,
-        seeds: Sequence[int] | None = None,
-    ) -> SampledCompletions:
-        # The arithmetic of the update: the forward of a LoRA's base does not cast by itself.
-        with self.accelerator.autocast():
-            return self.sampler.sample(prompts, inputs, sampling, seeds)
-
-    def _judge(self, asked: Asked, sampled: SampledCompletions, is_stale: bool) -> Answers:
+    def _judge(self, rollout: Rollout, step: int, is_stale: bool) -> Answers:
         """The answers with what they are worth, and whether the teacher gets a plan."""
-        config, boards, ids = self.opcd, asked.boards, sampled.ids
-        scores = self._score(boards, ids)
-        rewards = torch.tensor([reward_of(score, config.optimal_reward) for score in scores])
+        config, episodes, games = self.opcd, rollout.episodes, rollout.games
+        self._note_rollout(rollout)
+        rewards = torch.tensor([reward_of(each, config.optimal_reward) for each in episodes])
         unequal = 1 - share_without_advantage(rewards, config.rollouts)
         if config.rollouts > 1:
             self.note(groups_without_advantage=1 - unequal)
-        self._monitor(sum(score.status == "ok" for score in scores), unequal)
+        self._monitor(sum(each.status == "ok" for each in episodes), unequal)
         advantages = None
         if config.reward_weight:
-            advantages = group_advantages(rewards, config.rollouts, config.scale_rewards)
-        chance = np.random.default_rng(asked.sampling.seed).random(len(boards))
+            advantages = group_advantages(rewards, config.rollouts, config.scale_rewards)[games]
+            if config.progress_reward:
+                boards = [game // config.rollouts for game in games]
+                progress = above_mean(turn_progress(rollout.requests, episodes), boards)
+                advantages += config.progress_reward * progress
+        chance = np.random.default_rng(self.policy.seed(step)).random(len(episodes))[games]
         with_plan = config.teacher_plan & (chance < config.teacher_plan_share)
-        answers = Answers(asked, ids, sampled.logprobs, is_stale, advantages, with_plan)
         if self.teacher is not None:
-            lengths = np.array(answers.lengths())
+            lengths = np.array(rollout.lengths())
             self.note(tokens_judged_with_plan=(lengths * with_plan).sum() / max(1, lengths.sum()))
         if config.rollouts_ahead:
             self.note(staleness=is_stale)
-        return answers
+        return Answers(rollout, is_stale, advantages, with_plan)
 
     def _groups(self, batches: Sequence[Sequence[Board]], answers: Answers) -> list[list[int]]:
-        """The rows of each micro-batch: those of the loader, or under a budget of tokens."""
-        config = self.opcd
+        """The rows of each micro-batch: those of the loader's boards, or under a token budget."""
+        config, rollout = self.opcd, answers.rollout
         if config.micro_batch_tokens:
-            prompts = answers.asked.inputs["attention_mask"].sum(1).tolist()
+            prompts = rollout.inputs["attention_mask"].sum(1).tolist()
             return length_groups(
-                prompts, answers.lengths(), config.micro_batch_tokens, config.micro_batch_size
+                prompts, rollout.lengths(), config.micro_batch_tokens, config.micro_batch_size
             )
-        rows = iter(range(len(answers.ids)))
-        return [list(islice(rows, len(batch) * config.rollouts)) for batch in batches]
+        owners = [number for number, batch in enumerate(batches) for _ in batch]
+        groups: list[list[int]] = [[] for _ in batches]
+        for row, game in enumerate(rollout.games):
+            groups[owners[game // config.rollouts]].append(row)
+        return groups
 
     def _micro_batch(self, answers: Answers, rows: Sequence[int]) -> dict[str, Any]:
         student = self._student_side(answers, rows)
@@ -298,23 +259,40 @@ class OPCDTrainer(CompletionTrainer):
         return batch | {"taught": torch.cat([answers.taught[row] for row in rows])}
 
     def _student_side(self, answers: Answers, rows: Sequence[int]) -> Completed:
-        ids = [answers.ids[row] for row in rows]
-        return complete(select_rows(answers.asked.inputs, rows), ids, self._pad_id)
+        rollout = answers.rollout
+        ids = [rollout.replies[row].ids for row in rows]
+        return complete(select_rows(rollout.inputs, rows), ids, self._pad_id)
 
     def _teacher_side(self, answers: Answers, rows: Sequence[int]) -> Completed:
-        boards, with_plan = answers.asked.boards, answers.with_plan
-        prompts = [boards[row].prompt("text", "plan", self.view, with_plan[row]) for row in rows]
+        rollout = answers.rollout
+        prompts = [
+            self._teacher_prompt(rollout.requests[row], bool(answers.with_plan[row]))
+            for row in rows
+        ]
         # The sampled ids themselves follow the teacher's prompt: decoding and tokenizing them
         # again could split them differently.
-        return complete(self._encode(prompts), [answers.ids[row] for row in rows], self._pad_id)
+        ids = [rollout.replies[row].ids for row in rows]
+        return complete(self.policy.encode(prompts), ids, self._pad_id)
+
+    def _teacher_prompt(self, request: Request, with_plan: bool) -> Prompt:
+        """The board as text, as it is in the student's turn."""
+        layout, state = request.layout, request.state
+        return teacher_prompt(
+            layout, layout.cells[0] if state is None else state, self.opcd.turn_policy.chunk,
+            self.view.style, with_plan,
+        )  # fmt: skip
 
     def _teach(self, teacher: Teacher, answers: Answers) -> list[torch.Tensor]:
         """What the teacher's output layer reads at each answer's tokens."""
         taught: dict[int, torch.Tensor] = {}
-        lengths = answers.lengths()
+        lengths = answers.rollout.lengths()
         by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
-        for first in range(0, len(lengths), TAUGHT_AT_ONCE):
-            rows = by_length[first : first + TAUGHT_AT_ONCE]
+        parts = [
+            by_length[first : first + TAUGHT_AT_ONCE]
+            for first in range(0, len(lengths), TAUGHT_AT_ONCE)
+        ]
+        # A sharded teacher reads on all processes at once: one with fewer parts repeats the first.
+        for rows in parts + parts[:1] * (self.most(len(parts)) - len(parts)):
             with self.accelerator.autocast():
                 hidden = teacher.hidden(self._teacher_side(answers, rows))
             taught |= zip(rows, hidden.split([lengths[row] for row in rows]), strict=True)
@@ -331,45 +309,27 @@ class OPCDTrainer(CompletionTrainer):
     def _pad_id(self) -> int:
         return self.processor.tokenizer.pad_token_id
 
-    def _encode(self, prompts: Sequence[Prompt]) -> ModelInputs:
-        return self._prepare_inputs(encode_prompts(self.processor, prompts, packed=True))
-
-    def _seed(self, step: int) -> int:
-        # Independent of torch's generator, which the Trainer restores after the first rollout.
-        entropy = [self.config.seed, step, 0, self.args.process_index]
-        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
-    def _seeds(self, boards: Sequence[Board]) -> list[int] | None:
-        if not self.opcd.seed_per_board:
-            return None
-        rollouts = self.opcd.rollouts
-        streams = [
-            np.random.SeedSequence([self.config.seed, board.stream_index, row % rollouts])
-            for row, board in enumerate(boards)
-        ]
-        return [int(stream.generate_state(1)[0]) for stream in streams]
-
-    def _score(self, boards: Sequence[Board], answers: list[list[int]]) -> list[Score]:
-        texts = self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
-        pairs = zip(boards, texts, strict=True)
-        scores = [score_reply(board.layout, text, reader=self.opcd.reader) for board, text in pairs]
-        end = set(end_token_ids(self.model))
+    def _note_rollout(self, rollout: Rollout) -> None:
+        replies, lengths = rollout.replies, rollout.lengths()
+        if not self.opcd.turn_policy.one_reply:
+            self.note(rollout_turns=len(replies) / len(rollout.episodes))
         self.note(
-            rollout_tokens=sum(map(len, answers)) / len(answers),
-            rollout_cut=share(bool(answer) and answer[-1] not in end for answer in answers),
-            rollout_blank=share(not text.strip() for text in texts),
-            **score_metrics(scores, self.opcd.optimal_reward),
+            rollout_tokens=sum(lengths) / len(lengths),
+            rollout_cut=share(
+                bool(each.ids) and each.finish_reason == "length" for each in replies
+            ),
+            rollout_blank=share(not each.text.strip() for each in replies),
+            **score_metrics(rollout.episodes, self.opcd.optimal_reward),
         )
-        return scores
 
     def _tokens(self, student: Completed, answers: Answers, rows: Sequence[int]) -> Tokens:
         mask, device, advantages, logprobs = student.mask, student.ids.device, None, None
         if answers.advantages is not None:
             each = answers.advantages[list(rows)].to(device)
             advantages = each.unsqueeze(1).expand(mask.shape)[mask]
-        if answers.logprobs is not None:
-            flat = [each for row in rows for each in answers.logprobs[row]]
-            logprobs = torch.tensor(flat, device=device)
+        known = [each for row in rows for each in answers.rollout.replies[row].logprobs]
+        if known:
+            logprobs = torch.tensor(known, device=device)
         old = logprobs if answers.is_stale else None
         return Tokens(student.ids[mask], advantages, old, logprobs)
 

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ class VLLMSampler:
         return SampledCompletions(
             [[*each.ids] for each in replies], [[*each.logprobs] for each in replies]
         )
+
+    def ready(self) -> AbstractContextManager[None]:
+        """Nothing has to be held."""
+        return nullcontext()
 
     def close(self) -> None:
         """Close the connections to servers."""

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from agents.agent import View
+from agents.multi_turn import TurnPolicy
 from agents.vlm.checkpoint import Loaded
 from benchmarks import peers, real_shape
 from benchmarks.ahead import ahead_row
@@ -33,9 +34,13 @@ from benchmarks.steppers import (
     opcd_stepper,
     sft_stepper,
     share,
+    without_end_tokens,
 )
 from training.data.layout_stream import LiveBoards, live_boards
 from training.model.tiny import build_tiny
+from training.opcd.config import OPCDConfig
+from training.opcd.teachers import Teacher
+from training.opcd.trainer import OPCDTrainer
 from training.sft import Collate
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.prompts.targets import perception_target
@@ -110,6 +115,28 @@ def rollout_rows(scale: Scale, out: Path) -> Iterator[Row]:
             theirs = stack.enter_context(closing(Stepper(theirs)))
             peer = "TRL DistillationTrainer, teacher on text"
             yield from race(ours, theirs, work, peer, "sampled token", tokens, scale)
+
+
+def turn_row(scale: Scale, out: Path) -> Row:
+    """OPCD's rollout in several turns: boards side by side, and one board after another."""
+    count = min(32, scale.batch)
+    config = OPCDConfig(
+        out, tasks=TASKS, steps=STEPS, batch_size=count, max_new_tokens=scale.new_tokens,
+        turn_policy=TurnPolicy(act="step", malformed="skip", history=0, max_turns=4),
+    )  # fmt: skip
+    student, teacher = without_end_tokens(build_tiny(scale.size)), build_tiny("S").model
+    trainer = OPCDTrainer(config, student, Teacher(teacher), live_boards(config, student.view))
+    boards = trainer.train_dataset.__getitems__(range(count))
+
+    def side_by_side() -> int:
+        return len(trainer.policy.play(boards, 0).requests)
+
+    def one_by_one() -> int:
+        return sum(len(trainer.policy.play([board], 0).requests) for board in boards)
+
+    work, least = f"rollout in turns, {count} boards", 8.0 if count == 32 else None
+    race = Race(work, "one board at a time", "turn", side_by_side, one_by_one, least)
+    return run(race, scale.seconds)
 
 
 def race(
@@ -215,6 +242,7 @@ def all_rows(scale: Scale, out: Path, gpu: bool) -> Iterator[Row]:
     yield from opcd_rows(scale, out)
     yield from rollout_rows(scale, out)
     yield ahead_row(scale, out)
+    yield turn_row(scale, out)
     yield memory_row(scale.loss_tokens)
 
 

@@ -59,7 +59,7 @@ def test_the_rows_of_training_beside_no_peer(
     assert at_once.ours > 0 and at_once.theirs > 0
     (ahead,) = [row for row in rows if "rollouts ahead" in row.work]
     assert ahead.ours > 0 and ahead.theirs > 0
-    assert len(measure.table(rows).splitlines()) == 2 + 6 + 5 + 1 + 1 + 1
+    assert len(measure.table(rows).splitlines()) == 2 + 6 + 5 + 1 + 1 + 1 + 1
     assert threading.active_count() <= before + 1  # trainings end with their rows
 
 

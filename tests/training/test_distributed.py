@@ -63,8 +63,8 @@ def jobs(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "turns": common
         | {
             "stage": "opcd", "teacher": str(teacher), "batch_size": 5, "max_new_tokens": 4,
-            "seed_per_board": True, "reader": "mgsd", "eval_every": 2, "eval_episodes": 3,
-            "turn_policy": {"act": "step", "history": 1, "max_turns": 3},
+            "seed_per_board": True, "reader": "mgsd", "learning_rate": 1e-4, "eval_every": 2,
+            "eval_episodes": 3, "turn_policy": {"act": "step", "history": 1, "max_turns": 3},
         },
         "read": {"stage": "read", "model": str(tiny_folder), "teacher": str(teacher), "tasks": []},
     }  # fmt: skip

@@ -6,6 +6,7 @@ the models of a demo run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,14 +19,17 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from agents.backends.hf import sample
+from agents.agent import Reply, Request
+from agents.backends.hf import HFAgent, sample
+from agents.multi_turn import TurnPolicy
+from agents.rollout import Case, play_together, start_turns
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, load_checkpoint
-from agents.vlm.encoding import complete, encode_prompts
+from agents.vlm.encoding import ModelInputs, complete, encode_prompts
 from training.opcd.divergences import log_probs
 from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, render
 from vsp_envs.card import motion
-from vsp_envs.prompts.question import text_prompt, visual_prompt
+from vsp_envs.prompts.question import teacher_prompt, text_prompt, visual_prompt
 from vsp_envs.prompts.targets import ROUTE
 from vsp_envs.utils.cli import main
 
@@ -41,6 +45,10 @@ class FiguresConfig:
     """A finished demo run on FrozenLake; its models draw the picture of the method."""
     board: int = 1
     """Which of the held-out boards that picture shows."""
+    rollout_board: int = 2
+    """The same for the picture of a rollout in steps."""
+    rollout_seed: int = 1
+    """Its sampling seed."""
 
 
 def draw(config: FiguresConfig) -> None:
@@ -49,6 +57,8 @@ def draw(config: FiguresConfig) -> None:
     if config.run:
         figure = method_figure(config.run, config.board)
         figure.savefig(IMAGES / "opcd.png", dpi=160)
+        rollout = rollout_figure(config.run, config.rollout_board, config.rollout_seed)
+        rollout.savefig(IMAGES / "rollout.png", dpi=160)
 
 
 def tasks_frames(side: int = 240, gap: int = 16, head: int = 34) -> list[Image.Image]:
@@ -92,20 +102,27 @@ def scored_answer(
     """
     tokenizer = student.processor.tokenizer
     student_prompt = visual_prompt(layout.task, image, "plan", student.view)
-    teacher_prompt = text_prompt(layout, "plan", teacher.view.style)
+    read = text_prompt(layout, "plan", teacher.view.style)
     asked = [
-        encode_prompts(student.processor, [each], [prefill])
-        for each in (student_prompt, teacher_prompt)
+        encode_prompts(student.processor, [each], [prefill]) for each in (student_prompt, read)
     ]
     answers = sample(student.model, asked[0], Sampling(max_new_tokens=80), tokenizer.pad_token_id)
-    rows = []
+    return scored(student, teacher, asked, answers[0])
+
+
+@torch.no_grad()
+def scored(
+    student: Loaded, teacher: Loaded, asked: Sequence[ModelInputs], answer: Sequence[int]
+) -> list[Token]:
+    """The tokens of an answer; `asked` is the prompt of the student and that of the teacher."""
+    tokenizer, rows = student.processor.tokenizer, []
     for loaded, prompt in zip((student, teacher), asked, strict=True):
-        completed = complete(prompt, answers, tokenizer.pad_token_id)
+        completed = complete(prompt, [answer], tokenizer.pad_token_id)
         width = completed.ids.shape[1]
         logits = loaded.model(**completed.inputs, logits_to_keep=width + 1).logits[0, :-1]
         rows.append(log_probs(logits))
     divergence = (rows[0].exp() * (rows[0] - rows[1])).sum(-1).tolist()
-    words = [tokenizer.decode([token]) for token in answers[0]]
+    words = [tokenizer.decode([token]) for token in answer]
     return [Token(word, value) for word, value in zip(words, divergence, strict=True)]
 
 
@@ -149,6 +166,57 @@ def method_figure(run: Path, board: int) -> Figure:
         axes.set_axis_off()
     shades = figure.colorbar(
         _scale(), ax=figure.axes[2:], shrink=0.8, label="KL(student ‖ teacher), nats"
+    )
+    shades.outline.set_visible(False)
+    return figure
+
+
+class Shown(NamedTuple):
+    """A turn of a rollout: what was asked, and the tokens that were said."""
+
+    request: Request
+    tokens: list[Token]
+
+
+def played_turns(student: Loaded, teacher: Loaded, layout: Layout, seed: int) -> list[Shown]:
+    """A rollout in steps, sampled as in training, with the teacher's disagreement."""
+    agent = HFAgent(student, Sampling(1.0, 48, seed))
+    policy = TurnPolicy(act="step", history=0, max_turns=12)
+    turns = list[Shown]()
+
+    def answer(requests: Sequence[Request]) -> list[Reply]:
+        replies = agent.reply(requests)
+        for request, reply in zip(requests, replies, strict=True):
+            state = layout.cells[0] if request.state is None else request.state
+            read = teacher_prompt(layout, state, policy.chunk, teacher.view.style, told=False)
+            asked = [encode_prompts(student.processor, [each]) for each in (request.prompt, read)]
+            turns.append(Shown(request, scored(student, teacher, asked, reply.ids)))
+        return replies
+
+    game = start_turns(Case(layout), student.view, policy, "env")
+    list(play_together(answer, iter([(0, game)]), 1))
+    return turns
+
+
+def rollout_figure(run: Path, board: int, seed: int, most: int = 4) -> Figure:
+    """A board played in steps: a row per turn with its picture and its tokens."""
+    student, teacher = (
+        load_checkpoint(str(run / stage), dtype="float32") for stage in ("opcd", "base")
+    )
+    spec = LayoutSpec("frozenlake", 3, "test", min_plan=3)
+    layout = draw_distinct(spec, board + 1, seed=0)[board]
+    turns = played_turns(student, teacher, layout, seed)[:most]
+    figure = Figure((9.6, 1.35 * len(turns)), layout="constrained", facecolor="white")
+    grid = figure.add_gridspec(len(turns), 2, width_ratios=[1, 7.2])
+    for row, (request, tokens) in enumerate(turns):
+        seen, said = (figure.add_subplot(grid[row, column]) for column in (0, 1))
+        seen.imshow(render(layout, 512, student.view.theme, request.state))
+        seen.set_title(f"turn {row + 1}", fontsize=10)
+        draw_tokens(said, tokens)
+        for axes in (seen, said):
+            axes.set_axis_off()
+    shades = figure.colorbar(
+        _scale(), ax=figure.axes[1::2], shrink=0.8, label="KL(student ‖ teacher), nats"
     )
     shades.outline.set_visible(False)
     return figure

@@ -187,6 +187,7 @@ def curve(folder: Path, name: str) -> list[float]:
     return [entry[name] for entry in entries if name in entry]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -213,6 +214,7 @@ def test_a_stopped_run_resumes_to_the_bit(
     assert max(curve(done, "grad_norm")) > 0
 
 
+@pytest.mark.slow
 def test_a_budget_of_tokens_changes_no_gradient_of_turns(
     config: OPCDConfig, tmp_path: Path
 ) -> None:
@@ -290,6 +292,7 @@ def test_a_taught_turn_shows_its_state_and_the_turns_before_it() -> None:
         assert ("moved" in prompt.text) is (len(prompt.images) == 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

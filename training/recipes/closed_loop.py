@@ -1,0 +1,196 @@
+"""What learning in closed loop is worth, on a CPU: `python -m training.recipes.closed_loop`.
+
+For each kind of board and seed: a base model that plans on text from every state, perception SFT
+from it, then OPCD on whole plans and OPCD in steps, which give as many answers; beside them SFT on
+whole plans, on the states along shortest plans, and on states off them. All play the same held-out
+boards from the image alone, as a whole plan and step by step, undisturbed and pushed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from agents.backends.hf import HFAgent
+from agents.multi_turn import TurnPolicy
+from agents.sampling import Sampling
+from evaluation import planning
+from evaluation.options import sample_cases
+from evaluation.report.tables import markdown
+from training.base import BaseConfig
+from training.config import TrainingConfig
+from training.opcd.config import OPCDConfig
+from training.recipes.ablation import BATCH, STEPS, TOKENS, steps_of
+from training.recipes.ablation_report import T975, each_seed, read_played, table
+from training.recipes.stages import train
+from training.sft import SFTConfig
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import write_json, write_text
+
+Arm = Literal[
+    "base", "sft", "plan_opcd", "step_opcd", "plan_sft", "step_sft", "step_sft_detours"
+]  # fmt: skip
+PLAN = TurnPolicy(history=0, max_turns=20)
+STEP = replace(PLAN, act="step")
+TURNS = 4
+"""Turns of an episode, about: OPCD in steps has so many boards fewer in a step."""
+DETOURS = 0.3
+"""The chance of an action to be a detour, in the base and in one arm."""
+START: dict[Arm, Arm | Literal[""]] = {
+    "base": "",
+    "sft": "base",
+    "plan_opcd": "sft",
+    "step_opcd": "sft",
+    "plan_sft": "base",
+    "step_sft": "base",
+    "step_sft_detours": "base",
+}
+"""Arm → the arm whose model it starts from. The teacher is always the base."""
+TITLES: dict[str, str] = {
+    "plan_opcd": "SFT + OPCD on plans",
+    "step_opcd": "SFT + OPCD in steps",
+    "plan_sft": "SFT on plans",
+    "step_sft": "SFT in steps",
+    "step_sft_detours": "SFT in steps, with detours",
+}
+"""Arms that play → their rows."""
+WAYS: dict[str, TurnPolicy] = {
+    "plan": PLAN,
+    "step": STEP,
+    "plan-pushed": replace(PLAN, push=True),
+    "step-pushed": replace(STEP, push=True),
+}
+"""How each of them plays."""
+LEAD = """# What learning in closed loop is worth
+
+```
+python -m training.recipes.closed_loop
+```
+
+Success on held-out test boards from the image alone, in per cent: the mean over seeds and the wider
+of two 95 % intervals, Student's over seeds and Wilson's over boards. One model of 0.5 M parameters
+per kind of board, arm and seed. *As a plan*: one reply is played to its end. *In steps*: a fresh
+picture after each action. *Pushed*: once in mid-episode the agent is moved by a random legal move,
+the same for all. [Closed loop](../closed-loop.md) explains the arms.
+"""
+
+
+@dataclass(frozen=True)
+class ClosedLoopConfig:
+    """Train and play every arm on every kind of board and seed; a stopped run goes on."""
+
+    out: Path = Path("runs/closed-loop")
+    """Run folder: a folder per kind, seed and arm, and `closed-loop.json` of what is done."""
+    page: Path = Path("docs/results/closed-loop.md")
+    """The page that the results are written to."""
+    tasks: tuple[str, ...] = ("frozenlake:3-4", "minibehaviour:5")
+    """Kinds of boards, each with models of its own; those of the ablation are known."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of models, boards and sampling."""
+    arms: tuple[Arm, ...] = get_args(Arm)
+    """Arms to train, with those that they start from."""
+    episodes: int = 200
+    """Held-out test boards per kind, the same for every arm and seed."""
+
+
+def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConfig:
+    """The settings of one arm's training in the folder of its kind and seed."""
+    steps = steps_of(str(kind))
+    shared: dict[str, Any] = {
+        "out": folder / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
+        "eval_episodes": 50, "batch_size": BATCH,
+    }  # fmt: skip
+    if arm == "base":
+        every = shared | {"eval_every": 100, "turn_policy": STEP, "detours": DETOURS}
+        return BaseConfig(**every, size="S", steps=steps.base, learning_rate=3e-3)
+    shared["model"] = str(folder / START[arm])
+    if arm.endswith("_opcd"):
+        played: dict[str, Any] = {"turn_policy": PLAN}
+        if arm == "step_opcd":
+            played = {"turn_policy": STEP, "batch_size": max(1, BATCH // TURNS)}
+        return OPCDConfig(
+            **{**shared, **played}, teacher=str(folder / "base"), steps=steps.opcd,
+            learning_rate=2e-3, max_new_tokens=TOKENS,
+        )  # fmt: skip
+    shared |= {"schedule": "half-linear", "vision_learning_rate": 3e-3}
+    if arm == "sft":
+        return SFTConfig(**shared, steps=steps.sft, learning_rate=steps.language_rate)
+    shared |= {"target": "plan", "steps": steps.sft + steps.opcd, "learning_rate": 1e-3}
+    if arm == "plan_sft":
+        return SFTConfig(**shared)
+    return SFTConfig(**shared, turn_policy=STEP, detours=DETOURS * (arm == "step_sft_detours"))
+
+
+def rows(arms: Sequence[str]) -> dict[str, str]:
+    """Title of a row → the folder of its run."""
+    said = {
+        "plan": "as a plan",
+        "step": "in steps",
+        "plan-pushed": "as a plan, pushed",
+        "step-pushed": "in steps, pushed",
+    }
+    found = {"base, from text (the bound)": "base-text"}
+    for arm, way in product([arm for arm in TITLES if arm in arms], WAYS):
+        found[f"{TITLES[arm]}; {said[way]}"] = f"{arm}-{way}"
+    return found
+
+
+def check_config(config: ClosedLoopConfig) -> None:
+    """Raise ValueError for settings that cannot be trained or reported."""
+    for arm in config.arms:
+        pick_name("arm", arm, START)
+        if START[arm] and START[arm] not in config.arms:
+            raise ValueError(f"the arm {arm} starts from {START[arm]}; name that too")
+    kinds = select_task_levels(config.tasks)
+    for kind in kinds:
+        pick_name("kind of board", str(kind), STEPS)
+    if not 0 < len(set(config.seeds)) == len(config.seeds) <= max(T975):
+        raise ValueError(f"--seeds must be 1 to {max(T975)} different ones, got {config.seeds}")
+    sample_cases(kinds, "test", config.episodes, "image", "plan", seed=0)
+
+
+def run(config: ClosedLoopConfig) -> None:
+    """Train and play what is not done yet, kind by kind within a seed."""
+    check_config(config)
+    kinds = select_task_levels(config.tasks)
+    for seed, kind in product(config.seeds, kinds):
+        folder = config.out / str(kind).replace(":", "-") / str(seed)
+        for arm in config.arms:
+            print(f"— {kind} seed {seed}: {arm}", flush=True)
+            train(settings(arm, kind, folder, seed))
+        play(kind, folder, config.arms, config.episodes)
+    report(config, [str(kind) for kind in kinds])
+
+
+def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> None:
+    """Play every row whose arm is trained, each in a run folder of its own."""
+    for name in rows(arms).values():
+        arm, _, way = name.partition("-")
+        out = folder / "played" / name
+        agent = HFAgent.load(
+            str(folder / arm), dtype="float32", sampling=Sampling(max_new_tokens=TOKENS)
+        )
+        print(f"— {kind}: {name}", flush=True)
+        input = "text" if arm == "base" else "image"
+        planning.evaluate(
+            agent, [kind], "test", episodes, input, out=out, progress=True,
+            turn_policy=WAYS.get(way, PLAN),
+        )  # fmt: skip
+
+
+def report(config: ClosedLoopConfig, kinds: Sequence[str]) -> None:
+    """The page, and the numbers behind it."""
+    played, titles = read_played(config.out), rows(config.arms)
+    shown = markdown(table(played, titles, kinds))
+    write_text(config.page, f"{LEAD}\n{shown}\n{each_seed(played, titles, kinds)}")
+    write_json(config.out / "closed-loop.json", {"played": [each._asdict() for each in played]})
+    print(f"report: {config.page}")
+
+
+if __name__ == "__main__":
+    main(run, ClosedLoopConfig)

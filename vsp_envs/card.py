@@ -22,6 +22,7 @@ from vsp_envs.envs.config import EnvConfig
 from vsp_envs.envs.planning_env import PlanningEnv
 from vsp_envs.rendering.renderer import render
 from vsp_envs.utils.field_docs import field_docs
+from vsp_envs.utils.terminal import printing
 
 MOTION, SHEET = "episode.gif", "themes.png"
 TITLE = 30
@@ -231,6 +232,7 @@ def _failures(layout: Layout) -> list[int]:
     ]
 
 
+@printing()
 def main() -> None:
     """Write all cards and say where."""
     argparse.ArgumentParser(

@@ -14,7 +14,7 @@ from vsp_envs.core.registry import TASKS
 from vsp_envs.core.splits import SPLITS, splits_of
 from vsp_envs.core.task import get_task
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
-from vsp_envs.utils.terminal import print_any_text
+from vsp_envs.utils.terminal import printing
 
 LARGEST = 200_000
 """Up to this many boards are counted one by one."""
@@ -50,9 +50,9 @@ def _line(cells: list[str]) -> str:
     return f"{cells[0]:16}" + "".join(f"{cell:>14}" for cell in cells[1:])
 
 
+@printing()
 def main() -> None:
     """Print a line per task and level."""
-    print_any_text()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(TASKS), help="frozenlake:3-5 maze …")
     try:

@@ -21,6 +21,7 @@ from vsp_envs.public_sets import PublicBoard, read_boards
 from vsp_envs.rendering.picture_file import picture_pixels
 from vsp_envs.rendering.renderer import render
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
+from vsp_envs.utils.terminal import printing
 
 MOST_CELLS = 400
 """Cells of a kind of which the median is taken: more change nothing and take memory."""
@@ -95,6 +96,7 @@ def redraw_error(boards: Sequence[PublicBoard], theme: str) -> float:
     return float(np.mean(errors))
 
 
+@printing()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser("python -m vsp_envs.tiles", description=__doc__)

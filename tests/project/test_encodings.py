@@ -84,6 +84,37 @@ def test_streams_of_another_kind_are_left_alone(monkeypatch: pytest.MonkeyPatch)
     assert sys.stdout.getvalue() == "≈\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "sink", "code", "said"),
+    [
+        (["vsp_envs.count", "frozenlake:3", "maze:3"], "pipe", 1, ""),
+        (["vsp_envs.count", "frozenlake:3", "maze:3"], "/dev/full", 1, "No space left on device"),
+        (["evaluation.planning", "--agent", "oracle", "--tasks", "maze:3", "--episodes", "1"],
+         "/dev/full", 1, "No space left on device"),
+    ],
+)  # fmt: skip
+def test_output_that_cannot_be_written_ends_a_command_without_a_traceback(
+    command: list[str], sink: str, code: int, said: str, tmp_path: Path
+) -> None:
+    if sink != "pipe" and not Path(sink).exists():
+        pytest.skip(f"there is no {sink} here")
+    if "--episodes" in command:
+        command = [*command, "--out", str(tmp_path / "run")]
+    reader, writer = os.pipe()
+    os.close(reader)  # as a pipe is once `head` has enough
+    with open(writer if sink == "pipe" else sink, "w") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], stdout=stdout, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT,
+        )  # fmt: skip
+    if sink != "pipe":
+        os.close(writer)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert len(lines) == bool(said) and said in done.stderr
+    assert "--episodes" not in command or (tmp_path / "run/results.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_runs_end_well_in_every_encoding(encoding: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from vsp_envs.utils.option_groups import Groups, read_grouped
-from vsp_envs.utils.terminal import print_any_text
+from vsp_envs.utils.terminal import printing
 
 Config = TypeVar("Config")
 
@@ -62,7 +62,17 @@ def main(
     A user error ends in one line on stderr and exit code 2, Ctrl-C in one line and 130: the
     message of the KeyboardInterrupt, if it has one. Anything else is a bug and keeps its traceback.
     """
-    print_any_text()
+    with printing():
+        _read_and_run(command, config_class, args, default, groups)
+
+
+def _read_and_run(
+    command: Callable[[Config], Any] | str,
+    config_class: type[Config],
+    args: Sequence[str] | None,
+    default: Config | None,
+    groups: Groups | None,
+) -> None:
     spec = sys.modules["__main__"].__spec__
     module = spec.name.removesuffix(".__main__") if spec else ""
     prog = f"python -m {module}" if module else None

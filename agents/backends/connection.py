@@ -48,18 +48,23 @@ def read_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def open_client(kind: type[Any], timeout: float | None, ca_file: str = "", **options: Any) -> Any:
+def trusted_certificates(file: str) -> ssl.SSLContext:
+    """Those of the system, and those of a file. Raises ValueError for a file that holds none."""
+    trusted = httpx2.create_ssl_context()
+    try:
+        if file:
+            trusted.load_verify_locations(file)
+    except OSError as error:
+        raise ValueError(f"{file} holds no certificates to trust: {error}") from None
+    return trusted
+
+
+def open_client(kind: type[Any], timeout: float | None, **options: Any) -> Any:
     """A client of httpx that follows no redirect and has no bound on its connections.
 
-    `timeout` is the longest silence in seconds. Raises ValueError for a file that holds no
-    certificates, and for a proxy that cannot be used, by name.
+    `timeout` is the longest silence in seconds. Raises ValueError for a proxy that cannot be used,
+    by name.
     """
-    if ca_file:
-        options["verify"] = ssl.create_default_context()
-        try:
-            options["verify"].load_verify_locations(ca_file)
-        except OSError as error:
-            raise ValueError(f"{ca_file} holds no certificates to trust: {error}") from None
     options["timeout"] = httpx2.Timeout(timeout, connect=CONNECT_SECONDS)
     try:
         return kind(limits=httpx2.Limits(), follow_redirects=False, **options)
@@ -126,8 +131,7 @@ class Secrets:
         key = os.environ.get(variable, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise ValueError(f"{variable} holds a character that no key has: copy it anew")
-        if len(key) >= SHORTEST:
-            self._values.append(key)
+        self._values += [each for each in (key, *key.split()) if len(each) >= SHORTEST]
         return key
 
     def fields(self, flag: str, given: Sequence[str], sign: str) -> dict[str, str]:

@@ -317,6 +317,18 @@ def test_headers_query_detail_and_a_system_prompt_are_sent(monkeypatch):
     assert episode.reply == "[key]"
 
 
+@pytest.mark.parametrize("key", ["", KEY])
+def test_a_header_takes_the_place_of_that_of_the_same_name(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("TOKEN", "Basic abcdefghijkl")
+    with serving(lambda body: completion("abcdefghijkl")) as endpoint:
+        [episode] = ask(endpoint.url, header=("authorization: $TOKEN", "User-Agent: mine"))
+    [headers] = endpoint.headers
+    assert (headers["Authorization"], headers["User-Agent"]) == ("Basic abcdefghijkl", "mine")
+    assert not any(name.startswith("X-Stainless") for name in headers)
+    assert episode.reply == "[key]"
+
+
 @pytest.mark.parametrize("flag", [{"header": ("api-key: abc",)}, {"query": ("key=abc",)}])
 def test_a_key_on_the_command_line_is_refused_and_not_shown(flag):
     with pytest.raises(ValueError, match="keys come from the environment alone") as told:

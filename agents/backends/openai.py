@@ -55,7 +55,9 @@ _REASONING = re.compile(r"(?i)(^|/)(o\d|gpt-[5-9](?!.*chat))")
 _VERSION = re.compile(
     r"[-@:_](\d{4}-\d\d-\d\d|\d\d-\d\d(?:\d\d)?|\d{3,8}|latest|preview|exp|beta|free)$"
 )
-_OF_THE_SDK = "Lang Package-Version OS Arch Runtime Runtime-Version Async Retry-Count".split()
+_OF_THE_SDK = (
+    "Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async", "Retry-Count",
+)  # fmt: skip
 """What the SDK tells of this machine. A header takes a hundredth of the time of a request."""
 _NO_CONNECTION = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 

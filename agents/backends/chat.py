@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,6 +36,9 @@ def chat_messages(
 class NoCompletion(Exception):
     """An answer with status 200 that holds no completion; the message is what it says instead."""
 
+    code = 200
+    """The status that the error in it names, if it names one."""
+
 
 def read_completion(answer: Any) -> tuple[Reply, str]:
     """An answer as a reply, and the model that gave it by its own account; empty if it has none.
@@ -43,11 +47,14 @@ def read_completion(answer: Any) -> tuple[Reply, str]:
     """
     try:
         if error := answer.get("error"):
-            raise NoCompletion(f"error: {json.dumps(error)}")
+            raise _failed("error", error)
         [choice, *_] = answer["choices"]
-        if choice.get("finish_reason") == "error" or choice.get("error"):
-            raise NoCompletion(f"finish_reason error: {json.dumps(choice.get('error'))}")
-        message, usage = choice["message"], answer.get("usage") or {}
+        end = choice.get("finish_reason")
+        if end == "error" or choice.get("error"):
+            raise _failed("finish_reason error", choice.get("error"))
+        message, usage = choice.get("message"), answer.get("usage") or {}
+        if message is None and end == "content_filter":  # Azure's for a reply that it keeps back
+            message = {}
         parts = _texts(message.get("content"))
         thought = message.get("reasoning_content") or message.get("reasoning") or parts["thinking"]
         used = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
@@ -56,7 +63,7 @@ def read_completion(answer: Any) -> tuple[Reply, str]:
             parts["text"],
             new,
             prompt_tokens=prompt,
-            finish_reason=str(choice.get("finish_reason") or ""),
+            finish_reason=str(end or ""),
             refusal=str(message.get("refusal") or parts["refusal"]),
             reasoning=str(thought),
             request_id=str(answer.get("id") or ""),
@@ -66,14 +73,23 @@ def read_completion(answer: Any) -> tuple[Reply, str]:
         raise NoCompletion("no chat completion") from None
 
 
+def _failed(what: str, error: Any) -> NoCompletion:
+    failure = NoCompletion(f"{what}: {json.dumps(error)}")
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    if re.fullmatch(r"[45]\d\d", code):
+        failure.code = int(code)
+    return failure
+
+
 def _texts(content: Any) -> dict[str, str]:
     """What a message says by the types of its parts: `text`, `refusal`, else `thinking`."""
-    if isinstance(content, str | None):
-        content = [{"text": content or ""}]
     said = {"text": "", "refusal": "", "thinking": ""}
-    for part in content:
+    for part in [content or ""] if isinstance(content, str | dict | None) else content:
+        part = {"text": part} if isinstance(part, str) else part
         kind = part.get("type", "text").removeprefix("output_")
         held = next((part[name] for name in (kind, "text") if part.get(name)), "")
+        if isinstance(held, dict):  # a picture, say
+            continue
         words = held if isinstance(held, str) else "".join(_texts(held).values())
         said[kind if kind in said else "thinking"] += words
     return said
@@ -100,7 +116,7 @@ def joined(events: Iterable[str]) -> dict[str, Any]:
                         message[name] += [{"text": said}] if isinstance(said, str) else said or []
                     elif isinstance(said, str):
                         message[name] = message.get(name, "") + said
-    except (ValueError, TypeError, AttributeError, LookupError):
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         raise NoCompletion("no chat completion") from None
     if "finish_reason" not in end and "error" not in {**end, **answer}:
         raise NoCompletion("the stream ended before the reply did")

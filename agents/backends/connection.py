@@ -25,11 +25,12 @@ MOST_BYTES = 2**22
 SHORTEST = 8
 """Letters of a key that is one: servers without keys are given words such as `EMPTY`."""
 _BEARER = re.compile(r"(?i)(bearer )\s*[^\s\"'\\]+")
+_HEADER = re.compile(r"(?i)(?!(content-length|transfer-encoding)$)[!#$%&'*+.^_`|~0-9a-z-]+")
 _SECRET = re.compile(r"(?i)auth|key|token|secret|password|cookie|^sig")
 
 
 def read_url(url: str) -> str:
-    """A base URL without its last slash. Raises ValueError for none, and for a key inside it."""
+    """A base URL without what follows it. Raises ValueError for none, and for a key inside it."""
     if "@" in url or "?" in url or "#" in url:
         raise ValueError(
             "a base URL may hold no user, password, query or fragment, which would be written into "
@@ -45,7 +46,7 @@ def read_url(url: str) -> str:
         known = None
     if not known:
         raise ValueError(f"{url!r} is no base URL; one looks like http://127.0.0.1:8000/v1")
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix("/chat/completions")
 
 
 def trusted_certificates(file: str) -> ssl.SSLContext:
@@ -75,7 +76,8 @@ def open_client(kind: type[Any], timeout: float | None, **options: Any) -> Any:
             if value and name.upper() in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
         )
         raise ValueError(
-            f"{found}: SOCKS proxies cannot be used; name one of http://HOST:PORT, or unset it"
+            f"{found}: SOCKS proxies cannot be used, HTTP alone; name one as http://HOST:PORT, or "
+            "unset it"
         ) from None
 
 
@@ -93,7 +95,11 @@ async def refuse_leftovers(request: httpx2.Request) -> None:
 
 
 async def bound_body(response: httpx2.Response) -> None:
-    """A hook for `response`: reading an answer ends with an error after `MOST_BYTES`."""
+    """A hook for `response`: reading an answer ends with an error after `MOST_BYTES`.
+
+    Its text is UTF-8, as JSON's is: whoever sends it may name any codec of Python.
+    """
+    response.encoding = "utf-8"
     # What is packed may be a thousand times as long once it is unpacked.
     most = MOST_BYTES // 16 if "content-encoding" in response.headers else MOST_BYTES
     stream, body = response.stream, bytearray()
@@ -144,6 +150,8 @@ class Secrets:
             name, parted, value = (part.strip() for part in each.partition(sign))
             if not (parted and name.isascii() and name.isprintable() and value.isprintable()):
                 raise ValueError(f"--{flag} takes NAME{sign}VALUE, got a value without {sign!r}")
+            if flag == "header" and not (_HEADER.fullmatch(name) and value.isascii()):
+                raise ValueError(f"--{flag} {name}: no request may have such a header")
             if value.startswith("$") and not self.read(value[1:]):
                 raise ValueError(f"--{flag} {each}: that variable is not set")
             if _SECRET.search(name) and not value.startswith("$"):

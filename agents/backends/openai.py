@@ -51,7 +51,7 @@ _EMPTY = re.compile(
     r"(account|api[_ ]key)[\w ,]{0,30}[_ ](deactivated|suspended|revoked|expired|not valid)|"
     r"(spend(ing)?|key limit|budget)[\w ]{0,30}[_ ](exceeded|reached)|余额不足|欠费"
 )
-_REASONING = re.compile(r"(?i)(^|/)(o\d|gpt-[5-9](?!.*chat))")
+_REASONING = re.compile(r"(?i)(^|[/:])(o\d|gpt-([5-9]|1\d)(?!.*chat))")
 _VERSION = re.compile(
     r"[-@:_](\d{4}-\d\d-\d\d|\d\d-\d\d(?:\d\d)?|\d{3,8}|latest|preview|exp|beta|free)$"
 )
@@ -59,6 +59,7 @@ _OF_THE_SDK = (
     "Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async", "Retry-Count",
 )  # fmt: skip
 """What the SDK tells of this machine. A header takes a hundredth of the time of a request."""
+_STREAM = {"content-type": "text/event-stream"}
 _NO_CONNECTION = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 
 
@@ -218,15 +219,9 @@ class OpenAIAgent:
         said = f"HTTP {status}: {self._secrets.line(text)}"
         if to := response.headers.get("location"):
             said += f" (it redirects to {self._secrets.line(to)}: name that with --base-urls)"
-        kind: Kind = "passing"
-        if status == 402 or (status < 500 and _EMPTY.search(text)):
-            kind = "empty"
-        elif status == 429:
-            kind = "limited"
-        elif status in REFUSALS:
-            kind = "refused"
-        elif status < 500 and status not in (408, 409, 425):
-            kind, said = "final", said + self._way_out(f"{error.param} {text}")
+        kind = _kind(status, text)
+        if kind == "final":
+            said += self._way_out(f"{error.param} {text}")
         return _Failure(said, kind, asked_wait(response.headers))
 
     def _way_out(self, text: str) -> str:
@@ -249,7 +244,8 @@ class OpenAIAgent:
             said = str(error)
             if "error" not in said:
                 said += f": {response.text}"
-            kind: Kind = "empty" if _EMPTY.search(str(error)) else "passing"
+            kind = _kind(error.code, str(error))
+            kind = "passing" if kind in ("final", "limited") else kind
             return _Failure(self._secrets.line(said), kind)
         if not is_version(self.endpoint.answers_as or self.model, model):
             named = self._secrets.line(model)
@@ -321,14 +317,29 @@ def _versioned(name: str) -> tuple[str, str]:
 
 def _completion(response: httpx2.Response) -> Any:
     """The JSON of an answer, streamed or not. Some gateways stream without saying so."""
-    if response.content.lstrip().startswith((b"data:", b"event:", b":")):
-        response.headers["content-type"] = "text/event-stream"
-    if "text/event-stream" in response.headers.get("content-type", ""):
-        return joined(event.data for event in httpx2.EventSource(response))
+    kind, said = (
+        response.headers.get("content-type", ""),
+        response.content.lstrip(b"\xef\xbb\xbf \r\n"),
+    )
+    if "text/event-stream" in kind or said.startswith((b"data:", b"event:", b":")):
+        whole = said + b"\n\n"  # the last event may lack its end
+        stream = httpx2.Response(200, headers=_STREAM, content=whole, request=response.request)
+        return joined(event.data for event in httpx2.EventSource(stream, max_event_size=None))
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         raise NoCompletion("no chat completion") from None
+
+
+def _kind(status: int, text: str) -> Kind:
+    """What an error with such a status means, be it that of the answer or written in it."""
+    if status == 402 or (status < 500 and _EMPTY.search(text)):
+        return "empty"
+    if status == 429:
+        return "limited"
+    if status in REFUSALS:
+        return "refused"
+    return "final" if status < 500 and status not in (408, 409, 425) else "passing"
 
 
 Kind = Literal["passing", "final", "limited", "refused", "empty", "gone"]

@@ -204,12 +204,19 @@ def test_a_server_whose_certificate_nobody_knows_is_asked_with_its_ca_file(tmp_p
         ({"content": [{"type": "refusal", "refusal": "no"}]}, "", ""),
         ({"content": [{"type": "output_text", "text": "b"}, {"type": "x"}]}, "b", ""),
         ({"content": [{"text": "b"}, {"type": "reasoning", "text": "hm"}]}, "b", "hm"),
+        ({"content": [{"type": "image_url", "image_url": {"url": "x"}}, "b"]}, "b", ""),
+        ({"content": {"type": "text", "text": "b"}}, "b", ""),
     ],
 )
 def test_text_is_told_from_thinking(message, reply, thought):
     found, _ = read_completion({"choices": [{"message": message}]})
     assert (found.text, found.reasoning) == (reply, thought)
     assert (found.refusal == "no") is ("no" in str(message))
+
+
+def test_a_reply_that_is_kept_back_needs_no_message():
+    said = {"choices": [{"finish_reason": "content_filter"}]}
+    assert read_completion(said)[0].finish_reason == "content_filter"
 
 
 @pytest.mark.parametrize(
@@ -291,6 +298,26 @@ def test_a_second_answer_to_a_request_is_not_taken_for_that_to_the_next():
     assert len(asked) > 4 or len(set(asked)) == 4
 
 
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+def test_the_last_event_of_a_stream_may_lack_its_end_and_any_be_long(begin, end):
+    long = "R" * 2**20
+    data = b"\n\n".join(
+        b"data: " + json.dumps(each).encode() for each in (piece(long), piece("", "stop"))
+    )
+    kind = {"Content-Type": "text/event-stream"}
+    with serving(lambda body: Answer(begin + data + end, 200, kind)) as endpoint:
+        [episode] = ask(endpoint.url, stream=True, retries=0)
+    assert (episode.reply, episode.finish_reason) == (long, "stop")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_nested_too_deep_is_no_reply(stream):
+    data = b"data: " * stream + b"[" * 10**5
+    with serving(lambda body: Answer(data)) as endpoint:
+        assert "no chat completion" in ask(endpoint.url, stream=stream, retries=0)[0].error
+
+
 def test_a_stream_that_breaks_off_is_no_reply():
     with serving(lambda body: events(piece("<answer>RR"))) as endpoint:
         [episode] = ask(endpoint.url, stream=True, retries=0)
@@ -315,6 +342,37 @@ def test_headers_query_detail_and_a_system_prompt_are_sent(monkeypatch):
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert body["messages"][1]["content"][0]["image_url"]["detail"] == "high"
     assert episode.reply == "[key]"
+
+
+@pytest.mark.parametrize("charset", ["hex", "idna", "undefined", "utf-16", "nonsense"])
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_charset_that_cannot_be_read_spoils_no_run(charset, status):
+    kind = {"Content-Type": f"text/html; charset={charset}"}
+    with serving(lambda body: Answer(b"<html>busy", status, kind)) as endpoint:
+        assert "<html>busy" in ask(endpoint.url, retries=0)[0].error
+    with serving(lambda body: completion(SAID)._replace(headers=kind)) as endpoint:
+        assert ask(endpoint.url)[0].reply == SAID
+
+
+@pytest.mark.parametrize(
+    "header", ["X: é", ": v", "X Y: z", "Content-Length: 5", "transfer-encoding: chunked"]
+)
+def test_a_header_that_no_request_may_have_is_refused_before_one_is_sent(header):
+    with pytest.raises(ValueError, match=f"--header {header.split(':')[0]}: no request"):
+        ask("http://127.0.0.1:1/v1", header=(header,))
+
+
+def test_a_base_url_may_be_given_with_the_path_of_the_requests():
+    with serving(lambda body: completion(SAID)) as endpoint:
+        assert ask(endpoint.url + "/chat/completions/")[0].reply == SAID
+
+
+@pytest.mark.parametrize("code", [402, "402", 401, 403])
+def test_an_error_under_status_200_is_known_by_the_code_in_it(code):
+    error = {"error": {"code": code, "message": "No."}}
+    with serving(lambda body: Answer(error)) as endpoint, pytest.raises(EndpointError, match="No"):
+        ask(endpoint.url, retries=20)
+    assert len(endpoint.bodies) <= 3
 
 
 @pytest.mark.parametrize("key", ["", KEY])

@@ -38,7 +38,7 @@ def interrupted(
             time.sleep(0.05)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=90)[1]
         return process.returncode, time.monotonic() - began, said
     finally:
         process.kill()
@@ -111,6 +111,16 @@ def test_a_training_keeps_its_step_and_ends(tiny_folder, tmp_path, record_proper
         "--batch-size", "2", "--save-every", "1", "--eval-every", "0",
     )  # fmt: skip
     assert code == 130 and seconds < 60
+    record_property("seconds", round(seconds, 1))
+
+
+@LONG
+def test_a_demo_keeps_its_step_and_ends(tmp_path, record_property):
+    """A demo while its first stage trains: the step is finished and kept, as in any training."""
+    code, seconds, said = interrupted(
+        lambda: list(tmp_path.rglob("run.json")), "training.recipes.demo", "--out", tmp_path / "run"
+    )
+    assert code == 130 and seconds < 60 and "Traceback" not in said
     record_property("seconds", round(seconds, 1))
 
 

@@ -83,9 +83,10 @@ def _failed(what: str, error: Any) -> NoCompletion:
 
 def _texts(content: Any) -> dict[str, str]:
     """What a message says by the types of its parts: `text`, `refusal`, else `thinking`."""
+    if isinstance(content, str | None):
+        content = [{"text": content or ""}]
     said = {"text": "", "refusal": "", "thinking": ""}
-    for part in [content or ""] if isinstance(content, str | dict | None) else content:
-        part = {"text": part} if isinstance(part, str) else part
+    for part in content:
         kind = part.get("type", "text").removeprefix("output_")
         held = next((part[name] for name in (kind, "text") if part.get(name)), "")
         if isinstance(held, dict):  # a picture, say

@@ -204,8 +204,7 @@ def test_a_server_whose_certificate_nobody_knows_is_asked_with_its_ca_file(tmp_p
         ({"content": [{"type": "refusal", "refusal": "no"}]}, "", ""),
         ({"content": [{"type": "output_text", "text": "b"}, {"type": "x"}]}, "b", ""),
         ({"content": [{"text": "b"}, {"type": "reasoning", "text": "hm"}]}, "b", "hm"),
-        ({"content": [{"type": "image_url", "image_url": {"url": "x"}}, "b"]}, "b", ""),
-        ({"content": {"type": "text", "text": "b"}}, "b", ""),
+        ({"content": [{"type": "image", "image": {"url": "x"}}, {"text": "b"}]}, "b", ""),
     ],
 )
 def test_text_is_told_from_thinking(message, reply, thought):

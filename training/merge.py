@@ -105,10 +105,20 @@ def _unsharded(run: str, out: Path) -> Iterator[str]:
         yield folder
 
 
-def check_empty(out: Path) -> None:
-    """Raise ValueError unless the folder of a model is new or empty."""
+CARD_HEAD = """---
+license: mit
+library_name: transformers
+pipeline_tag: image-text-to-text
+tags: [planning, qwen3_vl]
+---
+"""
+"""What opens the card of a model that the project trained from nothing."""
+
+
+def check_empty(out: Path, flag: str = "--out") -> None:
+    """Raise ValueError unless the folder of a model, which `flag` names, is new or empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty; choose another --out")
+        raise ValueError(f"{out} is not empty; choose another {flag}")
 
 
 def write_model(loaded: Loaded, out: Path, card: str = "", **options: Any) -> Path:

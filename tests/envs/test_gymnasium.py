@@ -165,3 +165,25 @@ def test_attributes_of_the_users_own_are_kept_and_ours_are_not_overwritten() -> 
         env.set_attr("name", ["a", "b"])
     with pytest.raises(AttributeError, match=r"'layout' cannot be set; .*reset\(options="):
         env.set_attr("layout", [1, 2, 3])
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+@pytest.mark.parametrize(
+    "name",
+    ["level", "max_level", "image_size", "theme", "split", "frozen_prob", "min_plan", "illegal",
+     "observation", "difficulty", "plan_length", "exclude", "layout", "slip", "min_distance"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [-1, float("nan"), b"x"])
+def test_a_value_of_the_wrong_kind_is_refused(
+    make: Callable[..., Any], name: str, value: Any
+) -> None:
+    with pytest.raises(ValueError) as said:
+        make("VSP/FrozenLake-v0", **{name: value})
+    assert name.removeprefix("max_")[:7] in str(said.value)
+
+
+@pytest.mark.parametrize("value", ["0.5", True, None])
+@pytest.mark.parametrize("name", ["frozen_prob", "slip", "min_plan", "min_distance"])
+def test_numbers_are_not_read_out_of_words(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{name} is a .*, got {value!r}"):
+        gym.make("VSP/FrozenLake-v0", **{name: value})

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from agents.backends.hf import HFAgent
 from agents.backends.prefilled_route import ForcedRoute, state_lines
@@ -35,8 +36,13 @@ def test_the_demo_trains_evaluates_reports_and_says_when_it_is_done(
     assert "<svg" in page and "OPCD" in page
     summary = (tmp_path / "demo" / "summary.md").read_text()
     assert "| oracle | 100" in summary and "Peak memory" in summary
-    demo.run(config)
+    demo.run(replace(config, export=tmp_path / "small"))
     assert "done before" in capsys.readouterr().out
+    card = (tmp_path / "small/README.md").read_text()
+    assert "# small" in card and "frozenlake:3" in card and "OPCD (2 × 4)" in card
+    assert next(HFAgent.load(str(tmp_path / "small")).model.parameters()).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="is not empty; choose another --export"):
+        demo.run(replace(config, export=tmp_path / "small"))
 
 
 def test_a_demo_without_a_recipe_is_refused_in_one_line() -> None:

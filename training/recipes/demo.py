@@ -25,6 +25,7 @@ from agents.backends.hf import HFAgent
 from agents.backends.prefilled_route import ForcedRoute
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
+from agents.vlm.checkpoint import load_checkpoint
 from evaluation import perception, planning
 from evaluation.options import sample_cases
 from evaluation.report.page import write_report
@@ -32,6 +33,7 @@ from evaluation.report.plots import Chart, history_points
 from evaluation.report.tables import Row, Table, markdown, print_table
 from evaluation.run_folder import Run, read_run
 from training.loop.run import history_of
+from training.merge import CARD_HEAD, check_empty, write_model
 from training.recipes.demo_settings import RECIPES, DemoConfig, Recipe
 from training.recipes.stages import train as train_stage
 from vsp_envs.core.task_level import TaskLevel
@@ -160,6 +162,8 @@ def run(config: DemoConfig) -> None:
     """Train, evaluate, print the table and write the report."""
     recipe = recipe_of(config)
     sample_cases(recipe.kinds, "test", config.episodes, "image", "plan", config.seed)  # or refuse
+    if config.export:
+        check_empty(config.export, "--export")
     done = (config.out / "report.html").exists()
     train(config)
     began = time.perf_counter()
@@ -177,7 +181,48 @@ def run(config: DemoConfig) -> None:
     print(NOTE)
     print(cost(seconds))
     print(f"{'done before; ' if done else ''}report: {config.out / 'report.html'}")
+    if config.export:
+        export(config, config.export, table)
     print(f"next: python -m vsp_envs.play --replay {config.out / 'evaluation' / 'opcd'}")
+
+
+def export(config: DemoConfig, out: Path, table: Table) -> None:
+    """Write the final model in bf16, with a card that holds the table."""
+    loaded = load_checkpoint(config.out / "opcd", "bfloat16")
+    recipe = recipe_of(config)
+    said = {
+        "name": out.name, "folder": out, "tasks": config.tasks, "level": config.level,
+        "seed": config.seed, "episodes": config.episodes, "table": markdown(table), "note": NOTE,
+        "millions": sum(each.numel() for each in loaded.model.parameters()) / 1e6,
+        "kinds": ", ".join(map(str, recipe.kinds)), "asked": " ".join(map(str, recipe.kinds)),
+    }  # fmt: skip
+    stages = {
+        name: f"{stage.steps} × {stage.batch_size}" for name, stage in recipe._asdict().items()
+    }
+    card = CARD_HEAD + CARD.format(**said, **stages)
+    write_model(loaded, out, card)
+
+
+CARD = """# {name}
+
+A Qwen3-VL of {millions:.1f} M parameters that plans from pictures of {kinds}. It was trained from
+random weights on a CPU, on live environments alone: base on text ({base} answers) → perception SFT
+({sft}) → OPCD ({opcd}); seed {seed}. These are the weights after OPCD, in bf16. It sees pictures of
+32 px a cell in the project's own drawings, with the project's brief prompts; the folder says so
+itself, and the project's commands ask it that way.
+
+```
+python -m training.recipes.demo --tasks {tasks} --level {level} --export {folder}   # makes it
+python -m evaluation.planning --agent hf --model {folder} --tasks {asked} --out runs/tiny
+```
+
+{episodes} boards of each task, held out by content hash. The rows are the stages in float32:
+
+{table}
+{note}
+
+It can do nothing else: other levels, drawings and questions are outside of what it was trained for.
+"""
 
 
 def cost(seconds: Mapping[str, float]) -> str:

@@ -26,6 +26,8 @@ class DemoConfig:
     """Held-out test boards per task and level."""
     seed: int = 0
     """Seed of everything."""
+    export: Path | None = None
+    """Also write the final model here: a plain checkpoint in bf16, with its card."""
 
 
 class Recipe(NamedTuple):

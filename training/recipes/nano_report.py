@@ -13,7 +13,7 @@ from typing import Any
 
 from agents.vlm.checkpoint import load_checkpoint
 from evaluation.report.tables import Row, Table, markdown
-from training.merge import check_empty, write_model
+from training.merge import CARD_HEAD, check_empty, write_model
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import read_json, write_text
@@ -101,19 +101,13 @@ def card(config: ExportConfig, model: Any) -> str:
     sources = dict.fromkeys(name.partition(" · ")[2] for name in state["done"] if " · " in name)
     tables = "\n".join(f"### {each}\n\n{markdown(rates(state['done'], each))}" for each in sources)
     trial = "" if state["asked"]["recipe"] == "full" else REHEARSED
-    return CARD.format(
+    return CARD_HEAD + CARD.format(
         millions=millions, stage=config.stage, tables=tables, trial=trial, **state["asked"]
     )
 
 
 REHEARSED = "\n**This model is of a rehearsal: it was hardly trained and cannot plan.**\n"
-CARD = """---
-license: mit
-library_name: transformers
-pipeline_tag: image-text-to-text
-tags: [planning, qwen3_vl]
----
-# vsp-nano
+CARD = """# vsp-nano
 {trial}
 A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
 MiniBehaviour. It was trained from scratch, on live environments alone: base on text → perception

@@ -12,7 +12,7 @@ from vsp_envs.core.layout import Bool, Layout, LayoutBatch, NoLayoutError, canon
 from vsp_envs.core.solver import SolvedBatch, solve_batch
 from vsp_envs.core.splits import Split, check_split, split_of_id
 from vsp_envs.core.task import check_level, get_task
-from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.choices import check_count, check_probability, pick_name
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
@@ -44,14 +44,15 @@ class LayoutSpec:
     def __post_init__(self) -> None:
         check_level(get_task(self.task), self.level)
         check_split(self.split)
-        if not 0 <= self.frozen_prob <= 1:
-            raise ValueError(f"frozen_prob is a probability, got {self.frozen_prob}")
+        check_probability("frozen_prob", self.frozen_prob)
+        check_count("min_plan", self.min_plan)
+        check_count("min_distance", self.min_distance)
         if self.frozen_prob != FROZEN_PROB and not self.build_arguments():
             raise ValueError(
                 f"{self.task} has no frozen_prob, got {self.frozen_prob}; leave it out"
             )
-        if self.plan_length is not None and self.plan_length < 1:
-            raise ValueError(f"plan_length is at least 1, got {self.plan_length}")
+        if self.plan_length is not None:
+            check_count("plan_length", self.plan_length, least=1)
         if self.min_distance and "goal" not in get_task(self.task).landmarks:
             raise ValueError(f"{self.task} has no goal and so no min_distance; use min_plan")
         low, high = self.plan_lengths()

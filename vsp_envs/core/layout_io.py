@@ -20,7 +20,10 @@ def load_layout(task: str, data: Mapping[str, Any], level: int | None = None) ->
     of the paper's levels that holds every cell. Raises LayoutError naming what is wrong.
     """
     if not isinstance(data, Mapping):
-        raise LayoutError(f"a {task} layout is a mapping, not {type(data).__name__}")
+        raise LayoutError(
+            f"a {task} layout is a mapping, not {type(data).__name__}; FrozenLake's is such as "
+            '{"map": ["SF", "FG"]}, and `Layout.to_data()` shows the others'
+        )
     layout = get_task(task).load(data, level)
     if shortest_plan(layout) is None:
         raise LayoutError(f"this {task} layout has no solution: {layout.to_data()}")

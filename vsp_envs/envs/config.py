@@ -20,7 +20,7 @@ from vsp_envs.core.layout_io import load_layout
 from vsp_envs.core.splits import Split, read_hashes
 from vsp_envs.core.task import Task, check_level, get_task
 from vsp_envs.rendering.renderer import check_image_size, check_theme
-from vsp_envs.utils.choices import list_names, pick_name
+from vsp_envs.utils.choices import check_probability, list_names, pick_name
 
 Observation = Literal["both", "image", "symbolic"]
 IllegalPolicy = Literal["stay", "fail"]
@@ -82,8 +82,7 @@ class EnvConfig:
         check_image_size(self.image_size)
         if self.theme != RANDOM_THEME:
             check_theme(self.task, self.theme)
-        if not 0 <= self.slip <= 1:
-            raise ValueError(f"slip is a probability, 0 to 1, got {self.slip}")
+        check_probability("slip", self.slip)
         pick_name("illegal policy", self.illegal, get_args(IllegalPolicy))
         if self.slip and self.illegal == "fail":
             raise ValueError(
@@ -93,6 +92,10 @@ class EnvConfig:
         if self.render_mode is not None:
             pick_name("render mode", self.render_mode, RENDER_MODES)
         exclude = self.exclude
+        if isinstance(exclude, bytes) or not isinstance(exclude, (str, Path, Collection)):
+            raise ValueError(
+                f"exclude is a file of hashes or a collection of them, got {exclude!r}"
+            )
         hashes = read_hashes(exclude) if isinstance(exclude, (str, Path)) else frozenset(exclude)
         self.spec = LayoutSpec(
             self.task, self.levels[0], self.split, self.frozen_prob, self.min_plan,

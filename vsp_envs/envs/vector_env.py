@@ -82,7 +82,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         since it was last called.
         """
         own = ("autoreset_mode", "copy", "pool", "pool_rounds", "infos")
-        drawn = render_mode and render_mode.removesuffix(_LIST)
+        drawn = render_mode.removesuffix(_LIST) if isinstance(render_mode, str) else render_mode
         self.config = config = make_config(task, {**arguments, "render_mode": drawn}, own)
         if infos not in (True, False, "numbers"):
             raise ValueError(f"infos is True, False or 'numbers', got {infos!r}")

@@ -69,7 +69,10 @@ def read(config: OPCDConfig) -> None:
     state = PartialState()
     student = load_student(config, config.model).model
     teacher = make_teacher("frozen", config.teacher, 0.0, student).model
-    held = [sum(float(each.abs().sum()) for each in of.parameters()) for of in (student, teacher)]
+    held = [
+        sum(float(each.detach().abs().sum()) for each in of.parameters())
+        for of in (student, teacher)
+    ]
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / f"{state.process_index}.json").write_text(json.dumps(held))
 

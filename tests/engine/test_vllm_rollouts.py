@@ -13,6 +13,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed here; `make test-vllm`
 from peft import LoraConfig, get_peft_model
 
 from agents.backends.hf import sample
+from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, prompt_of
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
@@ -129,6 +130,31 @@ def test_over_twenty_steps_of_opcd_vllm_draws_from_the_policy_as_it_is(
     assert gap(sampler, start.model, start.processor) > 100 * CLOSE  # so far has the policy moved
     logged = [entry["rollout_mismatch"] for entry in history(run) if "rollout_mismatch" in entry]
     assert logged and max(logged) < CLOSE
+
+
+@pytest.mark.parametrize("sampler", ["vllm"], indirect=True)
+def test_boards_in_turns_find_their_earlier_turns_in_the_prefix_cache(
+    sampler, checkpoint, teacher, tmp_path, monkeypatch
+):
+    engine, turns = sampler.engine.engine, []
+    plain = engine.generate
+
+    def generate(*asked, **options):
+        turns.append(plain(*asked, **options))
+        return turns[-1]
+
+    monkeypatch.setattr(engine, "generate", generate)
+    policy = TurnPolicy(act="step", malformed="skip", history=4, max_turns=5)
+    train(
+        monkeypatch, sampler, Policy, tmp_path / "run", model=checkpoint, teacher=teacher, steps=1,
+        tasks=("frozenlake:3",), turn_policy=policy,
+    )  # fmt: skip
+    block = engine.llm_engine.vllm_config.cache_config.block_size
+    read = [[len(each.prompt_token_ids) for each in turn] for turn in turns]
+    cached = [[each.num_cached_tokens for each in turn] for turn in turns]
+    assert len(turns) == 5 and min(read[-2]) > block
+    for earlier, found in zip(read, cached[1:], strict=False):
+        assert all(had >= size // block * block for size, had in zip(earlier, found, strict=True))
 
 
 def with_lora(checkpoint):

@@ -34,7 +34,8 @@ assert not heavy, heavy
 STAGES = ["training.base", "training.sft", "training.opcd.__main__"]
 OTHERS = [
     "training.merge", "training.memory", "training.recipes.demo", "training.recipes.ablation",
-    "training.recipes.nano", "evaluation.report.__main__", "evaluation.baselines",
+    "training.recipes.closed_loop", "training.recipes.nano", "evaluation.report.__main__",
+    "evaluation.baselines",
 ]  # fmt: skip
 PLAYED = ["evaluation.planning", "evaluation.perception", "evaluation.modality_gap"]
 

@@ -49,7 +49,13 @@ def jobs(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "sft": sft | {"batch_size": 10, "micro_batch_size": 3},
         "bfloat16": sft
         | {"batch_size": 8, "precision": "bfloat16", "gradient_checkpointing": True},
-        "lora": common | {"stage": "sft", "batch_size": 8, "lora_rank": 2},
+        # In turns, and measured in turns.
+        "lora": common
+        | {
+            "stage": "sft", "batch_size": 8, "lora_rank": 2, "target": "answer", "detours": 0.5,
+            "eval_every": 2, "eval_episodes": 3,
+            "turn_policy": {"act": "step", "malformed": "skip", "history": 1, "max_turns": 2},
+        },
         # One process is shown text alone, the other images alone.
         "mixed": common | {"stage": "mixed", "batch_size": 8},
         # The processes sample, and ask the teacher, a different number of times: 9 boards and 8.
@@ -161,7 +167,7 @@ def test_in_bfloat16_weights_and_losses_stay_float32(alone: Path, together: Path
     assert {weight.dtype for weight in kept} == {kind}
 
 
-@pytest.mark.parametrize("name", ["opcd", "turns"])
+@pytest.mark.parametrize("name", ["lora", "opcd", "turns"])
 def test_two_processes_share_out_the_validation_boards(
     alone: Path, together: Path, name: str
 ) -> None:

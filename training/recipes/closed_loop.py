@@ -8,11 +8,18 @@ boards from the image alone, as a whole plan and step by step, undisturbed and p
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before torch is imported, so that --help is there at once
+    from training.recipes.closed_loop_settings import ClosedLoopConfig
+    from vsp_envs.utils.cli import main
+
+    main("training.recipes.closed_loop:run", ClosedLoopConfig)
+    raise SystemExit
+
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from agents.backends.hf import HFAgent
 from agents.multi_turn import TurnPolicy
@@ -20,21 +27,17 @@ from agents.sampling import Sampling
 from evaluation import planning
 from evaluation.options import sample_cases
 from evaluation.report.tables import markdown
-from training.base import BaseConfig
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.recipes.ablation import BATCH, STEPS, TOKENS, steps_of
 from training.recipes.ablation_report import T975, each_seed, read_played, table
+from training.recipes.closed_loop_settings import Arm, ClosedLoopConfig
 from training.recipes.stages import train
-from training.sft import SFTConfig
+from training.sft_config import BaseConfig, SFTConfig
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_json, write_text
 
-Arm = Literal[
-    "base", "sft", "plan_opcd", "step_opcd", "plan_sft", "step_sft", "step_sft_detours"
-]  # fmt: skip
 PLAN = TurnPolicy(history=0, max_turns=20)
 STEP = replace(PLAN, act="step")
 TURNS = 4
@@ -78,24 +81,6 @@ per kind of board, arm and seed. *As a plan*: one reply is played to its end. *I
 picture after each action. *Pushed*: once in mid-episode the agent is moved by a random legal move,
 the same for all. [Closed loop](../closed-loop.md) explains the arms.
 """
-
-
-@dataclass(frozen=True)
-class ClosedLoopConfig:
-    """Train and play every arm on every kind of board and seed; a stopped run goes on."""
-
-    out: Path = Path("runs/closed-loop")
-    """Run folder: a folder per kind, seed and arm, and `closed-loop.json` of what is done."""
-    page: Path = Path("docs/results/closed-loop.md")
-    """The page that the results are written to."""
-    tasks: tuple[str, ...] = ("frozenlake:3-4", "minibehaviour:5")
-    """Kinds of boards, each with models of its own; those of the ablation are known."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of models, boards and sampling."""
-    arms: tuple[Arm, ...] = get_args(Arm)
-    """Arms to train, with those that they start from."""
-    episodes: int = 200
-    """Held-out test boards per kind, the same for every arm and seed."""
 
 
 def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConfig:
@@ -190,7 +175,3 @@ def report(config: ClosedLoopConfig, kinds: Sequence[str]) -> None:
     write_text(config.page, f"{LEAD}\n{shown}\n{each_seed(played, titles, kinds)}")
     write_json(config.out / "closed-loop.json", {"played": [each._asdict() for each in played]})
     print(f"report: {config.page}")
-
-
-if __name__ == "__main__":
-    main(run, ClosedLoopConfig)

@@ -1,0 +1,29 @@
+"""The settings of `training.recipes.closed_loop`; no torch is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Arm = Literal[
+    "base", "sft", "plan_opcd", "step_opcd", "plan_sft", "step_sft", "step_sft_detours"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClosedLoopConfig:
+    """Train and play every arm on every kind of board and seed; a stopped run goes on."""
+
+    out: Path = Path("runs/closed-loop")
+    """Run folder: a folder per kind, seed and arm, and `closed-loop.json` of what was played."""
+    page: Path = Path("docs/results/closed-loop.md")
+    """The page that the results are written to."""
+    tasks: tuple[str, ...] = ("frozenlake:3-4", "minibehaviour:5")
+    """Kinds of boards, each with models of its own; those of the ablation are known."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of models, boards and sampling."""
+    arms: tuple[Arm, ...] = get_args(Arm)
+    """Arms to train, with those that they start from."""
+    episodes: int = 200
+    """Held-out test boards per kind, the same for every arm and seed."""

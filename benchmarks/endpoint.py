@@ -46,7 +46,7 @@ async def answer(
         writer.close()
 
 
-async def serve(seconds: float = 0.0, body: str = INSTANT) -> None:
+async def answer_all(seconds: float = 0.0, body: str = INSTANT) -> None:
     """Print the port, then answer until the process is ended."""
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,4 +59,4 @@ async def serve(seconds: float = 0.0, body: str = INSTANT) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1]), sys.argv[2]) if sys.argv[1:] else serve())
+    asyncio.run(answer_all(float(sys.argv[1]), sys.argv[2]) if sys.argv[1:] else answer_all())

@@ -17,6 +17,7 @@ ALLOWED = {
     "agents/own.py: import_module",  # the module that the user names with --agent
     "vsp_envs/play/film.py: subprocess.Popen",  # ffmpeg, from a list of arguments
     "benchmarks/evaluation.py: subprocess.Popen",  # our endpoint, from a list of arguments
+    "benchmarks/ahead.py: subprocess.Popen",  # the same
     "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
 }
 LOADERS = {"AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoTokenizer",

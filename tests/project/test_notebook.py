@@ -18,5 +18,5 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     metadata = {"metadata": {"path": str(NOTEBOOK.parent)}}
     nbclient.NotebookClient(notebook, timeout=600, resources=metadata).execute()
-    assert (tmp_path / "oracle" / "report.html").is_file()
+    assert (tmp_path / "tiny-plans" / "report.html").is_file()
     assert any("image/png" in output.get("data", {}) for output in notebook.cells[1].outputs)

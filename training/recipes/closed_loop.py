@@ -88,7 +88,7 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
     steps = steps_of(str(kind))
     shared: dict[str, Any] = {
         "out": folder / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
-        "eval_episodes": 50, "batch_size": BATCH,
+        "save_every": 25, "eval_episodes": 50, "batch_size": BATCH,
     }  # fmt: skip
     if arm == "base":
         every = shared | {"eval_every": 100, "turn_policy": STEP, "detours": DETOURS}

@@ -79,6 +79,7 @@ def test_every_command_runs_in_the_order_of_the_page(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
+    (place / "models").symlink_to(ROOT / "models")
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     commands = [words for words in COMMANDS if words[0] == "python"]
     # A replay and a report show what a later section of the page makes.

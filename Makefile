@@ -30,7 +30,7 @@ demo: $(INSTALLED) ## train a tiny model by the whole method and report; LEVEL=4
 test: $(INSTALLED) ## run the tests, four minutes on two cores; PYTEST_ARGS="-n 0 -k maze"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-slow: $(INSTALLED) ## run the tests that take over five seconds each: whole trainings, several processes
+test-slow: $(INSTALLED) ## run the tests that take four seconds or more: whole trainings, several processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-faults: $(INSTALLED) ## run the fault tests in full and write docs/reliability.md; some ten minutes

@@ -188,6 +188,7 @@ def test_no_reader_raises_and_every_action_of_a_plan_is_in_the_text_in_its_order
 
 
 @given(TEXTS, st.sampled_from(sorted(TASKS)))
+@pytest.mark.slow
 def test_the_tolerant_reader_reads_no_other_plan_than_the_strict_one(text: str, task: str) -> None:
     strict = read(text, "strict", task)
     if isinstance(strict, list) and not re.search(r"(?i)pick[\s_-]*up", text):

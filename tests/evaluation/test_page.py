@@ -277,6 +277,7 @@ def browser():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1400, 800, 360])
 @pytest.mark.parametrize(("scheme", "color"), [(0, "rgb(20, 21, 23)"), (1, "rgb(251, 251, 250)")])
 def test_the_page_fits_every_screen_in_light_and_dark(

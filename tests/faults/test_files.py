@@ -263,6 +263,7 @@ def test_a_broken_checkpoint_is_refused_by_its_name(file, data, tiny_folder, tmp
         load_checkpoint(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_runs_no_code_of_its_checkpoint(long, tiny_folder, tmp_path):
     from training.sft import SFTConfig, train_sft
 

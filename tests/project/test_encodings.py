@@ -84,6 +84,7 @@ def test_streams_of_another_kind_are_left_alone(monkeypatch: pytest.MonkeyPatch)
     assert sys.stdout.getvalue() == "≈\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "sink", "code", "said"),
     [

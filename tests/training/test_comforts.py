@@ -90,6 +90,7 @@ def test_a_presets_model_is_counted_to_the_byte(stage: str, name: str) -> None:
         assert shared.host == (4 + 8 * 2) * base  # the student once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("lora", [0, 8])
 def test_the_estimate_agrees_with_what_torch_counts_at_real_shapes(dtype: str, lora: int) -> None:
@@ -244,6 +245,7 @@ def test_a_run_with_adapters_loads_like_any_and_merges_into_a_plain_checkpoint(
         merge(MergeConfig("./nowhere", tmp_path / "none"))
 
 
+@pytest.mark.slow
 def test_an_adapter_on_an_adapter_stands_on_all_that_is_beneath_and_keeps_its_own_view(
     adapted: SFTConfig, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_demo_without_a_recipe_is_refused_in_one_line() -> None:
         demo.run(demo.DemoConfig(level=9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("episodes", [0, 10**6])
 def test_boards_that_cannot_be_played_are_refused_before_training(
     tmp_path: Path, episodes: int

@@ -45,6 +45,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"micro_batch_size": 1}, {"micro_batch_tokens": 200}, {}])
 def test_a_step_is_one_call_of_the_sampler_whatever_the_micro_batches(
     config: OPCDConfig, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -99,6 +100,7 @@ def test_a_budget_of_tokens_changes_no_gradient(
     assert max(curve(grouped, "padding")) <= 0.1
 
 
+@pytest.mark.slow
 def test_a_budget_changes_no_gradient_of_sft_and_workers_change_nothing(
     tiny_folder: Path, tmp_path: Path
 ) -> None:

@@ -276,6 +276,7 @@ def started(config: Config, teacher: Teacher) -> OPCDTrainer:
     return OPCDTrainer(config, student, teacher, boards)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_stops_the_run_or_is_passed_over_and_told(
     config: Config, broken: Teacher, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -288,6 +289,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_or_is_passed_over_and_told(
     assert same(before, dict(trainer.model.named_parameters()))
 
 
+@pytest.mark.slow
 def test_huge_gradients_are_clipped_and_infinite_ones_stop_the_run(
     config: Config, tiny_folder: Path
 ) -> None:

@@ -106,6 +106,7 @@ def room_for(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100_000, 3_000_000])  # the weights do not fit, or the optimizer
 def test_without_room_the_run_stops_in_one_line_and_goes_on_where_there_is_some(
     config: SFTConfig, done: Path, tmp_path: Path, size: int

@@ -114,7 +114,9 @@ test-vllm: ## run the tests that need a real vLLM, in .venv-vllm; they are for L
 	test ! -e .venv-vllm/installed || \
 	PYTHONPATH=tests/engine:tests:. OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest \
-		-p no:cacheprovider -o filterwarnings=default --rehearsal tests/engine tests/rehearsal
+		-p no:cacheprovider -o filterwarnings=default $(ENGINE_TESTS)
+
+ENGINE_TESTS = --rehearsal tests/engine tests/rehearsal
 
 .venv-vllm/installed: tests/engine/requirements.txt
 	$(PYTHON) -m venv .venv-vllm
@@ -123,13 +125,15 @@ test-vllm: ## run the tests that need a real vLLM, in .venv-vllm; they are for L
 	@touch $@
 
 # In a folder beside .venv, not in it: `make test` stays as short as it is.
-test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 and ZeRO-3, on CPUs
+test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 and ZeRO-3, on CPUs; ZERO=zero3
 	@$(MAKE) --no-print-directory build/deepspeed/installed || \
 		{ rm -rf build/deepspeed; echo "test-deepspeed: DeepSpeed cannot be installed here; skipped"; exit 0; }; \
 	test ! -e build/deepspeed/installed || { \
 	export PYTHONPATH=build/deepspeed OMP_NUM_THREADS=1 DS_ACCELERATOR=cpu; \
 	$(BIN)/python -c "import deepspeed" && \
-	$(BIN)/python -m pytest -p no:cacheprovider -k zero tests/training/test_distributed.py; }
+	$(BIN)/python -m pytest -p no:cacheprovider -k $(ZERO) tests/training/test_distributed.py; }
+
+ZERO = zero
 
 build/deepspeed/installed: tests/deepspeed.txt
 	rm -rf build/deepspeed

@@ -125,15 +125,13 @@ ENGINE_TESTS = --rehearsal tests/engine tests/rehearsal
 	@touch $@
 
 # In a folder beside .venv, not in it: `make test` stays as short as it is.
-test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 and ZeRO-3, on CPUs; ZERO=zero3
+test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 and ZeRO-3, on CPUs
 	@$(MAKE) --no-print-directory build/deepspeed/installed || \
 		{ rm -rf build/deepspeed; echo "test-deepspeed: DeepSpeed cannot be installed here; skipped"; exit 0; }; \
 	test ! -e build/deepspeed/installed || { \
 	export PYTHONPATH=build/deepspeed OMP_NUM_THREADS=1 DS_ACCELERATOR=cpu; \
 	$(BIN)/python -c "import deepspeed" && \
-	$(BIN)/python -m pytest -p no:cacheprovider -k $(ZERO) tests/training/test_distributed.py; }
-
-ZERO = zero
+	$(BIN)/python -m pytest -p no:cacheprovider -k zero tests/training/test_distributed.py; }
 
 build/deepspeed/installed: tests/deepspeed.txt
 	rm -rf build/deepspeed

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from agents.vlm.encoding import encode_prompts
+from benchmarks.endpoint import running
 from benchmarks.measure import Row
 from benchmarks.steppers import TASKS, Scale, opcd_stepper
 from training.data.layout_stream import live_boards
@@ -39,7 +37,8 @@ def step_seconds(scale: Scale, out: Path, generation: float, ahead: int, steps: 
     config = OPCDConfig(out, tasks=TASKS, steps=1, batch_size=1)
     board = live_boards(config, student.view)[0]
     prompt = encode_prompts(student.processor, [board.prompt("image", "plan", student.view)])
-    with sampling_server(generation, scale.new_tokens, prompt["input_ids"].shape[1]) as url:
+    body = sampled(scale.new_tokens, prompt["input_ids"].shape[1])
+    with running(str(generation), body) as url:
         stepper = opcd_stepper(
             student, teacher, scale, out, loss="sampled", rollout="server", rollout_urls=(url,),
             rollouts_ahead=ahead,
@@ -54,18 +53,12 @@ def step_seconds(scale: Scale, out: Path, generation: float, ahead: int, steps: 
     return statistics.median(taken)
 
 
-@contextmanager
-def sampling_server(seconds: float, tokens: int, prompt_tokens: int) -> Iterator[str]:
-    """The URL of a process that answers as vLLM does, every chat after so many seconds."""
+def sampled(tokens: int, prompt_tokens: int) -> str:
+    """The body of vLLM's answer to a chat, with so many tokens."""
     choice = {
         "message": {"role": "assistant", "content": "a"},
         "finish_reason": "length",
         "token_ids": [7] * tokens,
         "logprobs": {"content": [{"logprob": -6.0}] * tokens},
     }
-    body = json.dumps({"choices": [choice], "prompt_token_ids": [0] * prompt_tokens})
-    command = [sys.executable, "-m", "benchmarks.endpoint", str(seconds), body]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.terminate()
+    return json.dumps({"choices": [choice], "prompt_token_ids": [0] * prompt_tokens})

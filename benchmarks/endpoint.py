@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 INSTANT = json.dumps(
     {
@@ -44,6 +47,18 @@ async def answer(
             writer.write(said)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[str]:
+    """The URL of this endpoint in a process of its own, with the arguments of its command."""
+    command = [sys.executable, "-m", "benchmarks.endpoint", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
 
 
 async def answer_all(seconds: float = 0.0, body: str = INSTANT) -> None:

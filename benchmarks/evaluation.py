@@ -11,13 +11,11 @@ import argparse
 import base64
 import importlib.util
 import io
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from agents.backends.hf import HFAgent
 from agents.backends.openai import Endpoint, OpenAIAgent
 from agents.rollout import Case, prompt_of
 from agents.sampling import Sampling
+from benchmarks.endpoint import running
 from benchmarks.measure import Race, Row, Work, run, save, speed, table
 from evaluation.collect import collect, settings_of
 from training.model.tiny import build_tiny
@@ -53,18 +52,6 @@ def boards(fresh: bool = True) -> Iterator[Layout]:
     streams = [draw_distinct(LayoutSpec(*each), 1000, seed=0) for each in task_levels]
     mixed = (layout for together in zip(*streams, strict=True) for layout in together)
     return cycle(mixed if fresh else list(islice(mixed, PASS)))
-
-
-@contextmanager
-def instant_endpoint() -> Iterator[str]:
-    """The base URL of an endpoint that answers at once, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.endpoint"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-        finally:
-            process.terminate()
 
 
 def our_client(url: str, fresh: bool) -> Work:
@@ -191,7 +178,8 @@ def main() -> None:
     parser.add_argument("--model", default="", help="checkpoint folder; default a tiny random one")
     options = parser.parse_args()
     seconds, rows = 2.0 if options.quick else 15.0, []
-    with instant_endpoint() as url:
+    with running() as server:
+        url = f"{server}/v1"
         for work, fresh in (("fresh boards", True), ("boards asked before", False)):
             clients = our_client(url, fresh), plain_client(url, fresh)
             for clock, on in ((time.perf_counter, ""), (time.process_time, ", by its own CPU")):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.evaluation import PASS, instant_endpoint, our_client, plain_client
+from benchmarks.endpoint import running
+from benchmarks.evaluation import PASS, our_client, plain_client
 from evaluation import baselines
 from evaluation.baselines import BaselinesConfig
 from tests.public_rows import LAKE_ROW, ROOM_ROW, rows
@@ -33,5 +34,6 @@ def test_a_folder_without_a_public_set_is_refused_before_anything_is_played(tmp_
 
 @pytest.mark.slow
 def test_both_clients_of_the_benchmark_get_all_their_answers():
-    with instant_endpoint() as url:
+    with running() as server:
+        url = f"{server}/v1"
         assert our_client(url, True)() == plain_client(url, True)() == PASS

@@ -16,8 +16,7 @@ ALLOWED = {
     "vsp_envs/tasks/__init__.py: import_module",  # the folders beside that file
     "agents/own.py: import_module",  # the module that the user names with --agent
     "vsp_envs/play/film.py: subprocess.Popen",  # ffmpeg, from a list of arguments
-    "benchmarks/evaluation.py: subprocess.Popen",  # our endpoint, from a list of arguments
-    "benchmarks/ahead.py: subprocess.Popen",  # the same
+    "benchmarks/endpoint.py: subprocess.Popen",  # itself, from a list of arguments
     "benchmarks/loss_memory.py: subprocess.run",  # itself, once for each size
 }
 LOADERS = {"AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoTokenizer",

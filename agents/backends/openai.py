@@ -317,10 +317,8 @@ def _versioned(name: str) -> tuple[str, str]:
 
 def _completion(response: httpx2.Response) -> Any:
     """The JSON of an answer, streamed or not. Some gateways stream without saying so."""
-    kind, said = (
-        response.headers.get("content-type", ""),
-        response.content.lstrip(b"\xef\xbb\xbf \r\n"),
-    )
+    kind = response.headers.get("content-type", "")
+    said = response.content.lstrip(b"\xef\xbb\xbf \r\n")
     if "text/event-stream" in kind or said.startswith((b"data:", b"event:", b":")):
         whole = said + b"\n\n"  # the last event may lack its end
         stream = httpx2.Response(200, headers=_STREAM, content=whole, request=response.request)

@@ -137,9 +137,9 @@ class OPCDTrainer(CompletionTrainer):
         """What the student and the teacher read of a board, with the student's answer."""
         answers = self._answers([[board]])
         sides = {"student": self._student_side(answers, [0])}
-        return (
-            sides if self.teacher is None else sides | {"teacher": self._teacher_side(answers, [0])}
-        )
+        if self.teacher is not None:
+            sides["teacher"] = self._teacher_side(answers, [0])
+        return sides
 
     def _answers(self, batches: Sequence[Sequence[Board]]) -> Answers:
         """The answers of the step, and with `rollouts_ahead` a start on those of the next."""

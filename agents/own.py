@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from agents.agent import Agent, Reply, Request, View
+from vsp_envs.utils.words import counted
 
 GROUP = "vsp_envs.agents"
 """The group of entry points that announce agents."""
@@ -60,10 +61,11 @@ def replies_of(agent: Agent, requests: Sequence[Request]) -> list[Reply]:
     """What an agent answers; a text is a reply. Raises ValueError for anything else."""
     found: Any = agent.reply(requests)
     if not isinstance(found, list | tuple) or len(found) != len(requests):
-        got = f"{len(found)} items" if isinstance(found, list | tuple) else type(found).__name__
+        several = isinstance(found, list | tuple)
+        got = counted(len(found), "item") if several else type(found).__name__
         raise ValueError(
             f"the agent {agent.name} must return a list with one reply for each of "
-            f"{len(requests)} requests, got {got}; {HOWTO}"
+            f"{counted(len(requests), 'request')}, got {got}; {HOWTO}"
         )
     wrong = next((each for each in found if not isinstance(each, Reply | str)), None)
     if wrong is not None:

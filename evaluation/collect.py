@@ -20,6 +20,7 @@ from vsp_envs.prompts.texts import STYLES, check_texts, texts_hash
 from vsp_envs.rendering.renderer import check_image_size
 from vsp_envs.scoring.episode import read_records
 from vsp_envs.utils.files import append_json_line, write_text
+from vsp_envs.utils.words import counted
 
 Held = dict[tuple[Key, int], Record]
 """Board and sample → its record."""
@@ -93,8 +94,8 @@ def collect(
                 failed.append(record)
                 if most and not answered and len(failed) in (max(3, most), len(left)):
                     raise NotAnsweredError(
-                        f"none of the first {len(failed)} requests was answered, so nothing was "
-                        f"recorded: {record['error']}"
+                        f"none of the first {counted(len(failed), 'request')} was answered, so "
+                        f"nothing was recorded: {record['error']}"
                     )
                 if answered or not most:
                     _keep(failed, held, team.replies_file(out) if out else None)
@@ -144,10 +145,9 @@ def said_at_interrupt(held: Mapping[Any, Record], total: int, out: Path | None) 
     try:
         yield
     except KeyboardInterrupt:
-        kept = f"are kept in {out}; run the same command again, it goes on there"
-        raise KeyboardInterrupt(
-            f"stopped: {len(held)} of {total} replies {kept if out else 'came and none is kept'}"
-        ) from None
+        kept = f"kept in {out}; run the same command again, it goes on there"
+        came = f"stopped: {len(held)} of {counted(total, 'reply')}"
+        raise KeyboardInterrupt(f"{came} {kept if out else 'came; none is kept'}") from None
 
 
 def _key(case: Case) -> tuple[Key, int]:

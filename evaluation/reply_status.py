@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluation.rates import Marks, Record, tabulate
 from vsp_envs.scoring.answer_format import ParseStatus
+from vsp_envs.utils.words import counted
 
 ENDS = ("cut off", "refusal", "no text")
 """How a reply may end otherwise than with all that the model had to say."""
@@ -85,9 +86,10 @@ def unanswered_line(results: Sequence[Mapping[str, Any]]) -> str:
         return ""
     reasons = sum((Counter(each["reasons"]) for each in held), Counter[str]())
     [(reason, _)] = reasons.most_common(1)
-    others = f" and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
+    others = f" and {counted(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
     count, of = sum(each["count"] for each in held), sum(total(each) for each in results)
-    return f"{count} of {of} replies never came: {reason}{others}; --ask-errors asks again"
+    missing = f"{count} of {counted(of, 'reply')} never came"
+    return f"{missing}: {reason}{others}; --ask-errors asks again"
 
 
 def total(results: Mapping[str, Any]) -> int:

@@ -79,7 +79,7 @@ def main(args: list[str] | None = None) -> float:
     for seed in range(options.episodes):
         info = play(client, options.model, env, options.task, seed)
         solved += info["is_success"]
-        print(f"board {seed}: {info['outcome']} after {info['steps']} actions")
+        print(f"board {seed}: {info['outcome']}, actions: {info['steps']}")
     print(f"solved {solved} of {options.episodes}")
     return solved / options.episodes
 

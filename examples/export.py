@@ -154,7 +154,7 @@ def main(args: list[str] | None = None) -> None:
     if NEEDS:
         parser.error(NEEDS)
     FORMATS[options.format](rows(options), options.out)
-    print(f"{options.count} boards: {options.out}")
+    print(f"boards: {options.count}, in {options.out}")
 
 
 if __name__ == "__main__":

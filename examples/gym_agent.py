@@ -50,7 +50,7 @@ def main(args: list[str] | None = None) -> float:
     env = gym.make(f"VSP/{options.task}-v0", level=options.level, split="test", observation="image")
     infos = [play(env, seed) for seed in range(options.episodes)]
     solved = [info for info in infos if info["is_success"]]
-    print(f"vsp_envs {vsp_envs.__version__}: solved {len(solved)} of {len(infos)} boards")
+    print(f"vsp_envs {vsp_envs.__version__}: solved {len(solved)} of {len(infos)}")
     if solved:
         extra = np.mean([info["steps"] / info["optimal_length"] for info in solved])
         print(f"with {extra:.1f} times as many actions as a shortest plan")

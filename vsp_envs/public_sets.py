@@ -11,8 +11,9 @@ import json
 import re
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from vsp_envs.core.layout import Layout, LayoutBatch, LayoutError, canonical_ids
@@ -21,6 +22,7 @@ from vsp_envs.core.solver import shortest_plan
 from vsp_envs.tasks.maze.rules import EAST, NORTH, SOUTH, WEST
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import MOST_BYTES, decoded, storable
+from vsp_envs.utils.words import counted
 
 _VSP_LETTERS = {"@": "S", "*": "G", "#": "H", "_": "F"}
 _WALLS = {"north": NORTH, "south": SOUTH, "west": WEST, "east": EAST}
@@ -28,7 +30,9 @@ _TABLE, _ROWS, _MAZES = "table/*.txt", "test_dataset.jsonl", "Maze/*_test/*.txt"
 _BOARD = re.compile(r"\s*[|\d]")
 """How the text of a board begins; a README beside the boards does not."""
 FORMATS = {"vsp": (_TABLE,), "visualplanning": (_ROWS,), "diffthinker": (_TABLE, _MAZES)}
-"""Name of a public set → its files, below whatever folder it was unpacked to."""
+"""Name of a public set → its files, below whatever folder it was unpacked to. Capitals or small
+letters are all one, on every system."""
+_PICTURES = (".png", ".jpg", ".jpeg")
 
 
 class PublicBoard(NamedTuple):
@@ -38,7 +42,7 @@ class PublicBoard(NamedTuple):
     source: str
     """Its file, relative to the folder that was read; for a `.jsonl` also the line."""
     picture: Path | None = None
-    """The set's own PNG of the board, if there is one."""
+    """The set's own picture of the board, if there is one."""
 
 
 def read_benchmark(path: Path) -> list[Layout]:
@@ -53,7 +57,8 @@ def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
     """Like `read_benchmark`, with where each board is from; `name` is one of FORMATS, or any."""
     patterns = FORMATS[pick_name("benchmark", name, FORMATS)] if name else (_TABLE, _ROWS, _MAZES)
     found = [path] if path.is_file() else _find(path, patterns)
-    boards = [board for file in found for board in _read(file, path)]
+    pictures = cache(_pictures)
+    boards = [board for file in found for board in _read(file, path, pictures)]
     if not boards:
         raise ValueError(
             f"no boards at {path}; a benchmark is a folder with {' or '.join(patterns)} below it, "
@@ -68,14 +73,23 @@ def _find(folder: Path, patterns: Sequence[str]) -> list[Path]:
     The folder may itself be a part of a pattern, such as `table`.
     """
     endings = {Path(each).suffix for each in patterns}
-    below = (file for ending in endings for file in folder.rglob(f"*{ending}"))
-    alike = [file for file in below if any(file.absolute().match(each) for each in patterns)]
+    below = (file for file in folder.rglob("*") if file.suffix.lower() in endings)
+    alike = [file for file in below if _matches(file, patterns)]
     boards = [file for file in alike if _may_hold_boards(file, folder)]
     if len(boards) < len(alike):
         names = sorted(storable(str(file)) for file in {*alike} - {*boards})
         shown = ", ".join(names[:3]) + ", …" * (len(names) > 3)
-        print(f"skipped {len(names)} files that hold no board: {shown}", file=sys.stderr)
+        print(f"skipped {counted(len(names), 'file')} without a board: {shown}", file=sys.stderr)
     return sorted(boards, key=_in_order)
+
+
+def _matches(file: Path, patterns: Sequence[str]) -> bool:
+    path = PurePath(str(file.absolute()).lower())
+    return any(path.match(each.lower()) for each in patterns)
+
+
+def _is_rows(file: Path) -> bool:
+    return file.suffix.lower() == ".jsonl"
 
 
 def _may_hold_boards(file: Path, folder: Path) -> bool:
@@ -85,7 +99,7 @@ def _may_hold_boards(file: Path, folder: Path) -> bool:
         return False
     with file.open("rb") as opened:
         head = opened.read(4096)
-    if file.suffix == ".jsonl" or not head.strip():
+    if _is_rows(file) or not head.strip():
         return bool(head.strip())
     return bool(_BOARD.match(decoded(head, errors="replace")))
 
@@ -131,7 +145,7 @@ def read_visualplanning_row(row: Mapping[str, Any]) -> Layout:
         raise LayoutError(f"not a row of VisualPlanning ({error!r})") from None
     found = len(shortest_plan(layout) or [])
     if found != given:
-        raise LayoutError(f"its way has {given} steps, but the shortest has {found}")
+        raise LayoutError(f"its way has {counted(given, 'step')}, but the shortest has {found}")
     return layout
 
 
@@ -164,16 +178,25 @@ def read_diffthinker_maze(text: str) -> Layout:
     return load_layout("maze", {"walls": walls, "start": start, "goal": goal}, level)
 
 
-def _read(file: Path, root: Path) -> Iterator[PublicBoard]:
+def _pictures(tables: Path) -> dict[str, Path]:
+    """The name of a table → its picture, from the folder `img` beside the folder of tables."""
+    folders = (each for each in tables.parent.iterdir() if each.name.lower() == "img")
+    files = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    kinds = [{file.stem: file for file in files if file.suffix.lower() == e} for e in _PICTURES]
+    return kinds[2] | kinds[1] | kinds[0]
+
+
+def _read(
+    file: Path, root: Path, pictures: Callable[[Path], Mapping[str, Path]]
+) -> Iterator[PublicBoard]:
     if file.stat().st_size > MOST_BYTES:
         raise ValueError(f"{file}: {file.stat().st_size} bytes are too many for a file of boards")
     source = storable(str(file.relative_to(root)) if file != root else file.name)
-    if file.suffix != ".jsonl":
+    if not _is_rows(file):
         try:
             text = decoded(file.read_bytes())
             read = read_vsp_table if text.lstrip().startswith("|") else read_diffthinker_maze
-            picture = file.absolute().parent.with_name("img") / f"{file.stem}.png"
-            yield PublicBoard(read(text), source, picture if picture.is_file() else None)
+            yield PublicBoard(read(text), source, pictures(file.absolute().parent).get(file.stem))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
         return

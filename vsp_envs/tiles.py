@@ -22,6 +22,7 @@ from vsp_envs.rendering.picture_file import picture_pixels
 from vsp_envs.rendering.renderer import render
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
 from vsp_envs.utils.terminal import printing
+from vsp_envs.utils.words import counted
 
 MOST_CELLS = 400
 """Cells of a kind of which the median is taken: more change nothing and take memory."""
@@ -54,18 +55,19 @@ def cut_tiles(boards: Sequence[PublicBoard]) -> dict[str, Tile]:
     sides = {cell.shape for each in cells.values() for cell in each}
     if len(sides) != 1 or not all(cells.values()):
         raise ValueError(
-            f"the pictures have cells of {len(sides)} sizes and {sum(map(bool, cells.values()))} "
-            "of 4 kinds; give a set with PNGs in img/ beside its tables, such as vsp:ROOT"
+            f"the pictures have cells of {counted(len(sides), 'size')} and "
+            f"{sum(map(bool, cells.values()))} of 4 kinds; give a set with pictures in img/ beside "
+            "its tables, such as vsp:ROOT"
         )
     middle = {code: np.median(np.stack(each), axis=0) for code, each in cells.items()}
     ice = middle[FROZEN]
-    counted = {code: len(each) for code, each in cells.items()}
+    number = {code: len(each) for code, each in cells.items()}
     return {
-        "ice": Tile(_over(ice, None), counted[FROZEN]),
-        "hole": Tile(_over(middle[HOLE], ice), counted[HOLE]),
-        "goal": Tile(_over(middle[GOAL], ice), counted[GOAL]),
-        "player": Tile(_over(middle[START], ice), counted[START]),
-        "start": Tile(_over(ice, ice), counted[START]),
+        "ice": Tile(_over(ice, None), number[FROZEN]),
+        "hole": Tile(_over(middle[HOLE], ice), number[HOLE]),
+        "goal": Tile(_over(middle[GOAL], ice), number[GOAL]),
+        "player": Tile(_over(middle[START], ice), number[START]),
+        "start": Tile(_over(ice, ice), number[START]),
     }
 
 
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     theme = f"tiles:{given.out}"
-    print(f"five tiles of {len(tiles['ice'].pixels)} px from {len(boards)} pictures")
+    print(f"five tiles of {len(tiles['ice'].pixels)} px from {counted(len(boards), 'picture')}")
     print(f"drawn with them, these differ by {redraw_error(boards, theme):.2f} grey levels a pixel")
     print(f"use them: --theme frozenlake={theme}")
     return 0

@@ -204,7 +204,7 @@ class OpenAIAgent:
         except APIStatusError as error:
             return self._refusal(error)
         except TimeoutError:
-            return _Failure(f"TimeoutError: no answer in {self.endpoint.timeout:g} seconds")
+            return _Failure(f"TimeoutError: no answer in {self.endpoint.timeout:g} s")
         except APIConnectionError as error:
             cause = error.__cause__ or error
             said = self._secrets.line(f"{type(cause).__name__}: {cause}")

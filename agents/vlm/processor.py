@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, Qwen3VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from agents.vlm.image_patches import packed_patches, patches
+from vsp_envs.utils.words import counted
 
 
 class ImageTextProcessor(Qwen3VLProcessor):
@@ -38,7 +39,9 @@ class ImageTextProcessor(Qwen3VLProcessor):
         pictures = cut(self.image_processor, images)._asdict() if images else {}
         parts = [text.split(self.image_token) for text in texts]
         if sum(map(len, parts)) - len(parts) != len(images):
-            raise ValueError(f"{len(images)} images, but another number of {self.image_token}")
+            raise ValueError(
+                f"{counted(len(images), 'image')}, but another number of {self.image_token}"
+            )
         areas = pictures["image_grid_thw"].prod(1) if images else np.zeros(0, int)
         counts = iter((areas // self.image_processor.merge_size**2).tolist())
         whole = [

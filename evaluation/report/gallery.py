@@ -20,6 +20,7 @@ from vsp_envs.core.simulator import state_cell
 from vsp_envs.core.solver import solve_layout
 from vsp_envs.scoring.answer_format import SplitReply, action_name, split_reply
 from vsp_envs.scoring.perception import Fact
+from vsp_envs.utils.words import counted
 
 BOARD_PIXELS = 192
 FAILURES, SUCCESSES = 18, 6
@@ -121,7 +122,7 @@ def verdict(record: Record, wrong: Sequence[Fact], goal: str) -> str:
         return f"{len(wrong)} wrong" if wrong else "all right"
     if record["status"] != "ok":
         return f"answer {record['status']}"
-    steps = f"{record['steps']} steps, shortest {record['optimal_length']}"
+    steps = f"{counted(record['steps'], 'step')}, shortest {record['optimal_length']}"
     if record["success"]:
         return "optimal" if record["optimal"] else f"success: {steps}"
     if record["outcome"] == "success":

@@ -27,6 +27,7 @@ from evaluation.report.tables import (
 )
 from evaluation.run_folder import Run, read_run
 from vsp_envs.utils.files import write_json, write_text
+from vsp_envs.utils.words import counted
 
 if TYPE_CHECKING:
     from evaluation.report.plots import Chart
@@ -274,5 +275,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(per_cent=per_cent, signed=signed, p_text=p_text)
+    environment.filters.update(per_cent=per_cent, signed=signed, p_text=p_text, counted=counted)
     return environment.get_template("report.html")

@@ -39,6 +39,7 @@ from vsp_envs.core.simulator import RULE_SETS, layout_in
 from vsp_envs.core.solver import SolvedLayout, optimal_actions, solve_layout
 from vsp_envs.scoring.describe import describe, symbolic_state
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.words import counted
 
 every_task = pytest.mark.parametrize("task", TASKS)
 ENV_OPTIONS: list[dict[str, Any]] = [
@@ -501,11 +502,22 @@ def test_an_unknown_task_gives_one_line_with_the_nearest_name() -> None:
         ("illegal policy", "illegal policies"),
         ("policy on illegal actions", "policies on illegal actions"),
         ("way to act", "ways to act"),
+        ("reply", "replies"),
+        ("key", "keys"),
+        ("box", "boxes"),
     ],
 )
 def test_what_there_is_stands_in_the_plural(kind: str, kinds: str) -> None:
     with pytest.raises(ValueError, match=rf"unknown {kind} 'x'; {kinds} are a, b\.$"):
         pick_name(kind, "x", ["a", "b"])
+
+
+def test_a_number_has_its_noun_in_the_singular_or_the_plural() -> None:
+    assert [counted(n, "other reason") for n in (0, 1, 2)] == [
+        "0 other reasons", "1 other reason", "2 other reasons",
+    ]  # fmt: skip
+    assert counted(1, "value of 'x'") == "1 value of 'x'"
+    assert counted(3, "value of 'x'") == "3 values of 'x'"
 
 
 @every_task

@@ -84,7 +84,44 @@ def test_what_lies_beside_the_boards_is_skipped_with_a_word(
     boards = read_boards(tmp_path)
     assert [board.source for board in boards] == ["level3/table/2.txt"]
     said = capsys.readouterr().err
-    assert said.startswith("skipped 9 files that hold no board: ") and said.endswith(", …\n")
+    assert said.startswith("skipped 9 files without a board: ") and said.endswith(", …\n")
+
+
+def test_one_skipped_file_is_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table/1.txt").write_text(TABLE)
+    (tmp_path / "table/2.txt").write_bytes(b"")
+    assert len(read_boards(tmp_path)) == 1
+    assert capsys.readouterr().err == f"skipped 1 file without a board: {tmp_path}/table/2.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("table/1.TXT", TABLE),
+        ("TABLE/1.Txt", TABLE),
+        ("maze/2_TEST/1.TXT", MAZE),
+        ("Test_Dataset.JSONL", json.dumps(LAKE_ROW)),
+    ],
+)
+def test_capitals_in_a_name_hide_no_board(tmp_path: Path, name: str, text: str) -> None:
+    file = tmp_path / "SET" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    [board] = read_boards(tmp_path)
+    assert board.source.partition(":")[0] == f"SET/{name}"
+    for given in (file, file.parent, tmp_path / "SET"):
+        assert read_benchmark(given) == [board.layout]
+
+
+@pytest.mark.parametrize("name", ["img/1.PNG", "IMG/1.png", "Img/1.JPG", "img/1.jpeg"])
+def test_the_picture_of_a_board_is_found_whatever_its_ending(tmp_path: Path, name: str) -> None:
+    picture = tmp_path / name
+    for file in (tmp_path / "table/1.txt", picture, picture.with_name("._1.png")):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(TABLE)
+    [board] = read_boards(tmp_path)
+    assert board.picture == picture
 
 
 def test_a_bad_board_is_still_an_error_and_not_skipped(tmp_path: Path) -> None:

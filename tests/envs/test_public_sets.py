@@ -47,7 +47,7 @@ def test_visualplanning_rows_of_every_task_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        ({"input_state": [0, 1]}, "its way has 1 steps, but the shortest has 2"),
+        ({"input_state": [0, 1]}, "its way has 1 step, but the shortest has 2"),
         ({"meta": {"level": 3}}, "not a row of VisualPlanning"),
         ({"meta": LAKE_ROW["meta"] | {"layout": [["S", "H"], ["H", "G"]], "level": 2}}, "solution"),
         ({"meta": LAKE_ROW["meta"] | {"layout": []}}, "not a row of VisualPlanning"),

@@ -351,7 +351,7 @@ class Struck(Oracle):
 
 def test_ctrl_c_says_what_is_kept_and_the_run_goes_on_there(tmp_path):
     agent = Struck()
-    with pytest.raises(KeyboardInterrupt, match=r"2 of 6 replies are kept in .*run the same"):
+    with pytest.raises(KeyboardInterrupt, match=r"2 of 6 replies kept in .*run the same"):
         planning.evaluate(agent, tasks=["frozenlake:3"], episodes=6, out=tmp_path)
     assert len((tmp_path / "replies.jsonl").read_text().splitlines()) == 2
     results = planning.evaluate(agent, tasks=["frozenlake:3"], episodes=6, out=tmp_path)

@@ -8,6 +8,8 @@ from math import ceil
 
 from torch.utils.data import Sampler
 
+from vsp_envs.utils.words import counted
+
 
 class StepBatches(Sampler[list[int]]):
     """Indices of the stream, one list per micro-batch; the processes take the lists in turn.
@@ -55,7 +57,7 @@ def count_micro_batches(batch_size: int, largest: int | None, kinds: int, proces
     count = min(count, batch_size // processes)
     if ceil(batch_size / (processes * count)) > largest:
         raise ValueError(
-            f"--batch-size {batch_size} cannot be dealt to {processes} processes in as many "
-            f"micro-batches of at most {largest} each; take a multiple of {processes}"
+            f"--batch-size {batch_size} cannot be dealt to {counted(processes, 'process')} in as "
+            f"many micro-batches of at most {largest} each; take a multiple of {processes}"
         )
     return count

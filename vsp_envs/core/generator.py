@@ -13,6 +13,7 @@ from vsp_envs.core.solver import SolvedBatch, solve_batch
 from vsp_envs.core.splits import Split, check_split, split_of_id
 from vsp_envs.core.task import check_level, get_task
 from vsp_envs.utils.choices import check_count, check_probability, pick_name
+from vsp_envs.utils.words import counted
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
@@ -79,7 +80,7 @@ class LayoutSpec:
             if (value := getattr(self, name)) is not None
         )
         far = f", min_distance={self.min_distance}" if self.min_distance else ""
-        hashes = f"{far}, without {len(self.exclude)} hashes" if self.exclude else far
+        hashes = f"{far}, without {counted(len(self.exclude), 'hash')}" if self.exclude else far
         return f"{self.task} layout of level {self.level} with {', '.join(given)}{hashes}"
 
 

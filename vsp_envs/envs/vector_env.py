@@ -28,6 +28,7 @@ from vsp_envs.envs.layout_store import LayoutStore
 from vsp_envs.envs.planning_env import board_text
 from vsp_envs.envs.vector_state import VectorState, where
 from vsp_envs.utils.choices import list_names
+from vsp_envs.utils.words import counted
 
 _UNSIGNED = np.dtype(np.uint64)
 _LIST = "_list"
@@ -145,7 +146,9 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
+            raise ValueError(
+                f"{counted(len(seeds), 'seed')} for {counted(self.num_envs, 'environment')}"
+            )
         self._seed(envs, seeds)
         self._begin(envs, self._requested_rows(envs, wanted))
         self._collect(envs)
@@ -269,7 +272,7 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
             # As unsigned numbers, negative actions are large.
             if not len(where(actions.view(_UNSIGNED) >= self._end)):
                 return actions
-        raise ValueError(f"actions are {self.num_envs} numbers of 0 to {self._end - 1}")
+        raise ValueError(f"actions are {counted(self.num_envs, 'number')} of 0 to {self._end - 1}")
 
     def _final(self, over: Bool) -> dict[str, Any]:
         """`final_obs` and `final_info` of the environments that end with this step."""
@@ -350,7 +353,8 @@ class PlanningVectorEnv(VectorEnv[Any, Any, Any]):
                                  'reset(options={"layout": layout})')  # fmt: skip
         each = list(values) if isinstance(values, (list, tuple)) else [values] * self.num_envs
         if len(each) != self.num_envs:
-            raise ValueError(f"{len(each)} values of {name!r} for {self.num_envs} environments")
+            got = counted(len(each), f"value of {name!r}")
+            raise ValueError(f"{got} for {counted(self.num_envs, 'environment')}")
         self._attributes[name] = each
 
 

@@ -22,6 +22,7 @@ from vsp_envs.rendering.renderer import check_theme, theme_of
 from vsp_envs.scoring.episode import Episode, read_episodes
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import read_json
+from vsp_envs.utils.words import counted
 
 if TYPE_CHECKING:
     from vsp_envs.play.screen import Screen
@@ -139,7 +140,7 @@ def run(options: PlayConfig) -> None:
 
     Window(open_screen(options)).run()
     if options.record and options.record.is_file():
-        print(f"{len(read_episodes(options.record))} episodes in {options.record}")
+        print(f"{counted(len(read_episodes(options.record)), 'episode')} in {options.record}")
         print(f"next: python -m evaluation.report {options.record} RUN --out comparison.html")
 
 

@@ -27,6 +27,7 @@ from vsp_envs.play.drawing import (
 from vsp_envs.scoring.answer_format import split_reply
 from vsp_envs.scoring.episode import Episode
 from vsp_envs.scoring.perception import read_facts
+from vsp_envs.utils.words import counted
 
 LONGEST = 20_000
 """Characters shown before the answer, of it, and after it."""
@@ -103,7 +104,7 @@ def verdict(episode: Episode) -> str:
 
 def _head(episode: Episode, turn: str) -> list[Line]:
     # Of a long name the end tells most: it is a path.
-    tokens = f"{episode.tokens} tokens" if episode.tokens else ""
+    tokens = counted(episode.tokens, "token") if episode.tokens else ""
     who = [turn, _end(episode.agent or "model", 32), tokens]
     if episode.seconds:
         who.append(f"{episode.seconds:.0f} s")

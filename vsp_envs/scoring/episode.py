@@ -15,6 +15,7 @@ from vsp_envs.scoring.answer_readers import parse_plan
 from vsp_envs.scoring.score import Score, score_parsed
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import append_json_line, numbered_json_lines
+from vsp_envs.utils.words import counted
 
 _KINDS: dict[str, tuple[type, ...]] = {
     **{"str": (str,), "int": (int,), "bool": (bool,), "float": (int, float)},
@@ -112,8 +113,9 @@ class Episode:
         for turn in self.turns:
             _check("reply of a turn", "str", turn["reply"])
             _check("played of a turn", "int", turn["played"])
-        if sum(turn["played"] for turn in self.turns) > max(0, len(self.states) - 1):
-            raise ValueError(f"its turns play more than the {len(self.states) - 1} actions it has")
+        actions = max(0, len(self.states) - 1)
+        if sum(turn["played"] for turn in self.turns) > actions:
+            raise ValueError(f"its turns play more than the {counted(actions, 'action')} it has")
         pick_name("status", self.status, list(ParseStatus))
         pick_name("outcome", self.outcome, [outcome.name.lower() for outcome in Outcome])
         theme = str(self.image.get("theme", "classic"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
+
+from vsp_envs.utils.words import plural
 
 
 def pick_name(kind: str, name: str, names: Iterable[str]) -> str:
@@ -14,7 +15,7 @@ def pick_name(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     if name in names:
         return name
-    raise ValueError(f"unknown {kind} {name!r}; {_plural(kind)} are {list_names(name, names)}")
+    raise ValueError(f"unknown {kind} {name!r}; {plural(kind)} are {list_names(name, names)}")
 
 
 def list_names(name: str, names: Iterable[str]) -> str:
@@ -34,11 +35,3 @@ def check_count(name: str, value: Any, least: int = 0) -> None:
     """Raise ValueError unless the value is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ValueError(f"{name} is a whole number of at least {least}, got {value!r}")
-
-
-def _plural(kind: str) -> str:
-    noun, *rest = re.split(r"(?= (?:of|on|to) )", kind, maxsplit=1)
-    for ending, plural in {"cy": "cies", "ss": "sses", "us": "uses"}.items():
-        if noun.endswith(ending):
-            return "".join([noun.removesuffix(ending), plural, *rest])
-    return "".join([noun, "s", *rest])

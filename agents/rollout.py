@@ -138,8 +138,10 @@ def start_turns(
     case: Case, view: View, turn_policy: TurnPolicy, rules: str, reader: str = "strict"
 ) -> Turns:
     """The turns of a case, one or several."""
-    if case.goal == "answer" and not turn_policy.one_reply:
-        raise ValueError("the answer alone is asked for once; use --act plan and no retries")
+    if case.goal in ("search", "answer") and not turn_policy.one_reply:
+        raise ValueError(
+            f"a plan is asked for once by --ask {case.goal}; use --act plan and no retries"
+        )
     if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
             raise ValueError("a picture from a file shows only the start; use --act plan")

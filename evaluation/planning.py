@@ -36,11 +36,10 @@ from evaluation.results import planning_results
 from evaluation.run_folder import reader_of
 from vsp_envs.core.simulator import rule_set
 from vsp_envs.core.task_level import TaskLevel
+from vsp_envs.prompts.question import Ask
 from vsp_envs.scoring.answer_readers import ReaderName
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main_with_defaults
-
-Ask = Literal["plan", "answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +56,9 @@ class PlanningConfig(SeveralConfig):
     prompt asks for) or `mgsd` (as the reference reads). The default is `tolerant`, or what the run
     in `--out` has."""
     ask: Ask = "plan"
-    """What the prompt asks for: `plan` (the state, a route and the answer) or `answer` (the answer
-    alone, for a model of `training.sft --target answer`)."""
+    """What the prompt asks for: `plan` (the state, a route and the answer), `search` (a search on
+    paper before the route) or `answer` (the answer alone); the last two for a model that was
+    trained so, by `--target` or `--ask`."""
     turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 

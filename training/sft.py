@@ -45,12 +45,18 @@ from training.validate import SHARE, check_config
 from vsp_envs import Layout
 from vsp_envs.core.layout import Action
 from vsp_envs.core.solver import solve_layouts
-from vsp_envs.prompts.targets import answer_target, perception_target, planning_target
+from vsp_envs.prompts.targets import (
+    answer_target,
+    perception_target,
+    planning_target,
+    search_target,
+)
 from vsp_envs.utils.choices import pick_name
 
 ANSWERS = {
     "perceive": perception_target,
     "plan": planning_target,
+    "search": search_target,
     "answer": answer_target,
 }
 """What a prompt asks for → the reference answer."""
@@ -135,6 +141,11 @@ def check_turns(config: SFTConfig) -> None:
     if config.detours and not chunk:
         raise ValueError(
             f"--detours {config.detours} is of the turns before a turn; give --act step or chunk:k"
+        )
+    if chunk and config.target == "search":
+        raise ValueError(
+            f"--act {config.turn_policy.act} asks for the next actions, and --target search for a "
+            "whole plan; take --act plan or another target"
         )
     if chunk and config.target == "perception":
         raise ValueError(

@@ -12,10 +12,11 @@ from training.config import Schedule, SizeName, TrainingConfig
 from vsp_envs.prompts.question import ROLES_OF
 
 Input = Literal["image", "text"]
-Target = Literal["perception", "plan", "both", "answer"]
+Target = Literal["perception", "plan", "search", "both", "answer"]
 TARGETS: dict[str, tuple[str, ...]] = {
     "perception": ("perceive",),
     "plan": ("plan",),
+    "search": ("search",),
     "both": ("perceive", "plan"),
     "answer": ("answer",),
 }
@@ -31,9 +32,10 @@ class SFTConfig(TrainingConfig):
     input: Input = "image"
     """What the model sees: `image`, or `text` (the symbolic state)."""
     target: Target = "perception"
-    """What the model learns to answer: `perception`, `plan` (state, route and answer), `both`, half
-    of the boards each, or `answer`: the actions alone, as in direct-plan SFT elsewhere. What it
-    learned is asked with `evaluation.planning --ask answer`."""
+    """What the model learns to answer: `perception`, `plan` (state, route and answer), `search` (a
+    search on paper before the route), `both` perception and plan, half of the boards each, or
+    `answer`: the actions alone, as in direct-plan SFT elsewhere. What it learned is asked with
+    `evaluation.planning --ask plan`, `search` or `answer`."""
     plan_share: float = 0.0
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
     detours: float = 0.0
@@ -76,8 +78,9 @@ class BaseConfig(SFTConfig):
     """Settings to start from: `tiny`. Other flags override it."""
     input: Hidden[Input] = "text"
     """Always the symbolic state."""
-    target: Hidden[Target] = "plan"
-    """Always the plan."""
+    target: Literal["plan", "search"] = "plan"
+    """What a plan is written after: `plan`, the state and a route, or `search`, a search on paper
+    between them. The later stages ask for the same."""
     steps: int = 1000
     """Optimizer steps."""
     learning_rate: float = 2e-3

@@ -190,7 +190,7 @@ def test_a_question_for_the_next_action_is_about_the_board_after_those_played() 
     ("arguments", "said"),
     [
         ({"input": "sound"}, "unknown input 'sound'; inputs are image, text"),
-        ({"goal": "win"}, "unknown goal 'win'; goals are plan, perceive, answer, act"),
+        ({"goal": "win"}, "unknown goal 'win'; goals are plan, perceive, search, answer, act"),
         ({"plan": [Action.DOWN]}, "a reference plan goes into a text prompt"),
         ({"played": [Action.DOWN]}, "a prompt with goal 'plan' is about the start"),
     ],

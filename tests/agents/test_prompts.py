@@ -204,7 +204,7 @@ def test_the_full_prompt_explains_rules_picture_questions_and_format(task: str) 
         (
             "goal",
             "plann",
-            "unknown goal 'plann'; goals are plan, perceive, answer. Did you mean 'plan'?",
+            "unknown goal 'plann'; goals are plan, perceive, search, answer. Did you mean 'plan'?",
         ),
     ],
 )

@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
+from agents.multi_turn import TurnPolicy
 from agents.vlm.checkpoint import Loaded, load_checkpoint, vision_token_ids
 from agents.vlm.encoding import Completed, complete, encode_prompts
 from training.data.layout_stream import LiveBoards
@@ -159,6 +160,10 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "--teacher is missing: name a checkpoint folder or a hub model": {"teacher": ""},
     "unknown dtype 'auto'": {"dtype": "auto"},
     "unknown reader 'loose'; readers are": {"reader": "loose"},
+    "unknown question 'poem'; questions are": {"ask": "poem"},
+    "--ask search asks once": {
+        "ask": "search", "turn_policy": TurnPolicy(act="step", history=0, max_turns=20),
+    },
     "unknown rollout 'sglang'": {"rollout": "sglang"},
     "--rollout-adapter sends": {"rollout": "vllm", "rollout_adapter": True},
     "unknown kind of teacher 'frosen'; kinds of teacher are": {"teacher_kind": "frosen"},
@@ -299,3 +304,21 @@ def test_huge_gradients_are_clipped_and_infinite_ones_stop_the_run(
     assert all(each.isfinite().all() for each in trainer.model.parameters())
     with pytest.raises(TrainingStopped, match="is inf"):
         started(replace(config, distill_weight=1e30, out=config.out / "inf"), teacher).train()
+
+
+@pytest.mark.parametrize("ask", ["plan", "search", "answer"])
+def test_student_and_teacher_are_asked_for_the_same(
+    config: Config, ask: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    encode = Policy.encode
+
+    def heard(self: Policy, prompts: Any) -> Any:
+        asked.extend(prompt.text for prompt in prompts)
+        return encode(self, prompts)
+
+    monkeypatch.setattr(Policy, "encode", heard)
+    train_opcd(replace(config, ask=ask, steps=1, eval_every=1, eval_episodes=1))
+    words = {text.split("\n")[-1] for text in asked}
+    assert words == {f"{ask} FrozenLake"}
+    assert {"\n" in text for text in asked} == {True, False}  # by text, and by image

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from agents.vlm.checkpoint import load_checkpoint
 from training.loop.checkpoints import MANIFEST, TrainingStopped, find_corruption, last_checkpoint
-from training.sft import SFTConfig, SFTTrainer, train_sft
+from training.sft import SFTConfig, SFTTrainer, Target, train_sft
 from vsp_envs.prompts.texts import OURS, texts_hash
 
 
@@ -180,8 +180,11 @@ def test_a_text_that_a_stage_lacks_is_named_before_anything_is_loaded(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_answer_alone_is_a_target(config: SFTConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["answer", "search"])
+def test_the_answer_alone_and_a_search_are_targets(
+    config: SFTConfig, target: Target, tmp_path: Path
+) -> None:
     asked = replace(config, out=tmp_path / "run", steps=1, eval_every=1, eval_episodes=2)
-    train_sft(replace(asked, target="answer"))
+    train_sft(replace(asked, target=target))
     entries = json.loads((asked.out / "run.json").read_text())["history"]
     assert any("success" in entry for entry in entries)

@@ -316,6 +316,7 @@ def test_sft_teaches_turns_and_measures_play_in_turns(
     ("settings", "message"),
     [
         ({"target": "perception", "turn_policy": STEP}, "--target perception asks for no action"),
+        ({"target": "search", "turn_policy": STEP}, "and --target search for a whole plan"),
         ({"target": "plan", "detours": 0.2}, "give --act step"),
         ({"target": "answer", "input": "text", "turn_policy": STEP}, "take --target plan"),
         ({"turn_policy": TurnPolicy(act="stepp")}, "unknown way to act 'stepp'"),

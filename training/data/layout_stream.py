@@ -33,7 +33,7 @@ class Board(NamedTuple):
     layout: Layout
     image: np.ndarray  # uint8[S, S, 3]
     goal: str = "plan"
-    """What the prompt asks, where the stream decides: `plan` or `perceive`."""
+    """What the prompt asks, one of `GOALS`."""
     theme: str = ""
     """Its look, where each board has its own."""
     stream_index: int = 0
@@ -60,7 +60,7 @@ class Board(NamedTuple):
         self, view: View, policy: TurnPolicy, reader: str = "strict", sample: int = 0
     ) -> Turns:
         """An episode on this board by image, to be played: the machine of `evaluation.planning`."""
-        case = Case(self.layout, sample=sample, show=partial(self.show, view))
+        case = Case(self.layout, goal=self.goal, sample=sample, show=partial(self.show, view))
         return start_turns(case, self.seen_by(view), policy, "env", reader)
 
     def prompt(self, input: str, goal: str, view: View, with_plan: bool = False) -> Prompt:

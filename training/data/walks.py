@@ -85,7 +85,7 @@ class TaughtTurns:
             style = self.view.style
             prompt = teacher_prompt(layout, walked.end, policy.chunk, style, with_plan)
             return Taught(prompt, answer)
-        game = board.game(self.view, policy)
+        game = board._replace(goal="plan").game(self.view, policy)
         request = next(game)
         for number, (state, played) in enumerate(walked.turns):
             after = (*walked.turns, (walked.end, []))[number + 1][0]

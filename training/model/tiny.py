@@ -26,7 +26,7 @@ from agents.vlm.processor import ImageTextProcessor
 from vsp_envs import TASKS, LayoutSpec, draw_distinct
 from vsp_envs.core.layout import MOVES
 from vsp_envs.prompts.question import text_prompt
-from vsp_envs.prompts.targets import perception_target, planning_target
+from vsp_envs.prompts.targets import perception_target, planning_target, search_target
 from vsp_envs.scoring.answer_format import CLOSE, OPEN
 
 TINY_VIEW = View(style="brief", cell_pixels=32)
@@ -204,7 +204,8 @@ def _corpus() -> list[str]:
     for task in TASKS.values():
         for layout in draw_distinct(LayoutSpec(task.name, task.paper_levels[0]), 20, seed=0):
             texts += [
-                text_prompt(layout, goal, "brief", plan=[]).text for goal in ("plan", "perceive")
+                text_prompt(layout, goal, "brief", plan=[]).text
+                for goal in ("plan", "perceive", "search")
             ]
-            texts += [planning_target(layout), perception_target(layout)]
+            texts += [planning_target(layout), perception_target(layout), search_target(layout)]
     return [_SYMBOLS.sub("\n", text) for text in texts]

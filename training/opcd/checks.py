@@ -18,6 +18,7 @@ from training.opcd.objective import Objective
 from training.opcd.teachers import TeacherKind
 from training.validate import FROM_0, FROM_1, SHARE, check_config
 from vsp_envs import LayoutSpec, draw_distinct
+from vsp_envs.prompts.question import Ask
 from vsp_envs.rendering.png import LazyImage
 from vsp_envs.scoring.answer_readers import READERS
 from vsp_envs.utils.choices import pick_name
@@ -64,6 +65,11 @@ def check_opcd(config: OPCDConfig) -> None:
     if config.micro_batch_tokens:
         check_room(config, "--micro-batch-tokens", config.micro_batch_tokens)
     pick_name("reader", config.reader, READERS)
+    pick_name("question", config.ask, get_args(Ask))
+    if config.ask != "plan" and not config.turn_policy.one_reply:
+        raise ValueError(
+            f"--ask {config.ask} asks once for a whole plan; take --act plan and no retries"
+        )
     check_learning_signal(config)
     check_teacher(config)
     check_rollout(config)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from agents.rollout import turn_roles
 from training.config import Loss, Placement, Schedule, TeacherKind, TrainingConfig
-from vsp_envs.prompts.question import ROLES_OF
+from vsp_envs.prompts.question import ROLES_OF, Ask
 from vsp_envs.scoring.answer_readers import ReaderName
 
 TeacherDtype = Literal["auto", "float32", "bfloat16"]
@@ -55,6 +55,9 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     """The student's checkpoint: the perception SFT model."""
     teacher: str = ""
     """The checkpoint of a frozen teacher: the base model."""
+    ask: Ask = "plan"
+    """What student and teacher are asked for, as in `evaluation.planning`: `plan`, `search` (a plan
+    after a search on paper), or `answer` (the plan alone)."""
     teacher_kind: TeacherKind = "frozen"
     """`frozen`: the checkpoint `teacher`; `adapter-off`: the student without its LoRA; `ema`: the
     moving average of the student's weights."""
@@ -120,7 +123,7 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
     def roles(self) -> tuple[str, ...]:
         """The roles of the prompts of student and teacher."""
         policy = self.turn_policy
-        student, (_, text, teacher) = turn_roles("image", "plan", policy), ROLES_OF["plan"]
+        student, (_, text, teacher) = turn_roles("image", self.ask, policy), ROLES_OF[self.ask]
         if policy.chunk:
             text, teacher = "next_action_text", "next_action_teacher"
         if not self.distill_weight:

@@ -206,7 +206,7 @@ class OPCDTrainer(CompletionTrainer):
         """The success of greedy play, by the run's own sampler, limits and reader."""
         self.update_sampler()
         with self.policy.sampler.ready():
-            return validate(self.policy, self.opcd, "image", "plan", self.opcd.reader)
+            return validate(self.policy, self.opcd, "image", self.opcd.ask, self.opcd.reader)
 
     def _judge(self, rollout: Rollout, step: int, is_stale: bool) -> Answers:
         """The answers with what they are worth, and whether the teacher gets a plan."""
@@ -279,7 +279,7 @@ class OPCDTrainer(CompletionTrainer):
         layout, state = request.layout, request.state
         return teacher_prompt(
             layout, layout.cells[0] if state is None else state, self.opcd.turn_policy.chunk,
-            self.view.style, with_plan,
+            self.view.style, with_plan, self.opcd.ask,
         )  # fmt: skip
 
     def _teach(self, teacher: Teacher, answers: Answers) -> list[torch.Tensor]:
@@ -357,7 +357,7 @@ def make_opcd_trainer(config: OPCDConfig) -> OPCDTrainer:
             config.teacher_kind, config.teacher, config.ema_decay, student.model,
             config.teacher_dtype,
         )  # fmt: skip
-    boards = live_boards(config, student.view, ("plan",))
+    boards = live_boards(config, student.view, (config.ask,))
     trainer = OPCDTrainer(config, student, teacher, boards)
     trainer.add_callback(ValidationCallback(trainer, config.eval_every, trainer.validate))
     return trainer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,11 +27,14 @@ INPUTS = ("image", "text")
 ROLES_OF = {
     "plan": ("student", "text", "teacher"),
     "perceive": ("perceive", "perceive_text", "perceive_teacher"),
+    "search": ("search", "search_text", "search_teacher"),
     "answer": ("answer", "answer_text", "answer_teacher"),
 }
-"""What a prompt asks for (a plan that opens with the state, the perception answers, the plan alone)
-→ its text by image, by text, and by text with a reference plan."""
+"""What a prompt asks for (a plan that opens with the state, the perception answers, a plan after a
+search on paper, the plan alone) → its text by image, by text, and by text with a reference plan."""
 GOALS = tuple(ROLES_OF)
+Ask = Literal["plan", "search", "answer"]
+"""The goals that ask for a plan."""
 ACT = "act"
 """The goal of a prompt for the next actions alone."""
 LEGENDS = {
@@ -56,8 +59,9 @@ def question(
     """What to ask a model about a board; `score_reply` reads its answer.
 
     `input` is the `image` or the board as `text`. `goal` is `plan` (the state of the board, a route
-    and the answer), `perceive` (what the board shows), `answer` (the answer alone) or `act` (the
-    next `chunk` actions, after those in `played`). `view` has the wording, theme and image size.
+    and the answer), `search` (with a search on paper before the route, see `prompts.search`),
+    `perceive` (what the board shows), `answer` (the answer alone) or `act` (the next `chunk`
+    actions, after those in `played`). `view` has the wording, theme and image size.
     `plan` is a reference plan for a teacher, which goes with `text`; without it the prompt holds no
     plan. `picture` is shown in place of our drawing; `art` names the public set that drew it.
     """
@@ -103,15 +107,18 @@ def visual_words(task: str, goal: str, style: str, theme: str, art: str = "") ->
     return _words(style, task, role, goal, legend=_legend(task, theme, art))
 
 
-def teacher_prompt(layout: Layout, state: int, chunk: int, style: str, told: bool) -> Prompt:
+def teacher_prompt(
+    layout: Layout, state: int, chunk: int, style: str, told: bool, goal: str = "plan"
+) -> Prompt:
     """What a teacher reads in a turn that asks for the next `chunk` actions: the board as text, as
     it is in that state.
 
-    `told` adds all actions with which a shortest plan may go on; for a `chunk` of 0, a whole plan.
+    `told` adds all actions with which a shortest plan may go on; for a `chunk` of 0, a whole plan,
+    which is asked for as `goal` says.
     """
     now, task = layout_in(layout, state), get_task(layout.task)
     if chunk == 0:
-        return text_prompt(now, "plan", style, shortest_plan(layout, state) if told else None)
+        return text_prompt(now, goal, style, shortest_plan(layout, state) if told else None)
     given = {"state": task.state_text(now), "next": _how_many(chunk)}
     if not told:
         return _user(_words(style, task.name, "next_action_text", "plan", **given))

@@ -8,6 +8,7 @@ from vsp_envs.core.layout import Action, Layout
 from vsp_envs.core.simulator import simulate, state_cell
 from vsp_envs.core.solver import shortest_plan
 from vsp_envs.core.task import get_task
+from vsp_envs.prompts.search import search_lines
 from vsp_envs.scoring.answer_format import action_name, format_answer
 from vsp_envs.scoring.describe import describe
 
@@ -22,9 +23,14 @@ def planning_target(
 
     The state None is the start, the plan None a shortest one from there.
     """
-    plan = shortest_plan(layout, state) or [] if plan is None else plan
-    route, answer = route_line(layout, plan, state), format_answer(plan, layout.task)
-    return f"{describe(layout, state)}\n{route}\n{answer}"
+    return _worked_out(layout, state, plan, [])
+
+
+def search_target(
+    layout: Layout, state: int | None = None, plan: Sequence[Action] | None = None
+) -> str:
+    """As `planning_target`, with the search on paper before the route."""
+    return _worked_out(layout, state, plan, search_lines(layout, state))
 
 
 def answer_target(
@@ -49,3 +55,11 @@ def route_line(layout: Layout, plan: Sequence[Action], state: int | None = None)
         cell = str(state_cell(layout, state))
         words.append(action_name(action) if action > Action.UP else cell)
     return f"{ROUTE} {' '.join(words)}"
+
+
+def _worked_out(
+    layout: Layout, state: int | None, plan: Sequence[Action] | None, search: Sequence[str]
+) -> str:
+    plan = shortest_plan(layout, state) or [] if plan is None else plan
+    route, answer = route_line(layout, plan, state), format_answer(plan, layout.task)
+    return "\n".join([describe(layout, state), *search, route, answer])

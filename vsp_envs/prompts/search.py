@@ -1,0 +1,63 @@
+"""Breadth-first search on paper: what a planning answer may hold between the board and the route.
+
+`search (3,3) | (2,3) (3,2) | (1,3) …` opens with what a leg of the plan leads to. Then come the
+cells that need one action to the end of the leg, two, and so on, up to where the agent begins it.
+Within a layer the neighbours of the first cell before it come first. The route then goes from layer
+to layer. A task of several legs has a line for each, the last leg first, and its layers count the
+actions to the end of the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vsp_envs.core.layout import Cell, Layout, Outcome
+from vsp_envs.core.simulator import simulate
+from vsp_envs.core.solver import UNREACHABLE, shortest_plan, solve_layout
+from vsp_envs.core.task import get_task
+
+SEARCH = "search"
+"""First word of a line."""
+
+
+def search_lines(layout: Layout, state: int | None = None) -> list[str]:
+    """The search that ends in a state; None: the start. No line where no plan succeeds."""
+    task, size = get_task(layout.task), layout.level**2
+    plan = shortest_plan(layout, state)
+    if plan is None:
+        return []
+    begins: dict[int, int] = {}  # phase → the state in which the agent enters it
+    for each in simulate(layout, plan, start=state).states:
+        begins.setdefault(each // size, each)
+    lines = []
+    for phase, leg in reversed([*enumerate(task.waypoints)]):
+        if phase in begins:
+            head = layout.cells[task.landmarks.index(leg.landmark)]
+            layers = [[head], *_layers(layout, begins[phase])]
+            said = [[str(Cell(*divmod(cell, layout.level))) for cell in cells] for cells in layers]
+            lines.append(f"{SEARCH} {' | '.join(map(' '.join, said))}")
+    return lines
+
+
+def _layers(layout: Layout, begin: int) -> Iterator[list[int]]:
+    """The cells of each layer, from the end of the leg to the state in which it begins."""
+    solved, size = solve_layout(layout), layout.level**2
+    first = begin // size * size
+    before: dict[int, list[int]] = {begin: []}  # state that can be entered → states one move away
+    for here in range(first, first + size):
+        for after, outcome in zip(solved.next_state[here], solved.outcome[here], strict=True):
+            same_leg = outcome == Outcome.RUNNING and after // size == begin // size
+            if same_leg and solved.distance[after] != UNREACHABLE:
+                before.setdefault(after, []).append(here)
+    layer: list[int] = []
+    nearest = min(solved.distance[state] for state in before)
+    for distance in range(nearest, solved.distance[begin] + 1):
+        near = [here for after in layer for here in before[after]]
+        layer = [
+            here
+            for here in dict.fromkeys([*near, *sorted(before)])
+            if here in before and solved.distance[here] == distance
+        ]
+        if begin in layer:
+            layer = layer[: layer.index(begin) + 1]
+        yield [here % size for here in layer]

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.drawn import lake, maze, plan, room
 from vsp_envs import Cell, describe, format_answer
 from vsp_envs.core.layout import Action
-from vsp_envs.play.__main__ import PlayConfig, open_screen
+from vsp_envs.play.__main__ import PlayConfig, main, open_screen
 from vsp_envs.play.claims import Mark, read_claims
 from vsp_envs.play.film import SIZE, check_film, save_film
 from vsp_envs.play.replay import END_MS, STEP_MS, Replay
@@ -173,11 +173,11 @@ def recording(tmp_path):
     return tmp_path
 
 
-def command(*arguments, **environment):
+def command(*arguments):
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "SDL_VIDEODRIVER")}
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "vsp_envs.play", *map(str, arguments)],
-        capture_output=True, text=True, env=env | environment, cwd=ROOT,
+        capture_output=True, text=True, env=env, cwd=ROOT,
     )  # fmt: skip
 
 
@@ -209,7 +209,8 @@ def test_a_run_is_watched_under_the_name_of_who_played(recording):
 
 def test_a_picture_shows_the_end_of_the_episode_that_was_named(recording):
     for number in ("1", "2"):
-        command("--replay", recording, "--episode", number, "--save", recording / f"{number}.png")
+        film = recording / f"{number}.png"
+        main(["--replay", str(recording), "--episode", number, "--save", str(film)])
     first, second = ((recording / f"{number}.png").read_bytes() for number in ("1", "2"))
     assert first[:4] == second[:4] == b"\x89PNG" and first != second
 
@@ -242,10 +243,15 @@ def test_what_cannot_be_saved_is_said_before_any_work(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
-def test_a_user_error_is_one_line_and_exit_code_2(arguments, words):
-    done = command(*arguments.split(), WAYLAND_DISPLAY="")
-    assert done.returncode == 2 and words in done.stderr
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+def test_a_user_error_is_one_line_and_exit_code_2(arguments, words, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(arguments.split())
+    said = capfd.readouterr().err
+    assert end.value.code == 2 and words in said
+    assert said.startswith("error: ") and said.count("\n") == 1
 
 
 def test_without_pygame_one_line_says_what_to_install():

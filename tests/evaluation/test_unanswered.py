@@ -91,16 +91,16 @@ def test_where_nothing_is_answered_nothing_is_recorded(tmp_path, capsys, failure
     assert not (tmp_path / "replies.jsonl").exists() and not (tmp_path / "results.json").exists()
 
 
-@pytest.mark.parametrize(("answered", "retries"), [(1, "0"), (7, "6"), (19, "0")])
 @pytest.mark.parametrize(
-    "failure",
+    ("failure", "answered", "retries"),
     [
-        Answer({"error": {"message": "Insufficient Balance"}}, 402),
-        Answer({"error": {"code": "insufficient_quota"}}, 429),
-        Answer({"error": {"message": "this key was revoked"}}, 401),
-        Answer({"error": {"message": "forbidden"}}, 403),
+        (Answer({"error": {"message": "Insufficient Balance"}}, 402), 1, "0"),
+        (Answer({"error": {"message": "Insufficient Balance"}}, 402), 19, "0"),
+        (Answer({"error": {"code": "insufficient_quota"}}, 429), 7, "6"),
+        (Answer({"error": {"message": "this key was revoked"}}, 401), 7, "6"),
+        (Answer({"error": {"message": "forbidden"}}, 403), 7, "6"),
     ],
-    ids=lambda failure: str(failure.status),
+    ids=lambda given: str(getattr(given, "status", given)),
 )
 def test_an_empty_account_or_a_revoked_key_ends_a_run_and_keeps_all_that_was_answered(
     tmp_path, capsys, failure, answered, retries

@@ -1,7 +1,9 @@
 """Presets, dry runs, progress, trackers, adapters and the merged checkpoint."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +30,22 @@ CLASSES = {"sft": SFTConfig, "opcd": OPCDConfig}
 
 
 @pytest.fixture(scope="module")
-def adapted(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SFTConfig:
-    """A finished run with adapters, its curves and its log."""
+def told(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[SFTConfig, str]:
+    """A finished run with adapters, its curves and its log; what it printed."""
     config = SFTConfig(
         out=tmp_path_factory.mktemp("comforts") / "run", model=str(tiny_folder), steps=2,
         batch_size=2, eval_every=1, eval_episodes=2, learning_rate=0.05, lora_rank=2,
         lora_vision=True, warmup=0.0,
     )  # fmt: skip
-    train_sft(config)
-    return config
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        train_sft(config)
+    return config, printed.getvalue()
+
+
+@pytest.fixture
+def adapted(told: tuple[SFTConfig, str]) -> SFTConfig:
+    return told[0]
 
 
 def read(command: Callable[[object], object], *args: str) -> None:
@@ -172,13 +181,10 @@ def test_a_run_writes_its_settings_versions_and_curves(adapted: SFTConfig) -> No
     assert (adapted.out / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_progress_is_lines_where_there_is_no_terminal(
-    adapted: SFTConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    train_sft(replace(adapted, out=tmp_path / "named"))
-    written = capfd.readouterr()
-    assert "named: step 1/2  perception 0.0 %" in written.err
-    assert "{" not in written.out + written.err
+def test_progress_is_lines_where_there_is_no_terminal(told: tuple[SFTConfig, str]) -> None:
+    config, printed = told
+    assert f"\n{config.out.name}: step 1/2  perception 0.0 %" in printed
+    assert "{" not in printed
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "trackio", "swanlab"])

@@ -137,6 +137,7 @@ def test_a_second_ctrl_c_stops_at_once_and_says_where_the_next_run_starts(
         train_sft(replace(sft_config, out=tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_sft_resumes_to_the_bit(sft_config: SFTConfig, tmp_path: Path) -> None:
     done = train_sft(sft_config)
     interrupted(done, 3, tmp_path / "again")
@@ -163,6 +164,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_base(config)
 
 
+@pytest.mark.slow
 def test_base_training_lowers_the_loss_and_keeps_the_view(taught: Path) -> None:
     losses = history(taught, "loss")
     assert losses[-1] < 0.6 * losses[0]

@@ -44,14 +44,14 @@ def test_without_settings_the_boards_are_those_of_before() -> None:
 @pytest.mark.parametrize("batch_size", [1, 4, 24])
 def test_thirds_are_thirds_whatever_the_batch(batch_size: int) -> None:
     settings = config(
-        tasks=("maze:6",), difficulty=("thirds",), batch_size=batch_size, steps=144 // batch_size
+        tasks=("maze:4",), difficulty=("thirds",), batch_size=batch_size, steps=72 // batch_size
     )
-    assert set(buckets("maze", 6, lengths(settings)).values()) == {48}
+    assert set(buckets("maze", 4, lengths(settings)).values()) == {24}
 
 
 def test_shares_have_weights() -> None:
-    settings = config(tasks=("maze:5",), difficulty=("easy@2,hard",))
-    assert buckets("maze", 5, lengths(settings)) == {"easy": 96, "hard": 48}
+    settings = config(tasks=("maze:4",), difficulty=("easy@2,hard",), steps=3)
+    assert buckets("maze", 4, lengths(settings)) == {"easy": 48, "hard": 24}
 
 
 def test_a_value_may_be_for_one_task() -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from html.entities import html5
+from itertools import pairwise
 from typing import Literal
 
 from vsp_envs.core.layout import MOVES, Action
 from vsp_envs.core.task import Task, get_task
 from vsp_envs.scoring.answer_format import (
+    ARROWS,
     CLOSE,
     LOWER,
     OPEN,
@@ -57,23 +60,40 @@ def strict(reply: str, task: Task) -> Parsed:
 _SAME = {
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full-width letters and signs
     **{ord(mark): "," for mark in "、،"},
+    **{ord(mark): "[" for mark in "「『【《〈"},
+    **{ord(mark): "]" for mark in "」』】》〉"},
     **{ord(mark): '"' for mark in "“”„«»"},
     **{ord(mark): "'" for mark in "‘’"},
     **{ord(mark): "-" for mark in "‐‑‒–—−"},
-    **{ord(mark): "*" for mark in "•·●▪◦"},
-    **{ord(like): arrow for like, arrow in zip("⇐⬅⟵⇓⬇⇒➡⟶⇑⬆", "←←←↓↓→→→↑↑", strict=True)},
+    **{ord(mark): "*" for mark in "•·●▪◦・"},
+    **{ord(like): "→" for like in "⇒➡⟶⟹⮕➔➜➝➞"},
+    **{ord(like): arrow for like, arrow in zip("⇐⬅⟵⇓⬇⇑⬆", "←←←↓↓↑↑", strict=True)},
     **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f"), ""),
-    **{ord("。"): ".", 0x3000: " "},
+    **{ord("。"): ".", ord("؛"): ";", ord("›"): ">", 0x3000: " "},
 }
 """Characters that are another's equal: one for each of a kind."""
-_TEX = re.compile(r"\\(?:BOXED|TEXT(?:BF|TT)?|MATH(?:RM|BF))(?![A-Z])|```[A-Z]{1,12}(?=\s)")
-_TEX_ARROW = re.compile(r"\\(TO|RIGHTARROW|LEFTARROW|UPARROW|DOWNARROW)(?![A-Z])")
-_ARROW_OF = {"T": "→", "R": "→", "L": "←", "U": "↑", "D": "↓"}
-_LABEL = re.compile(
-    r"\b(?:ANSWER|PLAN|ACTIONS?|MOVES|PATH|ROUTE)\b"
-    r"(?: IS(?![A-Z])|(?: IS)?[\"'*_`]{0,4} ?:)[\"'*_`:]{0,4}"
+_ENTITY = re.compile(r"&[A-Za-z]{2,6};")
+_TEX_TEXT = re.compile(r"\\(?:TEXT|MATH)(?:BF|IT|RM|SF|TT)?\{([^{}]*)\}")
+_MARKUP = re.compile(
+    r"\\BOXED(?![A-Z])|\\[][(){},;:!]"
+    r"|```(?!(?:[LDRU]|LEFT|DOWN|RIGHT|UP|PICK|DROP)+\s)[A-Z]{1,12}(?=\s)"
 )
-_HEAD = re.compile(rf"[\s*_`\"'{{#]*(?:(?:THE|MY|FINAL|ACTION) )*{_LABEL.pattern}")
+_TEX_ARROW = re.compile(r"\\(?:LONG)?(TO|RIGHTARROW|LEFTARROW|UPARROW|DOWNARROW)(?![A-Z])")
+_ARROW_OF = {"T": "→", "R": "→", "L": "←", "U": "↑", "D": "↓"}
+_LANGUAGE = re.compile(r"```[DR]\s")
+"""The name of a language, or a move."""
+_LABEL = re.compile(
+    r"\b(?P<label>ANSWER|PLAN|ACTIONS?|MOVES?|STEPS|PATH|ROUTE|SOLUTION|SEQUENCE|DIRECTIONS)\b"
+    r"(?: IS(?![A-Z])|[\"'*_`]{0,4} ?(?=\n)|(?: IS)?[\"'*_`]{0,4} ?:)[\"'*_`:]{0,4}"
+)
+_BEFORE_LABEL = (
+    r"[\s*_`\"'{#>-]*(?:(?:THE|MY|A|FINAL|ACTION|MOVE|SHORTEST|OPTIMAL|BEST|COMPLETE|FULL|CORRECT"
+    r"|SO|THUS|HENCE|THEREFORE|AND|NOW|FINALLY|HERE|HERE'S|THIS|IS)[\s,*_`]+)*"
+)
+_HEAD = re.compile(_BEFORE_LABEL + _LABEL.pattern)
+_LEAD = re.compile(rf"[\n,.!?:;]{_BEFORE_LABEL}\Z")
+_LEAD_LENGTH = 80
+"""Characters before a label that are searched for the start of its sentence."""
 _END = r"[^\S\n]*(?:[],;|/.!\"'`*)}>→\n]|->|=>|THEN\b|AND\b|\Z)"
 _PICK_UP = re.compile(rf"PICK[ _-]+UP(?={_END})")
 _PARTS = re.compile(r"[,;|/.!\"'`*\[>→\n]|\b(?:THEN|AND)\b")
@@ -81,17 +101,18 @@ _TWO_WORDS = re.compile(r"PICK\s+UP(?![A-Z])")
 _TOKEN = re.compile(
     r"""
     (?P<filler>(?<![A-Z])(?:THEN|AND|NEXT|FIRST|FINALLY|MOVE|GO)(?![A-Z]))
-    |(?P<number>(?<![\w.])(?:STEP\ ?\d{1,4}(?!\d)[.):]?|\(?\d{1,4}[.):])(?!\d))
+    |(?P<number>(?<![\w.])(?:(?:STEP|ACTION|TURN)\ ?\d{1,4}(?!\d)[.):]?|\(?\d{1,4}[.):])(?!\d))
     |(?P<action>PICK[_-]?UP(?!ICK|UT|WARD)|PUT[ _-]?DOWN(?!WARD)|(?:LEFT|RIGHT|UP|DOWN)WARDS?
         |LEFT|DOWN|RIGHT|UP(?!ICK|UT)|PICK|DROP|[LDRU←↓→↑])
-    |(?P<open>[\[({])
-    |(?P<part>[-=]{1,3}>|\.(?!\.)|[],;|/\n!"'`*$)}>])
+    |(?P<open>[\[({]|<(?![-=]))
+    |(?P<arrow>[-=]{1,3}>)
+    |(?P<part>\.(?!\.)|[],;|/\n!"'`*$)}>+&])
     |(?P<space>[\s_-])
     |(?P<bad>.)
     """,
     re.DOTALL | re.VERBOSE,
 )
-_NUMBERS = re.compile(r"\d[\d\s,;|/>\"'`*-]*")
+_NUMBERS = re.compile(r"\d[\d\s,;|/>→\"'`*=-]*")
 THINK, _BOXED = "</think>", "\\boxed"
 
 
@@ -99,16 +120,23 @@ def tolerant(reply: str, task: Task) -> Parsed:
     """Whatever has one meaning: lists, numbering, punctuation, markdown, `\\boxed{}`, arrows, the
     numbers of the actions. What has two meanings, or holds any other word, is malformed.
 
-    Without a block, what a last `\\boxed{}` holds is read, or what follows a last `Answer:` or
-    `The plan is`, or a reply that is a plan and nothing else.
+    A block in a thought is not the answer to a reply that goes on after it. Without a block, what a
+    last `\\boxed{}` holds is read, or what follows a last `Answer:` or `The plan is`, or a reply
+    that is a plan and nothing else.
     """
-    answer = find_answer(reply)
+    answer = find_answer(_after_thought(reply))
     if answer is not None:
         return _read_tolerant(answer, task)
     found = _read_tolerant(_untagged(reply), task)
     if found.status is ParseStatus.OK:
         return found
     return Parsed(ParseStatus.MISSING, [], "")
+
+
+def _after_thought(reply: str) -> str:
+    """What follows the last `</think>` that anything follows; without one the reply."""
+    thought = reply.translate(LOWER).rfind(THINK, 0, len(reply.rstrip()) - 1)
+    return reply[thought + len(THINK) :] if thought >= 0 else reply
 
 
 def _untagged(reply: str) -> str:
@@ -118,8 +146,17 @@ def _untagged(reply: str) -> str:
     boxed = reply.rfind(_BOXED)
     if boxed >= 0:
         return reply[boxed : _closing(reply, boxed)]
-    labels = list(_LABEL.finditer(reply.translate(UPPER)))
-    return reply[labels[-1].end() :] if labels else reply
+    upper = reply.translate(UPPER)
+    # Of "Legal moves: U" and "not the answer: U" no one says that it is the answer.
+    starts = [label.start() for label in _LABEL.finditer(upper)]
+    start = next((start for start in reversed(starts) if _introduces(upper, start)), 0)
+    return reply[start:]
+
+
+def _introduces(text: str, start: int) -> bool:
+    """Whether a label has nothing before it in its sentence but words such as "so the final"."""
+    before = text[max(0, start - _LEAD_LENGTH) : start]
+    return _LEAD.search(before if start > _LEAD_LENGTH else f"\n{before}") is not None
 
 
 def _closing(text: str, start: int) -> int:
@@ -133,29 +170,38 @@ def _closing(text: str, start: int) -> int:
 
 
 def _read_tolerant(answer: str, task: Task) -> Parsed:
-    shown, text = answer[:SHOWN], answer.translate(_SAME).translate(UPPER)
-    text = _TEX_ARROW.sub(lambda found: _ARROW_OF[found[1][0]], _TEX.sub("", text))
+    shown, text = (
+        answer[:SHOWN],
+        _ENTITY.sub(lambda found: html5.get(found[0][1:], found[0]), answer),
+    )
+    text = _TEX_TEXT.sub(r"\1", text.translate(_SAME).translate(UPPER))
+    text = _MARKUP.sub("", text)
+    text = _TEX_ARROW.sub(lambda found: _ARROW_OF[found[1][0]], text)
     head = _HEAD.match(text)
     text = text[head.end() :] if head else text
-    tokens = _digits(text, task) or _words(text)
+    counted = head is not None and head["label"] not in ("ANSWER", "ACTION", "MOVE")
+    tokens = _digits(text, task, counted) or _words(text)
     if tokens is None or (not tokens and answer.strip(" \t\r\n,-")):
         return Parsed(ParseStatus.MALFORMED, [], shown)
     return parsed_tokens(tokens, task, shown)
 
 
-def _digits(text: str, task: Task) -> list[str] | None:
-    """Spellings of a plan in the actions' numbers; None if it is none."""
-    edge = " \t\r\n\"'`*"
+def _digits(text: str, task: Task, counted: bool) -> list[str] | None:
+    """Spellings of a plan in the actions' numbers; None if it is none.
+
+    `counted`: one number alone may be how many actions there are, as in `Moves: 3`.
+    """
+    edge = " \t\r\n\"'`*$[]{}"
     text = text.strip(edge).removesuffix(".").strip(edge)
-    if text.startswith("[") and text.endswith("]"):
-        text = text[1:-1].strip(edge)
+    cell = text.startswith("(") and text.endswith(")")
+    text = text[1:-1] if cell else text
     if not _NUMBERS.fullmatch(text):
         return None
     runs = re.findall(r"\d+", text)
-    if len(runs) > 1 and max(map(len, runs)) > 1:
+    if (len(runs) > 1 and max(map(len, runs)) > 1) or (len(runs) == 1 and counted):
         return None
     numbers = [int(digit) for run in runs for digit in run]
-    if max(numbers) >= len(task.actions):
+    if max(numbers) >= len(task.actions) or (cell and len(numbers) < 3):
         return None
     return [action_name(Action(number)) for number in numbers]
 
@@ -166,20 +212,33 @@ def _words(text: str) -> list[str] | None:
         text = _PICK_UP.sub("PICKUP", text)
     if _TWO_WORDS.search(text) and re.search(r"PUT\s+DOWN", text):
         return None  # who writes "put down" may mean one action by "pick up"
+    if _LANGUAGE.search(text):
+        return None
     tokens: list[str] = []
     numbers: dict[int, int] = {}
-    after_action = False
+    slashes: list[int] = []
+    after_action = after_arrow = False
+    pointed = any(arrow in text for arrow in ARROWS)
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         if kind == "bad" or (kind == "open" and after_action):
             return None  # "Right (R)" says one thing twice
+        if kind == "arrow" and (after_arrow or not tokens or pointed):
+            return None  # "-> -> D" and "→ R -> D" may have moves in them
         if kind == "action":
             tokens.append(re.sub(r"[\s_-]|WARDS?$", "", match[0]))
         if kind == "number" and numbers.setdefault(len(tokens), _int(match[0])) != _int(match[0]):
             return None
+        if match[0] == "/":
+            slashes.append(len(tokens))
+        if kind in ("action", "arrow"):
+            after_arrow = kind == "arrow"
         if kind != "space":
             after_action = kind == "action"
-    return tokens if _counts_up(numbers, len(tokens)) else None
+    edges = [0, *slashes, len(tokens)]
+    if slashes and any(end - start > 1 for start, end in pairwise(edges)):
+        return None  # "R, D / D, R" may be one or the other
+    return tokens if not after_arrow and _counts_up(numbers, len(tokens)) else None
 
 
 def _int(text: str) -> int:

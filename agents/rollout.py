@@ -36,7 +36,7 @@ class Case:
     input: str = "image"
     """`image` or `text`."""
     goal: str = "plan"
-    """`plan`, `answer` (the plan alone) or `perceive`."""
+    """What is asked, one of `GOALS`."""
     name: str = ""
     """The file of a public test set that the board is from."""
     picture: str = ""
@@ -74,10 +74,14 @@ def live_envs(
 
 
 def prompt_of(case: Case, view: View) -> Prompt:
-    """The prompt of a case, in the style and theme of `view`."""
+    """The prompt of a case, in the style and theme of `view`.
+
+    For a view with pixels per cell a picture from a file is scaled to that.
+    """
     picture: Picture | None = None
     if case.input == "image" and case.picture:
-        picture = picture_pixels(case.picture, case.picture_size)
+        size = view.pixels(case.layout.level) if view.cell_pixels else case.picture_size
+        picture = picture_pixels(case.picture, size)
     elif case.input == "image" and case.show:
         picture = case.show(case.layout.cells[0])
     return question(case.layout, case.input, case.goal, view=view, picture=picture, art=case.art)

@@ -161,16 +161,17 @@ GROUPS = {
 """The groups of `--help`; what none of them names is about the run."""
 
 
-def make_agent(config: EvalConfig) -> Agent:
+def make_agent(config: EvalConfig, own_scale: bool = False) -> Agent:
     """The agent that the settings name, with their theme and image size.
 
+    With `own_scale` a checkpoint that was trained at so many pixels per cell keeps them.
     Raises ValueError for invalid settings and CheckpointError for a bad model.
     """
     agent = _agent(config)
     wanted: dict[str, Any] = {"theme": config.theme} if config.theme else {}
     if config.image_size and config.cell_pixels:
         raise ValueError("--image-size and --cell-pixels both set the size of pictures; name one")
-    if config.image_size:
+    if config.image_size and not (own_scale and agent.view.cell_pixels):
         wanted |= {"image_size": config.image_size, "cell_pixels": 0}
     if config.cell_pixels:
         wanted["cell_pixels"] = config.cell_pixels

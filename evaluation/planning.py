@@ -126,7 +126,7 @@ def run(config: PlanningConfig) -> None:
     pick_name("question", config.ask, get_args(Ask))
     config.turn_policy.check()  # before a model is loaded
     reader_of(config.out, config.reader)
-    task_levels, agent = task_levels_of(config), make_agent(config)
+    task_levels, agent = task_levels_of(config), make_agent(config, own_scale=bool(config.protocol))
     results = evaluate(
         agent,
         task_levels,

@@ -98,6 +98,18 @@ def redraw_error(boards: Sequence[PublicBoard], theme: str) -> float:
     return float(np.mean(errors))
 
 
+def write_tiles(public_set: str, out: Path) -> list[PublicBoard]:
+    """Cut the tiles of a public set, such as `vsp:ROOT`, into a folder; returns its boards with
+    pictures. Raises ValueError if there are none that show all tiles."""
+    name, _, root = public_set.partition(":")
+    boards = [board for board in read_boards(Path(root), name) if board.picture]
+    tiles = cut_tiles(boards)
+    out.mkdir(parents=True, exist_ok=True)
+    for title, tile in tiles.items():
+        Image.fromarray(tile.pixels).save(out / f"{title}.png")
+    return boards
+
+
 @printing()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
@@ -105,18 +117,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("set", help="a public set with pictures, such as vsp:ROOT")
     parser.add_argument("--out", type=Path, required=True, help="folder for the five PNGs")
     given = parser.parse_args(arguments)
-    name, _, root = given.set.partition(":")
     try:
-        boards = [board for board in read_boards(Path(root), name) if board.picture]
-        tiles = cut_tiles(boards)
-        given.out.mkdir(parents=True, exist_ok=True)
-        for title, tile in tiles.items():
-            Image.fromarray(tile.pixels).save(given.out / f"{title}.png")
+        boards = write_tiles(given.set, given.out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     theme = f"tiles:{given.out}"
-    print(f"five tiles of {len(tiles['ice'].pixels)} px from {counted(len(boards), 'picture')}")
+    with Image.open(given.out / "ice.png") as ice:
+        side = ice.width
+    print(f"five tiles of {side} px from {counted(len(boards), 'picture')}")
     print(f"drawn with them, these differ by {redraw_error(boards, theme):.2f} grey levels a pixel")
     print(f"use them: --theme frozenlake={theme}")
     return 0

@@ -12,7 +12,7 @@ from PIL import Image
 from agents.rollout import prompt_of
 from agents.scripted import Oracle
 from evaluation import planning
-from evaluation.options import EvalConfig, given_cases
+from evaluation.options import EvalConfig, given_cases, make_agent
 from evaluation.planning import PlanningConfig
 from evaluation.protocols import PROTOCOLS, measured_by, protocol_defaults
 from evaluation.rates import pooled_rates
@@ -133,6 +133,21 @@ def test_the_protocol_shows_original_pictures_at_256_pixels_and_draws_the_others
     assert lake.shape == room.shape == (256, 256, 3)
     assert (lake == 7).all()
     assert len(np.unique(room)) > 2
+
+
+@pytest.mark.parametrize(("protocol", "sides"), [("mgsd", (96, 160)), ("", (256, 256))])
+def test_a_checkpoint_with_pixels_per_cell_keeps_them_under_a_protocol(
+    sets: tuple[str, str], tiny_folder: Path, protocol: str, sides: tuple[int, int]
+) -> None:
+    settings = protocol_defaults("mgsd") | {"tasks": MGSD_TASKS[1:], "protocol": protocol}
+    model = {"agent": "hf", "model": str(tiny_folder)}
+    config = PlanningConfig(out=Path(), benchmark=sets, **settings, **model)
+    agent = make_agent(config, own_scale=bool(protocol))
+    given = given_cases(config, agent, "plan")
+    assert given
+    shown = [prompt_of(case, agent.view).images[0] for case in given.cases]
+    assert tuple(len(picture) for picture in shown) == sides
+    assert (shown[0] == 7).all()
 
 
 @pytest.mark.parametrize(

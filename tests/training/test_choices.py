@@ -31,7 +31,7 @@ from training.recipes.demo import DemoConfig
 from training.recipes.demo import run as demonstrate
 from training.recipes.nano import NanoConfig
 from training.recipes.nano import run as train_nano
-from training.recipes.nano_settings import RECIPES, NanoSize, RecipeName
+from training.recipes.nano_settings import RECIPES, RecipeName
 from training.sft import TARGETS, Input, SFTConfig, Target
 from vsp_envs.prompts.question import INPUTS
 from vsp_envs.utils import cli
@@ -43,7 +43,7 @@ from vsp_envs.utils import cli
         (Schedule, SCHEDULES), (Tracker, TRACKERS), (Part, PARTS), (WeightsDtype, BYTES),
         (Precision, DTYPES), (TeacherDtype, DTYPES), (MergedDtype, DTYPES), (Loss, DIVERGENCES),
         (Input, INPUTS), (Target, TARGETS), (SizeName, SIZES), (RecipeName, RECIPES),
-        (NanoSize, [size for size in SIZES if size.startswith("nano")]), (Arm, START),
+        (Arm, START),
     ],
 )  # fmt: skip
 def test_a_type_names_what_there_is(choices: Any, known: Any) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from agents.backends.hf import HFAgent
+from agents.scripted import SCRIPTED
 from training.data.layout_stream import excluded, live_boards
 from training.loop.deadline import TimeIsUp
 from training.model.tiny import NANO_VIEW, SIZES, build_tiny
@@ -56,6 +57,22 @@ def test_no_public_board_nor_its_mirror_image_is_in_the_stream_of_any_stage(tmp_
         asked = replace(config, exclude=(f"vsp:{tmp_path}",))
         drawn = {canonical_id(board.layout) for board in live_boards(asked, NANO_VIEW)}
         assert len(drawn) > 40 and not drawn & public
+
+
+def test_the_stages_that_draw_with_vsps_tiles_need_vsp(tmp_path: Path) -> None:
+    config = nano.NanoConfig(out=tmp_path, recipe="levels")
+    alone = [step.name for step in nano.Plan(config).steps()]
+    given = [step.name for step in nano.Plan(replace(config, benchmarks=("vsp:x",))).steps()]
+    assert "sft-tiles" in given and "OPCD on VSP's tiles · vsp" in given
+    assert [name for name in given if "tiles" not in name and not name.endswith("vsp")] == alone
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_line_plays_a_model_of_its_recipe_or_a_scripted_agent(recipe: str) -> None:
+    stages = RECIPES[recipe].stages
+    for line in RECIPES[recipe].lines:
+        assert line.model in stages if line.model else line.name in SCRIPTED
+    assert all({stage.model, stage.teacher} <= {"", *stages} for stage in stages.values())
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from evaluation.run_folder import check_same
+from training.config import SizeName
 from training.loop.deadline import TimeIsUp
 from training.recipes.nano_report import read_state
-from training.recipes.nano_settings import LINES, RECIPES, Line, NanoConfig, NanoSize
+from training.recipes.nano_settings import RECIPES, Line, NanoConfig
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.files import write_json
 
@@ -32,10 +33,10 @@ class Plan:
     def __init__(self, config: NanoConfig) -> None:
         """Raises ValueError if the folder holds a run of other settings."""
         self.config, self.recipe = config, RECIPES[pick_name("recipe", config.recipe, RECIPES)]
-        pick_name("size", config.size, get_args(NanoSize))
+        self.size = pick_name("size", config.size or self.recipe.size, get_args(SizeName))
         self.end = time.monotonic() + 60 * config.minutes if config.minutes else math.inf
         self.carry, self.kept = config.out / "carry", config.out / "kept"
-        asked = {name: str(getattr(config, name)) for name in ("size", "recipe", "seed")}
+        asked = {"size": self.size, "recipe": config.recipe, "seed": str(config.seed)}
         self.file = self.carry / "nano.json"
         self.state = read_state(self.file) if self.file.exists() else {"asked": asked, "done": {}}
         check_same(config.out, self.state["asked"], asked)
@@ -44,16 +45,23 @@ class Plan:
     def steps(self) -> Iterator[Step]:
         """Each stage, followed by the lines that its model plays; the scripted agent is last."""
         for name, stage in self.recipe.stages.items():
+            if stage.tiles and not self.vsp:
+                continue
             yield Step(name, tuple(filter(None, (stage.model, stage.teacher))))
             yield from self._played(name)
         yield from self._played("")
 
     def _played(self, model: str) -> Iterator[Step]:
-        for line in LINES:
+        for line in self.recipe.lines:
             if line.model == model:
                 for source in ("test", *(self.config.benchmarks if line.public else ())):
                     name = f"{line.name} · {source.partition(':')[0]}"
                     yield Step(name, (model,) if model else (), line, source)
+
+    @property
+    def vsp(self) -> str:
+        """The public set whose tiles are cut; empty: it is not given."""
+        return next((each for each in self.config.benchmarks if each.startswith("vsp:")), "")
 
     def left(self) -> list[Step]:
         """The steps that are not done."""

@@ -12,14 +12,18 @@ from agents.rollout import Case
 from agents.sampling import Sampling
 from agents.scripted import SCRIPTED
 from evaluation import perception, planning
-from evaluation.options import CaseSet, Pictures, public_cases, sample_cases
+from evaluation.options import CaseSet, public_cases, sample_cases
 from evaluation.planning import PlanningConfig
 from training.recipes.nano_plan import Plan, Step, check_time
-from training.recipes.nano_settings import LINES, Line
+from training.recipes.nano_settings import Line
 from vsp_envs.count import count
 
 RULES = {"visualplanning": "visualplanning"}
 """Public set → its rule set; all others have `mgsd-eval`, where an illegal action fails."""
+
+
+LONGEST = 224
+"""Longest answer in tokens, a search on paper among them."""
 
 
 class DeadlineAgent(HFAgent):
@@ -35,7 +39,8 @@ class DeadlineAgent(HFAgent):
 
 def play_line(plan: Plan, step: Step) -> dict[str, Any]:
     """Play the line of a step on its set."""
-    line = step.line or LINES[0]
+    line = step.line
+    assert line is not None, step
     agent = agent_of(plan, line)
     given = CaseSet(step.source, cases(plan, step.source, line))
     out = plan.carry / "evaluation" / folder_name(step)
@@ -43,15 +48,16 @@ def play_line(plan: Plan, step: Step) -> dict[str, Any]:
     if line.goal == "perceive":
         return {"results": perception.evaluate(agent, **shown)}
     rules = RULES.get(step.source.partition(":")[0], "mgsd-eval")
-    return {"results": planning.evaluate(agent, input=line.input, rules=rules, **shown)}
+    shown |= {"input": line.input, "rules": rules, "ask": line.goal}
+    return {"results": planning.evaluate(agent, **shown)}
 
 
 def agent_of(plan: Plan, line: Line) -> Agent:
     """The model of a line, or the scripted agent."""
     if not line.model:
-        return SCRIPTED["blind"](plan.config.seed)
+        return SCRIPTED[line.name](plan.config.seed)
     agent = DeadlineAgent.load(
-        str(plan.model(line.model)), "auto", sampling=Sampling(max_new_tokens=160),
+        str(plan.model(line.model)), "auto", sampling=Sampling(max_new_tokens=LONGEST),
         batch_size=plan.recipe.batch,
     )  # fmt: skip
     agent.end = plan.end
@@ -59,10 +65,10 @@ def agent_of(plan: Plan, line: Line) -> Agent:
 
 
 def cases(plan: Plan, source: str, line: Line) -> list[Case]:
-    """The boards of a set; VSP's with their original pictures."""
+    """The boards of a set; VSP's with the pictures that the line sees."""
     kinds, recipe = plan.recipe.stages["base"].config.kinds(), plan.recipe
     if source != "test":
-        own: Pictures = "original" if source.startswith("vsp:") else "rendered"
+        own = line.pictures if source.startswith("vsp:") else "rendered"
         # By name, one by one: without names a set returns all of its boards.
         asked = PlanningConfig(
             out=plan.config.out, benchmark=(source,), pictures=own, tasks=tuple(map(str, kinds))

@@ -6,27 +6,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from training.config import TrainingConfig
+from evaluation.options import Pictures
+from training.config import SizeName, TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.sft_config import BaseConfig, SFTConfig
 
 HERE = Path()  # `training.recipes.nano` fills it in, and the models too
-NanoSize = Literal["nano-1m", "nano-4m", "nano-10m"]
-RecipeName = Literal["full", "rehearsal"]
+RecipeName = Literal["full", "levels", "rehearsal"]
 
 
 @dataclass(frozen=True)
 class NanoConfig:
-    """Train, distil and evaluate a model of 4 M parameters for all tasks, piece by piece."""
+    """Train, distil and evaluate one small model for all tasks, piece by piece."""
 
     out: Path = Path("runs/nano")
     """Run folder."""
     minutes: float = 0.0
     """Stop at a checkpoint after so many minutes; 0: go on to the end."""
-    size: NanoSize = "nano-4m"
-    """`nano-1m`, `nano-4m` or `nano-10m`, by parameters. The state of the last is beyond 64 MiB."""
+    size: SizeName | Literal[""] = ""
+    """Size of the model, as in `training.base`; empty: the recipe's. The state of `nano-10m` is
+    beyond 64 MiB."""
     recipe: RecipeName = "full"
-    """`full`: all levels, on a GPU; `rehearsal`: the same plan at the smallest levels, on a CPU."""
+    """`full`: all levels at 256 px, on a GPU; `levels`: all levels at one visual token a cell, on
+    two CPU cores; `rehearsal`: the plan of `full` at the smallest levels, on a CPU."""
     benchmarks: tuple[str, ...] = ()
     """Public sets, such as `vsp:ROOT visualplanning:ROOT`. They are played at the end; none of
     their boards, nor a symmetric image of one, is trained on."""
@@ -43,13 +45,33 @@ class Stage(NamedTuple):
     model: str = ""
     """The stage whose model it starts from; empty: nothing."""
     teacher: str = ""
+    tiles: bool = False
+    """FrozenLake is drawn with the tiles of VSP's pictures; left out where VSP is not given."""
+
+
+class Line(NamedTuple):
+    """A row of the table: the model that plays, its goal and its input."""
+
+    name: str
+    model: str
+    """The stage whose model plays; empty: the scripted agent of that name."""
+    input: str = "image"
+    goal: str = "plan"
+    """What it is asked for, one of `GOALS`."""
+    public: bool = True
+    """Whether it also plays the public sets, besides our test boards."""
+    pictures: Pictures = "rendered"
+    """Which pictures of VSP's boards it sees: VSP's own, or ours."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a run of the plan needs to know."""
 
+    size: SizeName
     stages: dict[str, Stage]
+    lines: tuple[Line, ...]
+    """Rows of the table, in the order in which their models are ready."""
     episodes: int
     """Test boards of each task and level, or all where there are fewer."""
     public: int | None
@@ -58,7 +80,7 @@ class Recipe:
     """Boards that are answered at once in evaluation."""
 
 
-def _recipe(common: dict[str, Any], steps: dict[str, int], answers: int, **rest: Any) -> Recipe:
+def _at_256(common: dict[str, Any], steps: dict[str, int], answers: int, **rest: Any) -> Recipe:
     """`answers` are the tokens of OPCD's longest answer."""
     common = {"theme": "random", "mix_kinds": True, "warmup": 0.05, **common}
     group = 4
@@ -90,20 +112,73 @@ def _recipe(common: dict[str, Any], steps: dict[str, int], answers: int, **rest:
             "base",
         ),
     }  # fmt: skip
-    return Recipe(stages, **rest)
+    lines = (
+        Line("symbolic-input bound", "base", "text", public=False),
+        Line("SFT, perception", "sft", goal="perceive", public=False),
+        Line("OPCD", "opcd", pictures="original"),
+        Line("OPCD + reward", "opcd-reward", pictures="original"),
+        Line("direct-plan SFT", "direct", pictures="original"),
+        Line("blind", ""),
+    )
+    return Recipe("nano-4m", stages, lines, **rest)
+
+
+def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int) -> Recipe:
+    """One visual token a cell. Answer-only SFT sees as many boards as perception SFT and OPCD."""
+    common: dict[str, Any] = {
+        "tasks": PAPER, "batch_size": 64, "eval_every": 100, "eval_episodes": 20,
+        "save_every": 50, "warmup": 0.05,
+    }  # fmt: skip
+    seen = {**common, "vision_learning_rate": 3e-3, "schedule": "half-linear"}
+    opcd = {**common, "ask": ask, "learning_rate": 2e-3, "max_new_tokens": answers}
+    direct = steps["sft"] + steps["opcd"]
+    stages = {
+        "base": Stage(
+            BaseConfig(HERE, target=ask, learning_rate=3e-3, steps=steps["base"], **common)
+        ),
+        "sft": Stage(SFTConfig(HERE, learning_rate=1e-4, steps=steps["sft"], **seen), "base"),
+        "opcd": Stage(OPCDConfig(HERE, steps=steps["opcd"], **opcd), "sft", "base"),
+        "opcd-alone": Stage(OPCDConfig(HERE, steps=steps["opcd"], **opcd), "base", "base"),
+        "answer": Stage(
+            SFTConfig(HERE, target="answer", learning_rate=1e-3, steps=direct, **seen), "base"
+        ),
+        "sft-tiles": Stage(
+            SFTConfig(HERE, learning_rate=1e-4, steps=steps["tiles"], **seen), "sft", tiles=True
+        ),
+        "opcd-tiles": Stage(
+            OPCDConfig(HERE, steps=steps["opcd"], **opcd), "sft-tiles", "base", tiles=True
+        ),
+    }
+    lines = (
+        Line("symbolic-input bound", "base", "text", ask, public=False),
+        Line("SFT, perception", "sft", goal="perceive", public=False),
+        Line("OPCD", "opcd", goal=ask),
+        Line("OPCD without SFT", "opcd-alone", goal=ask),
+        Line("answer-only SFT", "answer", goal="answer"),
+        Line("OPCD on VSP's tiles", "opcd-tiles", goal=ask, pictures="original"),
+        Line("blind", ""),
+        Line("random", ""),
+    )
+    return Recipe("M", stages, lines, episodes=200, public=None, batch=64)
+
+
+# Maze and MiniBehaviour have fewer levels than FrozenLake; a weight makes up for it.
+PAPER = ("frozenlake:3-8", "maze:3-6@2", "minibehaviour:5-6@2")
 
 
 RECIPES: dict[str, Recipe] = {
-    # Maze and MiniBehaviour have fewer levels than FrozenLake; a weight makes up for it.
-    "full": _recipe(
+    "full": _at_256(
         {
-            "tasks": ("frozenlake:3-8", "maze:3-6@2", "minibehaviour:5-6@2"), "batch_size": 960,
-            "eval_every": 250, "eval_episodes": 40, "save_every": 250,
+            "tasks": PAPER, "batch_size": 960, "eval_every": 250, "eval_episodes": 40,
+            "save_every": 250,
         },
         {"base": 3000, "sft": 1500, "opcd": 200, "opcd-reward": 120, "direct": 1500},
         answers=128, episodes=500, public=None, batch=1024,
     ),
-    "rehearsal": _recipe(
+    "levels": _levels(
+        "search", {"base": 4000, "sft": 3000, "opcd": 400, "tiles": 600}, answers=224
+    ),
+    "rehearsal": _at_256(
         {
             "tasks": ("frozenlake:3", "maze:3", "minibehaviour:5"), "batch_size": 12,
             "eval_every": 20, "eval_episodes": 4, "save_every": 20,
@@ -113,27 +188,5 @@ RECIPES: dict[str, Recipe] = {
     ),
 }  # fmt: skip
 """`full` is for one H200; its learning rates are guesses from those of the tiny models, and not yet
-tried. `rehearsal` runs the same plan on a CPU and learns almost nothing."""
-
-
-class Line(NamedTuple):
-    """A row of the table: the model that plays, its goal and its input."""
-
-    name: str
-    model: str
-    """The stage whose model plays; empty: the scripted agent `blind`."""
-    input: str = "image"
-    goal: str = "plan"
-    public: bool = True
-    """Whether it also plays the public sets, besides our test boards."""
-
-
-LINES = (
-    Line("symbolic-input bound", "base", "text", public=False),
-    Line("SFT, perception", "sft", goal="perceive", public=False),
-    Line("OPCD", "opcd"),
-    Line("OPCD + reward", "opcd-reward"),
-    Line("direct-plan SFT", "direct"),
-    Line("blind", ""),
-)
-"""Rows of the table, in the order in which their models are ready."""
+tried. `levels` is for two CPU cores; its steps are guesses too. `rehearsal` runs the plan of `full`
+on a CPU and learns almost nothing."""

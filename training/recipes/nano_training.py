@@ -13,6 +13,7 @@ from training.loop.run import history_of
 from training.merge import MergeConfig, merge
 from training.recipes.nano_plan import Plan
 from training.recipes.stages import train
+from vsp_envs.tiles import write_tiles
 
 
 def train_stage(plan: Plan, name: str) -> dict[str, Any]:
@@ -25,7 +26,11 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     }  # fmt: skip
     asked |= {"model": str(plan.model(stage.model))} if stage.model else {}
     asked |= {"teacher": str(plan.model(stage.teacher))} if stage.teacher else {}
-    asked |= {"size": plan.config.size} if isinstance(stage.config, BaseConfig) else {}
+    asked |= {"size": plan.size} if isinstance(stage.config, BaseConfig) else {}
+    if stage.tiles:
+        tiles = plan.carry / "tiles"
+        write_tiles(plan.vsp, tiles)
+        asked["theme"] = f"frozenlake=tiles:{tiles}"
     train(replace(stage.config, **asked))
     part = plan.model(f"{name}.part")
     for old in (part, plan.model(name)):

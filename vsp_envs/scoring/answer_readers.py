@@ -57,7 +57,7 @@ def strict(reply: str, task: Task) -> Parsed:
 
 # tolerant
 
-_SAME = {
+SAME = {
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full-width letters and signs
     **{ord(mark): "," for mark in "、،"},
     **{ord(mark): "[" for mark in "「『【《〈"},
@@ -174,7 +174,7 @@ def _read_tolerant(answer: str, task: Task) -> Parsed:
         answer[:SHOWN],
         _ENTITY.sub(lambda found: html5.get(found[0][1:], found[0]), answer),
     )
-    text = _TEX_TEXT.sub(r"\1", text.translate(_SAME).translate(UPPER))
+    text = _TEX_TEXT.sub(r"\1", text.translate(SAME).translate(UPPER))
     text = _MARKUP.sub("", text)
     text = _TEX_ARROW.sub(lambda found: _ARROW_OF[found[1][0]], text)
     head = _HEAD.match(text)

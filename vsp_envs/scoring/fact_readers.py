@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from vsp_envs.scoring.answer_format import LOWER, ParseStatus
-from vsp_envs.scoring.answer_readers import THINK, parse_plan
+from vsp_envs.scoring.answer_readers import SAME, THINK, parse_plan
 
 _MARKS = r"[ *_#>`\"'|{•-]{0,8}(?:\(?\d{1,3}[.)] {0,2})?[*_`\"' ]{0,4}"
 _ABOUT = r"(?: of the (?:board|grid|map|maze|room))?"
@@ -20,28 +20,37 @@ _LINK = (
     rf"{_ABOUT}[*_`\"']{{0,4}}"
     r"(?: ?(?:positions?|locations?|coordinates?|cells?|tiles?|directions?))?"
     rf"{_ABOUT}(?: (?:is|are))?(?: (?:located|found))?(?: (?:at|in|on))?(?: cells?)?"
-    r"[*_`\"']{0,4} ?[:=|]?[*_`\"']{0,4}(?![A-Za-z0-9])"
+    r"[*_`\"']{0,4} ?(?:(?:[-=]?>|[:=|→])[*_`\"']{0,4}|[*_`\"']{0,4}(?![A-Za-z0-9]))"
 )
 _CELL = re.compile(
     r"[(\[] ?(\d{1,9}) ?, ?(\d{1,9}) ?[)\]]|row (\d{1,9}),? (?:and )?col(?:umn)? (\d{1,9})"
 )
 _BARE_CELL = re.compile(r"(\d{1,9}) ?, ?(\d{1,9})")
-_UNSURE = re.compile(r"(?:\b(?:not|no|or|except|either|maybe|perhaps|but|without)\b|n't|\?)")
-_NONE = re.compile(r"(?:there (?:is|are) )?(?:none|no(?:ne)?(?: [a-z]+)?|empty|\[ ?\]|-|0)")
+_UNSURE = re.compile(
+    r"\b(?:not|no|or|except|either|maybe|perhaps|but|without)\b|n't|\?"
+    r"|\b(?:after|before|if|when|would|could|might|goes|moves)\b"
+    r"|\b(?:to|from|through|near|above|below|under|beside|(?:left|right) of) ?[(\[]"
+    r"|[)\]]-[(\[]"
+)
+"""Of a statement with one of these no one knows whether its cells are the answer."""
+_NONE = re.compile(
+    r"(?:there (?:is|are) )?no(?:ne)?(?: (?:holes?|cells?|moves?|visible|found|present|at all))?"
+    r"|empty|\[ ?\]|-|0"
+)
 _SIZE_WORD = re.compile(
     "x|by|cells?|tiles?|squares?|long|wide|per|sides?|an?|on|each|grid|board|maze|room|rows|columns"
     "|and|is|are"
 )
 _SIDES = re.compile(r"\[([^\[\]]*)\]")
-_ITEM = re.compile(r"[-*•\d.) ]{0,6}[(\[]")
+_ITEM = re.compile(r"[-*•\d.) ]{0,6}[(\[]|\d{1,3}(?: ?[x×] ?\d{1,3})?\.?$")
 
 
 def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
     """Name of a question → what the reply says to it, in order; see the head of this file."""
     thought = reply.translate(LOWER).rfind(THINK)
-    lines = reply[thought + len(THINK) if thought >= 0 else 0 :].splitlines()
+    lines = reply[thought + len(THINK) if thought >= 0 else 0 :].translate(SAME).splitlines()
     found: dict[str, list[list[str]]] = {}
-    below: list[str] | None = None  # a statement whose answer is the list below it
+    below: list[str] | None = None  # a statement whose answer goes on in the list below it
     for line in (" ".join(line.split()) for line in lines):
         heads = list(_heads(tuple(names)).finditer(line))
         if not heads:
@@ -52,23 +61,28 @@ def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
             continue
         ends = [*(head.start() for head in heads[1:]), len(line)]
         for head, end in zip(heads, ends, strict=True):
-            said = [line[head.end() : end]]
+            said = [(head["no"] or "") + line[head.end() : end]]
             found.setdefault(_name(head, names), []).append(said)
-        below = None if said[0].strip(" *_`\"'|") else said
+        below = said if re.search(r"(?:^|,)[ *_`\"'|\[{]*$", said[0]) else None
     return {name: [" ".join(parts) for parts in each] for name, each in found.items()}
 
 
 @lru_cache(maxsize=16)
 def _heads(names: tuple[str, ...]) -> re.Pattern[str]:
     longest = sorted(names, key=len, reverse=True)
-    words = "|".join(f"({re.escape(name.removesuffix('s'))}s?)" for name in longest)
+    words = "|".join(
+        f"({re.escape(name.removesuffix('s')).replace(chr(92) + ' ', ' (?:the )?')}s?)"
+        for name in longest
+    )
     return re.compile(
-        rf"(?:^|[.;,|{{] |\band ){_MARKS}(?:the |my )?(?:legal )?(?:{words}){_LINK}", re.IGNORECASE
+        rf"(?:^|(?<=[.:;,|{{)\]]) |\band ){_MARKS}(?:there (?:is|are) )?(?P<no>no )?(?:the |my )?"
+        rf"(?:(?:legal|board|grid|map|maze|room|\d{{1,3}}) )?(?:{words}){_LINK}",
+        re.IGNORECASE,
     )
 
 
 def _name(head: re.Match[str], names: Sequence[str]) -> str:
-    return sorted(names, key=len, reverse=True)[(head.lastindex or 1) - 1]
+    return sorted(names, key=len, reverse=True)[(head.lastindex or 2) - 2]
 
 
 def last_meaning(said: Sequence[str], true: str, task: str) -> str | None:
@@ -116,7 +130,7 @@ def _cells(text: str) -> str | None:
 
 def _sides(text: str, task: str) -> str | None:
     rest = _SIDES.sub("", text)
-    if rest.strip(" ,;|/"):
+    if rest.strip(" ,;|/[]"):
         return None
     sides = [_actions(inside, task) if inside.strip() else "" for inside in _SIDES.findall(text)]
     return "".join(f"[{each}]" for each in sides) if sides and None not in sides else None

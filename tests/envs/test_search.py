@@ -62,7 +62,10 @@ def layers(line: str) -> list[list[tuple[int, int]]]:
 
 
 def actions_to_the_end(layout: Layout) -> dict[Stand, int]:
-    """By the referee alone: where the agent can be → fewest actions to success."""
+    """By the referee alone: place → fewest actions to success.
+
+    The last leg counts wherever a move leads, an earlier one where the agent can be in it.
+    """
     referee = Referee(layout.task, get_task(layout.task).dump(layout) | {"level": layout.level})
     places = product(range(layout.level), range(layout.level), (False, True))
     rulings = [
@@ -76,7 +79,15 @@ def actions_to_the_end(layout: Layout) -> dict[Stand, int]:
     for far in range(1, 2 * layout.level**2):
         near = [before for before, after in moved if left.get(after) == far]
         left = dict.fromkeys(near, far + 1) | left
-    return {stand: far for stand, far in left.items() if stand in {*entered, referee.start}}
+    at_start = {referee.start}
+    for _ in range(layout.level**2):
+        at_start |= {after for before, after in moved if before in at_start and not after.carrying}
+    places_to_be = at_start if layout.task == "minibehaviour" else entered | {referee.start}
+    return {
+        stand: far
+        for stand, far in left.items()
+        if stand in (entered if stand.carrying else places_to_be)
+    }
 
 
 @given(any_board(4))

@@ -9,11 +9,9 @@ actions to the end of the task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from vsp_envs.core.layout import Cell, Layout, Outcome
 from vsp_envs.core.simulator import simulate
-from vsp_envs.core.solver import UNREACHABLE, shortest_plan, solve_layout
+from vsp_envs.core.solver import shortest_plan, solve_layout
 from vsp_envs.core.task import get_task
 
 SEARCH = "search"
@@ -33,31 +31,33 @@ def search_lines(layout: Layout, state: int | None = None) -> list[str]:
     for phase, leg in reversed([*enumerate(task.waypoints)]):
         if phase in begins:
             head = layout.cells[task.landmarks.index(leg.landmark)]
-            layers = [[head], *_layers(layout, begins[phase])]
+            is_last = leg is task.waypoints[-1]
+            layers = [[head], *_layers(layout, begins[phase], last=is_last)]
             said = [[str(Cell(*divmod(cell, layout.level))) for cell in cells] for cells in layers]
             lines.append(f"{SEARCH} {' | '.join(map(' '.join, said))}")
     return lines
 
 
-def _layers(layout: Layout, begin: int) -> Iterator[list[int]]:
-    """The cells of each layer, from the end of the leg to the state in which it begins."""
+def _layers(layout: Layout, begin: int, *, last: bool) -> list[list[int]]:
+    """The cells of each layer, from the end of the leg to the state in which it begins.
+
+    The `last` leg is searched wherever it can be ended from, earlier ones where the agent can be.
+    """
     solved, size = solve_layout(layout), layout.level**2
-    first = begin // size * size
+    phase = range(begin // size * size, (begin // size + 1) * size)
     before: dict[int, list[int]] = {begin: []}  # state that can be entered → states one move away
-    for here in range(first, first + size):
+    open_ = [*phase] if last else [begin]
+    for here in open_:
         for after, outcome in zip(solved.next_state[here], solved.outcome[here], strict=True):
-            same_leg = outcome == Outcome.RUNNING and after // size == begin // size
-            if same_leg and solved.distance[after] != UNREACHABLE:
+            if outcome == Outcome.RUNNING and after in phase:
+                if not last and after not in before:
+                    open_.append(after)
                 before.setdefault(after, []).append(here)
-    layer: list[int] = []
-    nearest = min(solved.distance[state] for state in before)
-    for distance in range(nearest, solved.distance[begin] + 1):
-        near = [here for after in layer for here in before[after]]
-        layer = [
-            here
-            for here in dict.fromkeys([*near, *sorted(before)])
-            if here in before and solved.distance[here] == distance
-        ]
-        if begin in layer:
-            layer = layer[: layer.index(begin) + 1]
-        yield [here % size for here in layer]
+    layers: list[list[int]] = [[]]
+    for distance in range(1, solved.distance[begin] + 1):
+        near = [here for after in layers[-1] for here in sorted(before[after])]
+        found = dict.fromkeys([*near, *sorted(before)])
+        layers += [[here for here in found if here in before and solved.distance[here] == distance]]
+    until = layers[-1].index(begin) + 1
+    layers[-1] = layers[-1][:until]
+    return [[here % size for here in layer] for layer in layers if layer]

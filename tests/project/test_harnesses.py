@@ -33,7 +33,7 @@ from vsp_envs import (
     simulate,
 )
 from vsp_envs.prompts.question import question
-from vsp_envs.rendering.png import png_bytes
+from vsp_envs.rendering.png import data_url, png_bytes
 
 ROOT = Path(__file__).parents[2]
 TASKS, COUNT = ["frozenlake:4", "maze:4"], 5
@@ -109,11 +109,17 @@ TURNS: Results = {"success": 0.6, "optimal": 0.4}
 """The same with `--act step`, where the replies are given action by action."""
 
 
-@pytest.mark.parametrize(("act", "expected"), [("plan", OURS), ("step", TURNS)])
-def test_our_evaluation_scores_the_replies(act: str, expected: Results) -> None:
+Asked = tuple[list[bytes], list[str]]
+"""The pictures and the words of a prompt, earlier turns and replies among them."""
+
+
+def evaluated(**policy: Any) -> tuple[Results, list[tuple[Asked, str]]]:
+    """What our evaluation says of the replies; and all that it asked, board by board."""
     planning = wanted("evaluation.planning", "vsp_envs")
     from agents.agent import Reply, View
     from agents.multi_turn import TurnPolicy
+
+    asked: dict[tuple[int, int], tuple[Asked, str]] = {}
 
     class Scripted:
         name, view = "scripted", View()
@@ -122,16 +128,28 @@ def test_our_evaluation_scores_the_replies(act: str, expected: Results) -> None:
             return [Reply(self.said(request)) for request in requests]
 
         def said(self, request: Any) -> str:
-            whole = reply(request.layout)
-            if act == "plan":
-                return whole
-            plan = parse_plan(whole, request.layout.task).plan
-            rest = plan[request.played : request.played + 1]
-            return format_answer(rest, request.layout.task) if rest else "I cannot tell."
+            said = reply(request.layout)
+            if policy["act"] == "step":
+                plan = parse_plan(said, request.layout.task).plan
+                rest = plan[request.played : request.played + 1]
+                said = format_answer(rest, request.layout.task) if rest else "I cannot tell."
+            items = [item for each in request.prompt.messages for item in each["content"]]
+            words = [item["text"] for item in items if item["type"] == "text"]
+            pictures = [pixels(data_url(picture)) for picture in request.prompt.images]
+            turn = boards().index(request.layout), request.turn
+            asked[turn] = (pictures, words), said
+            return said
 
-    way = TurnPolicy(act=act)
+    way = TurnPolicy(**policy)
     found = planning.evaluate(Scripted(), tasks=TASKS, episodes=COUNT, turn_policy=way)
-    assert {name: found["macro"][name]["value"] for name in OURS} == pytest.approx(expected)
+    results = {name: found["macro"][name]["value"] for name in OURS}
+    return results, [asked[turn] for turn in sorted(asked)]
+
+
+@pytest.mark.parametrize(("act", "expected"), [("plan", OURS), ("step", TURNS)])
+def test_our_evaluation_scores_the_replies(act: str, expected: Results) -> None:
+    found, _ = evaluated(act=act)
+    assert found == pytest.approx(expected)
 
 
 def wanted(module: str, name: str) -> Any:
@@ -144,26 +162,59 @@ def wanted(module: str, name: str) -> Any:
         pytest.skip(f"needs {error.name}: make test-clients installs {name}")
 
 
-def test_inspect(player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_inspect(
+    task: str, answer: Any, monkeypatch: pytest.MonkeyPatch, **arguments: Any
+) -> Results:
+    """What Inspect finds of one of our tasks, played by a function of its messages."""
     inspect_ai = wanted("inspect_ai", "inspect-ai")
     from inspect_ai.model import ModelAPI, ModelOutput, get_model
 
-    task = wanted("examples.harnesses.inspect_task", "inspect-ai")
-
-    def answer(messages: Any, *_: Any) -> Any:
-        picture, words = messages[-1].content
-        return ModelOutput.from_content("mockllm/model", player(picture.image, words.text))
-
-    model = get_model("mockllm/model", custom_outputs=answer)
+    tasks = wanted("examples.harnesses.inspect_task", "inspect-ai")
+    model = get_model(
+        "mockllm/model",
+        custom_outputs=lambda messages, *_: ModelOutput.from_content(
+            "mockllm/model", answer(messages)
+        ),
+    )
 
     async def count(_: Any, text: str) -> int:  # Inspect would download a tokenizer for it
         return len(text)
 
     monkeypatch.setattr(ModelAPI, "count_text_tokens", count)
-    made = task.vsp(tasks=" ".join(TASKS), count=COUNT)
-    [log] = inspect_ai.eval(made, model, display="none", log_dir=str(tmp_path))
+    made = getattr(tasks, task)(tasks=" ".join(TASKS), count=COUNT, **arguments)
+    [log] = inspect_ai.eval(made, model, display="none", log_dir="logs", max_samples=1)
     assert log.status == "success", log.error
-    assert {each.name: each.metrics["accuracy"].value for each in log.results.scores} == OURS
+    return {each.name: each.metrics["accuracy"].value for each in log.results.scores}
+
+
+def test_inspect(player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def answer(messages: Any) -> str:
+        picture, words = messages[-1].content
+        return player(picture.image, words.text)
+
+    assert run_inspect("vsp", answer, monkeypatch) == OURS
+
+
+@pytest.mark.parametrize("history", [8, 2, 0])
+def test_inspect_in_turns_asks_what_our_evaluation_asks(
+    history: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted("inspect_ai", "inspect-ai")
+    expected, turns = evaluated(act="step", history=history)
+    turns.reverse()
+
+    def answer(messages: Any) -> str:
+        asked, said = turns.pop()
+        shown = [each.content for each in messages if each.role == "user"]
+        words = [each.text for each in messages]
+        assert ([pixels(picture.image) for picture, _ in shown], words) == asked
+        return said
+
+    assert run_inspect("vsp_turns", answer, monkeypatch, history=history) == expected == TURNS
+    assert not turns
 
 
 def test_verifiers(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ INSTALLED = .venv/installed
 EXAMPLES = .venv/installed-examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-examples demo test test-slow test-real-shapes coverage test-examples test-clients test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed lint docs clean
+.PHONY: help install install-examples demo test test-slow test-real-shapes coverage test-examples test-clients test-wheel test-faults test-lowest test-newest test-vllm test-deepspeed test-trackers lint docs clean
 
 help: ## list the goals
 	@echo "make GOAL [VARIABLE=value …]"
@@ -54,7 +54,7 @@ test-examples: $(EXAMPLES) .venv-openenv/installed ## run every program in examp
 
 # Own environments: RLlib pins its own Gymnasium, and lmms-eval brings half a hundred packages, among
 # them torchvision, whose CUDA build tests/engine lets live with torch's CPU build. The lists are
-# whole, so pip has nothing to resolve.
+# whole, so pip has nothing to resolve, but for what torch's CUDA build needs.
 test-clients: ## run our boards in the RL libraries and harnesses, each group in a .venv-* of its own
 	@for group in clients lmms rllib; do \
 		$(MAKE) --no-print-directory .venv-$$group/installed || \
@@ -67,6 +67,7 @@ test-clients: ## run our boards in the RL libraries and harnesses, each group in
 .venv-clients/installed .venv-lmms/installed .venv-rllib/installed: .venv-%/installed: tests/clients/%.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --no-deps --requirement $< --editable .
+	.venv-$*/bin/python -m pip install --quiet "$$(grep '^torch==' $<)"
 	@touch $@
 
 # The wheel is built from the sdist, so that both are tried.
@@ -133,9 +134,16 @@ test-deepspeed: $(INSTALLED) ## run the tests of training by DeepSpeed's ZeRO-2 
 	$(BIN)/python -c "import deepspeed" && \
 	$(BIN)/python -m pytest -p no:cacheprovider -k zero tests/training/test_distributed.py; }
 
-build/deepspeed/installed: tests/deepspeed.txt
-	rm -rf build/deepspeed
-	$(BIN)/python -m pip install --quiet --no-deps --target build/deepspeed --requirement $<
+test-trackers: $(INSTALLED) ## run the tests of --report-to with all five trackers
+	@$(MAKE) --no-print-directory build/trackers/installed || \
+		{ rm -rf build/trackers; echo "test-trackers: the trackers cannot be installed here; skipped"; exit 0; }; \
+	test ! -e build/trackers/installed || \
+	PYTHONPATH=build/trackers OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider \
+		-o filterwarnings=default -k tracker tests/training/test_comforts.py
+
+build/deepspeed/installed build/trackers/installed: build/%/installed: tests/%.txt
+	rm -rf build/$*
+	$(BIN)/python -m pip install --quiet --no-deps --target build/$* --requirement $<
 	@touch $@
 
 lint: $(INSTALLED) ## check style, formatting, types and import layers

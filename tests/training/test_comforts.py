@@ -2,10 +2,14 @@
 
 import io
 import json
+import re
+import sqlite3
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -201,6 +205,7 @@ def test_a_tracker_without_its_package_is_named_with_the_way_out(
 def test_a_swanlab_that_is_too_new_is_named_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("SWANLAB_MODE", raising=False)
     monkeypatch.setattr("training.loop.trackers.find_spec", lambda package: object())
     monkeypatch.setattr("training.loop.trackers.version", lambda package: "0.10.3")
     with pytest.raises(ValueError, match=r"swanlab 0\.10\.3, .*pip install 'swanlab<0\.7'`"):
@@ -209,22 +214,82 @@ def test_a_swanlab_that_is_too_new_is_named_with_the_way_out(
     assert trackers(["swanlab"]) == ["swanlab"]
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "trackio", "swanlab"])
+def test_what_swanlabs_local_mode_needs_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"swanlab": "0.6.13", "swanboard": "0.1.9b1", "peewee": "4.5.3"}
+    monkeypatch.setenv("SWANLAB_MODE", "local")
+    monkeypatch.setattr("training.loop.trackers.find_spec", versions.get)
+    monkeypatch.setattr("training.loop.trackers.version", versions.get)
+    with pytest.raises(ValueError, match=r"peewee 4\.5\.3, .*pip install 'peewee<4'`"):
+        trackers(["swanlab"])
+    versions["peewee"] = "3.19.0"
+    assert trackers(["swanlab"]) == ["swanlab"]
+    del versions["swanboard"]
+    with pytest.raises(ValueError, match=r"pip install 'swanlab\[dashboard\]<0\.7'`"):
+        trackers(["swanlab"])
+
+
+def rows(file: Path, query: str) -> list[tuple[Any, ...]]:
+    """What a query finds in an SQLite file."""
+    with closing(sqlite3.connect(file)) as store:
+        return store.execute(query).fetchall()
+
+
+def kept_by_tensorboard(folder: Path) -> list[float]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    [events] = folder.rglob("*tfevents*")
+    return [each.value for each in EventAccumulator(str(events)).Reload().Scalars("train/loss")]
+
+
+def kept_by_wandb(folder: Path) -> list[float]:
+    [file] = folder.rglob("*.wandb")  # protobuf: field 16 is the value; the summary repeats it
+    found = re.findall(rb"train/loss\x82\x01.([0-9.e-]+)", file.read_bytes(), re.DOTALL)
+    return [float(value) for value in dict.fromkeys(found)]
+
+
+def kept_by_mlflow(folder: Path) -> list[float]:
+    found = rows(folder / "mlflow.db", "select value from metrics where key = 'loss' order by step")
+    return [value for (value,) in found]
+
+
+def kept_by_trackio(folder: Path) -> list[float]:
+    found = rows(folder / "trackio" / "huggingface.db", "select metrics from metrics order by id")
+    entries = [json.loads(entry) for (entry,) in found]
+    return [entry["train/loss"] for entry in entries if "train/loss" in entry]
+
+
+def kept_by_swanlab(folder: Path) -> list[float]:
+    tags = rows(
+        folder / "swanlog" / "runs.swanlab", "select folder from tag where name='train/loss'"
+    )
+    [log] = folder.glob(f"swanlog/run-*/logs/{tags[0][0]}/*.log")
+    return [json.loads(line)["data"] for line in log.read_text().splitlines()]
+
+
+KEPT = {
+    "tensorboard": kept_by_tensorboard, "wandb": kept_by_wandb, "mlflow": kept_by_mlflow,
+    "trackio": kept_by_trackio, "swanlab": kept_by_swanlab,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
 def test_a_tracker_takes_the_curves_of_three_steps(
     name: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(name)
+    if find_spec(name) is None:
+        pytest.skip(f"needs {name}: make test-trackers installs it")
     for key, value in {
-        "WANDB_MODE": "offline", "WANDB_DIR": "wandb", "SWANLAB_MODE": "local",
-        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "TRACKIO_DIR": "trackio",
+        "WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "SWANLAB_MODE": "local",
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "TRACKIO_DIR": str(tmp_path / "trackio"),
     }.items():  # fmt: skip
         monkeypatch.setenv(key, value)
     monkeypatch.chdir(tmp_path)
-    before = set(tmp_path.rglob("*"))
     train_sft(SFTConfig(model=str(tiny_folder), out=tmp_path / "run", tasks=("frozenlake:3",),
-                        steps=3, batch_size=4, eval_every=0, report_to=(name,)))  # type: ignore[arg-type]  # fmt: skip
-    kept = [file for file in set(tmp_path.rglob("*")) - before if name in str(file).lower()]
-    assert kept or list(tmp_path.rglob("*tfevents*")) or list(tmp_path.rglob("swanlog*"))
+                        steps=3, batch_size=4, eval_every=0, log_every=1, report_to=(name,)))  # type: ignore[arg-type]  # fmt: skip
+    [state] = (tmp_path / "run").rglob("trainer_state.json")
+    history = json.loads(state.read_text())["log_history"]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    assert len(losses) == 3 and KEPT[name](tmp_path) == pytest.approx(losses, rel=1e-6)
 
 
 def logits(loaded: Loaded) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ TRACKERS: dict[str, str] = {
     "swanlab": "swanlab<0.7",  # transformers' side of it breaks with 0.10
 }
 """Tracker → what to install with pip; the module has the name of the tracker."""
+SWANLAB_LOCAL = {"swanboard": "swanlab[dashboard]<0.7", "peewee": "peewee<4"}
+"""Module → what to install for `SWANLAB_MODE=local`; swanboard's queries fail in peewee 4."""
 
 
 def trackers(names: Sequence[str]) -> list[str]:
@@ -29,20 +32,26 @@ def trackers(names: Sequence[str]) -> list[str]:
     Raises ValueError for an unknown one, and for a package that is missing or too new.
     """
     for name in names:
-        package = TRACKERS[pick_name("tracker", name, TRACKERS)]
-        if find_spec(name) is None:
-            raise ValueError(
-                f"--report-to {name} needs a package that is not here; "
-                f"`pip install '{package}'`, or leave --report-to out"
-            )
-        if Requirement(package).specifier and not Requirement(package).specifier.contains(
-            found := version(name), prereleases=True
-        ):
-            raise ValueError(
-                f"--report-to {name} does not work with {name} {found}, which is installed; "
-                f"`pip install '{package}'`, or leave --report-to out"
-            )
+        needs = {name: TRACKERS[pick_name("tracker", name, TRACKERS)]}
+        if name == "swanlab" and os.environ.get("SWANLAB_MODE") == "local":
+            needs |= SWANLAB_LOCAL
+        for module, package in needs.items():
+            _check_installed(name, module, package)
     return list(names) or ["none"]
+
+
+def _check_installed(name: str, module: str, package: str) -> None:
+    way_out = f"`pip install '{package}'`, or leave --report-to out"
+    if find_spec(module) is None:
+        raise ValueError(f"--report-to {name} needs a package that is not here; {way_out}")
+    needed = Requirement(package)
+    if needed.name != module or not needed.specifier:
+        return
+    found = version(module)
+    if not needed.specifier.contains(found, prereleases=True):
+        raise ValueError(
+            f"--report-to {name} does not work with {module} {found}, which is installed; {way_out}"
+        )
 
 
 def charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:

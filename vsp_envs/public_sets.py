@@ -8,6 +8,7 @@ tables like VSP's and mazes as rows of wall masks, up to a side of 32.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from codecs import BOM_UTF8
@@ -55,6 +56,7 @@ def read_benchmark(path: Path) -> list[Layout]:
 
 def read_boards(path: Path, name: str = "") -> list[PublicBoard]:
     """Like `read_benchmark`, with where each board is from; `name` is one of FORMATS, or any."""
+    path = Path(os.path.expanduser(path))  # a shell leaves the `~` of `vsp:~/maps` as it is
     patterns = FORMATS[pick_name("benchmark", name, FORMATS)] if name else (_TABLE, _ROWS, _MAZES)
     found = [path] if path.is_file() else _find(path, patterns)
     pictures = cache(_pictures)
@@ -73,7 +75,7 @@ def _find(folder: Path, patterns: Sequence[str]) -> list[Path]:
     The folder may itself be a part of a pattern, such as `table`.
     """
     endings = {Path(each).suffix for each in patterns}
-    below = (file for file in folder.rglob("*") if file.suffix.lower() in endings)
+    below = (file for file in _below(folder) if file.suffix.lower() in endings)
     alike = [file for file in below if _matches(file, patterns)]
     boards = [file for file in alike if _may_hold_boards(file, folder)]
     if len(boards) < len(alike):
@@ -81,6 +83,18 @@ def _find(folder: Path, patterns: Sequence[str]) -> list[Path]:
         shown = ", ".join(names[:3]) + ", …" * (len(names) > 3)
         print(f"skipped {counted(len(names), 'file')} without a board: {shown}", file=sys.stderr)
     return sorted(boards, key=_in_order)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All that lies below a folder, also behind links; a folder that is met again is left out."""
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(here, name) for name in (*folders, *files))
 
 
 def _matches(file: Path, patterns: Sequence[str]) -> bool:
@@ -181,7 +195,8 @@ def read_diffthinker_maze(text: str) -> Layout:
 def _pictures(tables: Path) -> dict[str, Path]:
     """The name of a table → its picture, from the folder `img` beside the folder of tables."""
     folders = (each for each in tables.parent.iterdir() if each.name.lower() == "img")
-    files = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    inside = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
+    files = [file for file in inside if file.is_file()]
     kinds = [{file.stem: file for file in files if file.suffix.lower() == e} for e in _PICTURES]
     return kinds[2] | kinds[1] | kinds[0]
 

@@ -120,6 +120,8 @@ def test_the_picture_of_a_board_is_found_whatever_its_ending(tmp_path: Path, nam
     for file in (tmp_path / "table/1.txt", picture, picture.with_name("._1.png")):
         file.parent.mkdir(exist_ok=True)
         file.write_text(TABLE)
+    if picture.suffix != ".png":
+        picture.with_suffix(".png").mkdir()
     [board] = read_boards(tmp_path)
     assert board.picture == picture
 
@@ -141,6 +143,30 @@ def test_any_folder_on_the_way_to_the_tables_may_be_named(
     assert read_benchmark(tmp_path / inner) == [POND]
     monkeypatch.chdir(tmp_path / inner)
     assert read_benchmark(Path(".")) == [POND]
+
+
+def test_folders_are_read_behind_links_and_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/1.txt").write_text(TABLE)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/table").symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "data/again").symlink_to(tmp_path / "set", target_is_directory=True)
+    [board] = read_boards(tmp_path / "set")
+    assert board.source == "table/1.txt"
+
+
+def test_a_tilde_is_the_home_folder_where_no_shell_replaces_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "maps/table").mkdir(parents=True)
+    (tmp_path / "maps/table/1.txt").write_text(TABLE)
+    for name in ("ice", "hole", "start", "goal", "player"):
+        Image.new("RGB", (8, 8), (9, 8, 7)).save(tmp_path / f"maps/{name}.png")
+    assert read_benchmark(Path("~/maps")) == [POND]
+    assert render(POND, 64, "tiles:~/maps")[63, 0].tolist() == [9, 8, 7]
+    with pytest.raises(ValueError, match="no boards at ~nobody-here/maps"):
+        read_benchmark(Path("~nobody-here/maps"))
 
 
 @pytest.mark.parametrize("inner", ["Maze", "Maze/2_test"])

@@ -36,6 +36,24 @@ def test_a_map_of_gymnasiums_is_an_argument() -> None:
     check_env(gym.make("VSP/FrozenLake-v0", layout={"map": MAP}).unwrapped, skip_render_check=True)
 
 
+@pytest.mark.parametrize(
+    "desc",
+    [
+        np.asarray(MAP, dtype="c"),  # what Gymnasium's environment keeps
+        np.array([list(row) for row in MAP]),
+        [row.encode() for row in MAP],
+        tuple(MAP),
+    ],
+    ids=["bytes in an array", "letters in an array", "rows of bytes", "a tuple"],
+)
+def test_gymnasiums_map_may_be_of_any_of_its_types(desc: Any) -> None:
+    env = gym.make("VSP/FrozenLake-v0", layout={"map": desc})
+    env.reset()
+    assert env.unwrapped.layout.to_data() == {"map": MAP}
+    with pytest.raises(LayoutError, match="rows of S, F, H and G"):
+        gym.make("VSP/FrozenLake-v0", layout={"map": [b"S\xff", b"FG"]})
+
+
 @every_task
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 @pytest.mark.parametrize("pool", [None, 2])

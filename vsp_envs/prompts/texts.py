@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from os.path import expanduser
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,7 +76,7 @@ def text_folder(style: str) -> Path:
     """The folder of a style. Raises ValueError for what is neither a style nor a folder."""
     if style in STYLES:
         return OURS / style
-    folder = Path(style).expanduser()
+    folder = Path(expanduser(style))
     if folder.is_dir():
         return folder
     if "/" in style or folder.is_absolute():
@@ -87,11 +88,11 @@ def text_folder(style: str) -> Path:
 def style_of(prompts: str) -> str:
     """The style of the texts in the folder `prompts`, whole path. Raises ValueError if there is
     none."""
-    if not Path(prompts).expanduser().is_dir():
+    if not Path(expanduser(prompts)).is_dir():
         raise ValueError(
             f"--prompts {prompts}: there is no such folder; ours is {text_folder('full')}"
         )
-    return str(Path(prompts).expanduser().resolve())
+    return str(Path(expanduser(prompts)).resolve())
 
 
 @lru_cache(maxsize=512)

@@ -21,10 +21,13 @@ _CODES = {letter: code for code, letter in LETTERS.items()}
 
 
 def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
-    """`{"map": ["SFF", "FHF", "FFG"]}` → layout. Rows may be strings or lists of letters."""
+    """`{"map": ["SFF", "FHF", "FFG"]}` → layout. Rows may be strings or lists of letters.
+
+    Letters may be bytes, as in the `desc` of Gymnasium's FrozenLake.
+    """
     need("frozenlake", data, "map")
     try:
-        rows = ["".join(row) for row in data["map"]]
+        rows = [_row(row) for row in data["map"]]
         size = check_level(get_task("frozenlake"), len(rows))
         grid = bytes(_CODES[letter] for row in rows for letter in row)
     except KeyError as error:
@@ -36,6 +39,12 @@ def load(data: Mapping[str, Any], level: int | None = None) -> Layout:
     if grid.count(START) != 1 or grid.count(GOAL) != 1:
         raise LayoutError(f"a FrozenLake map has one S and one G, got rows {rows}")
     return Layout("frozenlake", size, grid, (grid.index(START), grid.index(GOAL)))
+
+
+def _row(letters: Any) -> str:
+    if isinstance(letters, bytes):
+        return letters.decode("latin-1")
+    return "".join(_row(each) if isinstance(each, bytes) else each for each in letters)
 
 
 def dump(layout: Layout) -> dict[str, Any]:

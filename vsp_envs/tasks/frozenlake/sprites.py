@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from os.path import expanduser
 from pathlib import Path
 
 from gymnasium.envs import toy_text
@@ -54,10 +55,11 @@ def _sprite(name: str) -> Image.Image:
 
 def tiles(folder: str) -> Painter:
     """A theme from a folder with the pictures `TILES`; the player stands on what is there."""
-    missing = [name for name in TILES if not (Path(folder) / f"{name}.png").exists()]
+    files = {name: Path(expanduser(folder)) / f"{name}.png" for name in TILES}
+    missing = [file.name for file in files.values() if not file.exists()]
     if missing:
-        raise ValueError(f"{folder!r} is no folder of tiles: {missing[0]}.png is missing")
-    art = {name: read_picture(Path(folder) / f"{name}.png") for name in TILES}
+        raise ValueError(f"{folder!r} is no folder of tiles: {missing[0]} is missing")
+    art = {name: read_picture(file) for name, file in files.items()}
     names = {HOLE: "hole", START: "start", GOAL: "goal"}
 
     def paint(canvas: Canvas, code: int) -> None:

@@ -16,8 +16,6 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-PATIENCE = 1.0
-"""Seconds that whoever asks is to wait for an answer."""
 STALE = "<answer>L</answer>"
 """What nobody asked for."""
 ANSWER = "size 4\n<answer>RRDDDR</answer>"
@@ -39,6 +37,10 @@ class Handler(BaseHTTPRequestHandler):
     draw = random.Random(0)
 
     def do_POST(self) -> None:
+        if self.path.startswith("/calm/"):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.left = True
+            return self.none()
         with LOCK:
             COUNTS["requests"] += 1
             COUNTS["under way"] += 1
@@ -82,8 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         self.say(b"<html>oops</html>", 500)
 
     def hang(self) -> None:
-        self.leave()  # the client goes before it does
-        time.sleep(2 * PATIENCE)
+        self.leave()
+        self.rfile.read(1)  # until the client goes
         self.close_connection = True
 
     def drip(self) -> None:
@@ -92,8 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         self.leave()
-        for _ in range(20):
-            time.sleep(0.1 * PATIENCE)
+        for _ in range(999):  # the client goes before the end
+            time.sleep(0.1)
             self.wfile.write(b" ")
 
     def drop(self) -> None:

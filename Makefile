@@ -81,7 +81,8 @@ test-wheel: $(INSTALLED) ## build sdist and wheel, install the wheel alone, make
 # The environments, which the wheel ships, with the oldest of all they allow and with a new Python.
 # Old packages warn of what is new, so a warning is no error there.
 ENV_NEEDS = --editable ".[play]" pytest pytest-xdist hypothesis
-ENV_TESTS = -m "not slow" -p no:cacheprovider -o filterwarnings=default $(PYTEST_ARGS) tests/envs
+ENV_TESTS = -m "not slow" -p no:cacheprovider -o filterwarnings=default $(PYTEST_ARGS) $(VERSION_TESTS)
+VERSION_TESTS = tests/envs
 
 test-lowest: .venv-lowest/installed ## test the environments with the lowest allowed version of each dependency
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(ENV_TESTS)

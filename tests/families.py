@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3Processor,
     GenerationConfig,
     InternVLConfig,
     InternVLForConditionalGeneration,
@@ -19,6 +22,7 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
 )
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
@@ -47,6 +51,7 @@ PROCESSORS = {
     "qwen2_5_vl": without_videos(Qwen2_5_VLProcessor),
     "internvl": without_videos(InternVLProcessor),
     "llava_onevision": without_videos(LlavaOnevisionProcessor),
+    "gemma3": Gemma3Processor,  # evaluated, not trained
 }
 
 
@@ -109,6 +114,20 @@ def save_family(name: str, folder: Path) -> Path:
         processor = PROCESSORS[name](
             images, tokenizer, chat_template=PLAIN_TEMPLATE, image_seq_length=4
         )
+    elif name == "gemma3":
+        tokenizer._set_model_specific_special_tokens(
+            {"boi_token": VISION_START, "eoi_token": VISION_END, "image_token": IMAGE}
+        )
+        config = Gemma3Config(
+            text_config=text | {"head_dim": 16},
+            vision_config=tower | {"image_size": 64, "patch_size": 16},
+            image_token_id=token(IMAGE), boi_token_index=token(VISION_START),
+            eoi_token_index=token(VISION_END), mm_tokens_per_image=4,
+        )  # fmt: skip
+        model = Gemma3ForConditionalGeneration(config)
+        images = Gemma3ImageProcessorPil(size={"height": 64, "width": 64}, **normal)
+        template = CHAT_TEMPLATE.replace(VISION_START + IMAGE + VISION_END, VISION_START)
+        processor = PROCESSORS[name](images, tokenizer, chat_template=template, image_seq_length=4)
     else:
         sizes = {"image_size": 64, "patch_size": 16, "vision_use_head": False}
         pinpoints = [[64, 64], [128, 128]]

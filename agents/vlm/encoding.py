@@ -35,9 +35,11 @@ def encode_prompts(
     images = [image for prompt in prompts for image in prompt.images]
     if isinstance(processor, ImageTextProcessor):
         return processor.encode(texts, images, packed)
+    # Gemma 3 wants to know which text an image is of; others take no text without one then.
+    own = [list(prompt.images) for prompt in prompts]
     inputs = processor(
         text=texts,
-        images=images or None,
+        images=(own if all(own) else images) or None,
         padding=True,
         padding_side="left",
         return_tensors="pt",
@@ -200,7 +202,12 @@ def complete(prompts: ModelInputs, completions: Sequence[Sequence[int]], pad_id:
     inputs["input_ids"] = torch.cat([prompts["input_ids"], ids], 1)
     attention = prompts["attention_mask"]
     inputs["attention_mask"] = torch.cat([attention, mask.to(attention.dtype)], 1)
-    kinds = prompts["mm_token_type_ids"]
+    kinds = prompts.get("mm_token_type_ids")
+    if kinds is None:
+        raise ValueError(
+            "the processor of this model does not say in mm_token_type_ids which tokens are of "
+            "pictures, as training needs; it can be evaluated"
+        )
     inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(ids, dtype=kinds.dtype)], 1)
     return Completed(inputs, ids, mask)
 

@@ -19,7 +19,7 @@ from agents.vlm import checkpoint
 from agents.vlm.checkpoint import CheckpointError, load_checkpoint
 from agents.vlm.encoding import encode_prompts, select_rows
 from evaluation import planning
-from tests.families import FAMILIES, VideolessProcessor, save_family
+from tests.families import FAMILIES, PROCESSORS, VideolessProcessor, save_family
 from training.config import TrainingConfig
 from training.model.student import bound_pixels
 from training.model.trainable import freeze, in_part
@@ -149,3 +149,19 @@ def test_bounds_of_pixels_are_refused_where_the_size_of_pictures_is_fixed(
     bound_pixels(processor, TrainingConfig(out=Path("run")))
     with pytest.raises(ValueError, match=r"resizes every picture to .* leave out --min-pixels"):
         bound_pixels(processor, TrainingConfig(out=Path("run"), max_pixels=9216))
+
+
+def test_gemma_3_is_evaluated_in_batches_and_its_training_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "AutoProcessor", PROCESSORS["gemma3"])
+    folder = save_family("gemma3", tmp_path / "model")
+    agent = HFAgent.load(str(folder), sampling=Sampling(max_new_tokens=2))
+    found = planning.evaluate(agent, [KIND], episodes=2)
+    assert found["macro"]["success"]["n"] == 2
+    config = SFTConfig(
+        out=tmp_path / "sft", model=str(folder), tasks=(str(KIND),), steps=1, batch_size=2,
+        eval_every=0,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"mm_token_type_ids .* it can be evaluated"):
+        train_sft(config)

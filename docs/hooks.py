@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -23,17 +24,27 @@ def on_files(files: Files, config: Any) -> Files:
         for file in [card, *card.parent.glob("*.gif"), *card.parent.glob("*.png")]:
             page = f"cards/{card.parent.name}/{'card.md' if file == card else file.name}"
             files.append(File.generated(config, page, abs_src_path=str(file)))
-    files.append(File.generated(config, "start-notebook.md", content=notebook_page(NOTEBOOK)))
+    page, pictures = notebook_page(NOTEBOOK)
+    for name, content in {"start-notebook.md": page, **pictures}.items():
+        files.append(File.generated(config, name, content=content))
     return files
 
 
-def notebook_page(file: Path) -> str:
-    """The cells of a notebook as a page."""
-    parts = []
+def notebook_page(file: Path) -> tuple[str, dict[str, bytes]]:
+    """The cells of a notebook and their outputs as a page, and its pictures by name."""
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
     for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])
         parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
-    return "\n\n".join(parts)
+        for output in cell.get("outputs", []):
+            shown = f"```text\n{''.join(output.get('text', [])).rstrip()}\n```"
+            if picture := output.get("data", {}).get("image/png"):
+                name = f"start-notebook-{len(pictures)}.png"
+                pictures[name] = base64.b64decode(picture)
+                shown = f"![What the cell shows]({name})"
+            parts.append(f'<div class="output" markdown>\n\n{shown}\n\n</div>')
+    return "\n\n".join(parts), pictures
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

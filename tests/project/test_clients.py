@@ -16,7 +16,7 @@ BLOCKS = [
     for title, text in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 ]
-NEEDS = ["stable_baselines3", "sb3_contrib", "torchrl", "tianshou", "ray", "minari"]
+NEEDS = ["stable_baselines3", "sb3_contrib", "torchrl", "tianshou", "ray", "minari", "pufferlib"]
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ def test_the_tokenizer_is_qwens() -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+@pytest.mark.slow
 def test_a_published_folder_is_read_and_answers(published: tuple[Path, str, bool]) -> None:
     folder, kind, tied = published
     loaded = load_checkpoint(folder)

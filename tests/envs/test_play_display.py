@@ -232,6 +232,7 @@ def test_the_window_can_be_resized_and_stays_sharp(player: Callable[..., Player]
     assert shown.ended() == 0
 
 
+@pytest.mark.slow
 def test_a_recorded_game_is_replayed_to_the_same_picture(player: Callable[..., Player]) -> None:
     shown = begin(player)
     shown.press(*keys(), "Escape")

@@ -24,7 +24,7 @@ from vsp_envs.core.splits import Split, check_split
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.prompts.question import INPUTS
 from vsp_envs.prompts.texts import style_of
-from vsp_envs.public_sets import PublicBoard, read_boards
+from vsp_envs.public_sets import FORMATS, PublicBoard, read_boards
 from vsp_envs.rendering.renderer import check_theme
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import ThemeNames
@@ -296,10 +296,11 @@ def sources_of(config: EvalConfig) -> dict[TaskLevel, str]:
     sources: dict[TaskLevel, str] = {}
     for selector in config.tasks:
         task, at, source = selector.partition("@")
-        if at and not sets:
-            raise ValueError(f"--tasks {selector} is of a public set: --benchmark {source}:ROOT")
-        if at:
-            pick_name("public set", source, sets)
+        if at and pick_name("public set", source, FORMATS) not in sets:
+            raise ValueError(
+                f"--tasks {selector} is of a public set that is not given: "
+                f"--benchmark {' '.join([*config.benchmark, f'{source}:ROOT'])}"
+            )
         for each in select_task_levels([task], config.levels):
             if sources.setdefault(each, source) != source:
                 raise ValueError(f"--tasks names {each} twice, from different sets; name one")
@@ -307,10 +308,13 @@ def sources_of(config: EvalConfig) -> dict[TaskLevel, str]:
 
 
 def _roots(config: EvalConfig) -> dict[str, Path]:
-    """The public sets and their folders. Raises ValueError for a set that is named twice."""
+    """The public sets and their folders. Raises ValueError for an unknown set, one without a folder
+    and one that is named twice."""
     roots: dict[str, Path] = {}
     for each in config.benchmark:
         name, _, root = each.partition(":")
+        if pick_name("benchmark", name, FORMATS) and not root:
+            raise ValueError(f"--benchmark {each} names no folder: {name}:ROOT")
         if name in roots:
             raise ValueError(f"--benchmark names {name} twice; one run takes each set once")
         roots[name] = Path(root)
@@ -347,10 +351,11 @@ def public_cases(config: EvalConfig, task_levels: list[TaskLevel], goal: str) ->
     Raises ValueError if a set has none of what is asked of it, or two sets have boards of one task.
     """
     pick_name("kind of picture", config.pictures, get_args(Pictures))
-    everything = config.tasks == EvalConfig.tasks and not config.levels
+    everything = set(config.tasks) == set(EvalConfig.tasks) and not config.levels
     sources = sources_of(config)
     cases: list[Case] = []
     found: dict[str, str] = {}  # task → the set that its boards are from
+    played: set[TaskLevel] = set()
     for name, root in _roots(config).items():
         for board in read_boards(root, name):
             layout = board.layout
@@ -362,14 +367,25 @@ def public_cases(config: EvalConfig, task_levels: list[TaskLevel], goal: str) ->
                     f"{layout.task} is in {found[layout.task]} and in {name}; say from which it is "
                     f"to be: --tasks {layout.task}@{name}"
                 )
+            played.add(each)
             cases.append(_public_case(config, name, board, goal))
-    missing = [
-        f"{each}@{name}" for each, name in sources.items() if name and each.task not in found
-    ]
+    missing = [] if everything else _missing(config, played)
     if missing or not cases:
         asked = ", ".join(missing or map(str, task_levels))
         raise ValueError(f"{' '.join(config.benchmark)} has no board of {asked}")
     return cases
+
+
+def _missing(config: EvalConfig, played: set[TaskLevel]) -> list[str]:
+    """What `--tasks` names and no set has: a task, or one of the levels that it names."""
+    missing = []
+    for selector in config.tasks:
+        task, at, source = selector.partition("@")
+        levels = select_task_levels([task], config.levels)
+        lacking = [each for each in levels if each not in played]
+        if lacking == levels or ":" in task:
+            missing += [f"{each}{at}{source}" for each in lacking]
+    return list(dict.fromkeys(missing))
 
 
 def _public_case(config: EvalConfig, name: str, board: PublicBoard, goal: str) -> Case:

@@ -16,7 +16,7 @@ from vsp_envs import TASKS, Action, LayoutSpec, View, draw_distinct, question, s
 from vsp_envs.core.simulator import simulate
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.prompts.question import GOALS, INPUTS, first_turn_words, next_turn_words
-from vsp_envs.prompts.texts import OURS, ROLES, STYLES, role_text, style_of, texts_hash
+from vsp_envs.prompts.texts import OURS, ROLES, STYLES, check_texts, role_text, style_of, texts_hash
 from vsp_envs.rendering.renderer import render
 
 LAKE = lake("""SFF
@@ -83,6 +83,8 @@ def test_a_task_may_have_a_text_of_its_own(folder: Path) -> None:
         ("student", "{state}", "must not have the place {state}"),
         ("text", "{state} {plan}", "must not have the place {plan}"),
         ("go_on", "{state}", "must not have the place {state}"),
+        ("student", "", "is empty"),
+        ("student", " \n", "is empty"),
         ("perceive", None, "for every task"),
     ],
 )
@@ -96,6 +98,39 @@ def test_a_text_that_cannot_be_used_is_named(
     with pytest.raises(ValueError, match=f"{role}.txt") as caught:
         role_text(str(folder), "maze", role)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("frozen_lake/student", "of no task"), ("maze/students", "of no role"), ("maze/student", "")],
+)
+def test_a_text_that_no_run_would_read_is_named(folder: Path, name: str, said: str) -> None:
+    (folder / name).parent.mkdir()
+    (folder / f"{name}.txt").write_text("Solve it.")
+    if not said:
+        return check_texts(str(folder), TASKS, ["student"])
+    with pytest.raises(ValueError, match=f"{name}.txt is {said}"):
+        check_texts(str(folder), TASKS, ["student"])
+
+
+def test_the_marks_and_line_ends_of_editors_are_no_part_of_a_text(folder: Path) -> None:
+    expected, total = role_text("full", "maze", "text"), texts_hash(str(folder))
+    for mark, encoding in (("\ufeff", "utf-8"), ("", "utf-16")):
+        written = (mark + expected + "\n").replace("\n", "\r\n")
+        (folder / "text.txt").write_bytes(written.encode(encoding))
+        role_text.cache_clear()
+        assert role_text(str(folder), "maze", "text") == expected
+        assert texts_hash(str(folder)) == total
+
+
+def test_a_file_that_is_no_text_is_named(folder: Path) -> None:
+    (folder / "student.txt").write_bytes(b"caf\xe9 {instruction}")
+    for read in (
+        lambda: role_text(str(folder), "maze", "student"),
+        lambda: texts_hash(str(folder)),
+    ):
+        with pytest.raises(ValueError, match=r"student\.txt is not a text"):
+            read()
 
 
 @pytest.mark.parametrize("name", ["nowhere", "no/where"])

@@ -57,8 +57,12 @@ def test_each_task_comes_from_the_set_that_is_named_for_it(sets: tuple[str, str]
         (2, ("frozenlake@vps",), "unknown public set 'vps'; public sets are vsp, visualplanning"),
         (2, ("frozenlake@vsp", "frozenlake:3@visualplanning"), "frozenlake:3 twice"),
         (2, ("minibehaviour@vsp",), "has no board of minibehaviour:5@vsp"),
+        (2, ("frozenlake:3-4@vsp",), "has no board of frozenlake:4@vsp"),
         (1, ("maze",), "has no board of maze:3"),
+        (1, ("frozenlake", "maze"), "has no board of maze:3"),
+        (1, ("frozenlake:3", "frozenlake:5"), "has no board of frozenlake:5"),
         (0, ("frozenlake@vsp",), "--benchmark vsp:ROOT"),
+        (1, ("maze@visualplanning",), "not given: --benchmark vsp:.* visualplanning:ROOT"),
     ],
 )
 def test_a_set_that_cannot_give_a_task_is_named(
@@ -66,6 +70,16 @@ def test_a_set_that_cannot_give_a_task_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         cases(sets[:count], tasks=tasks)
+
+
+def test_the_order_of_tasks_does_not_choose_boards(sets: tuple[str, str]) -> None:
+    assert sorted(cases(sets[1:], tasks=tuple(reversed(EvalConfig.tasks)))) == cases(sets[1:])
+
+
+@pytest.mark.parametrize("name", ["vsp", "vsp:"])
+def test_a_set_without_a_folder_is_not_looked_for_where_the_command_runs(name: str) -> None:
+    with pytest.raises(ValueError, match=f"--benchmark {name} names no folder: vsp:ROOT"):
+        cases((name,))
 
 
 def test_a_set_is_named_once(sets: tuple[str, str]) -> None:

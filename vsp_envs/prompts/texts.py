@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from vsp_envs.core.registry import TASKS
 from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.files import decoded
 
 OURS = Path(__file__).parent
 STYLES = ("full", "brief")
@@ -107,7 +108,9 @@ def role_text(style: str, task: str, role: str) -> str:
     if file is None:
         own, shared = _files(folder, task, role)
         raise ValueError(f"there is no {own}, nor {shared} for every task")
-    text = file.read_text(encoding="utf-8").removesuffix("\n")
+    text = _read(file).removesuffix("\n")
+    if not text.strip():
+        raise ValueError(f"{file} is empty; write what is asked there")
     found = dict.fromkeys(_PLACE.findall(text))
     allowed = [place for place in PLACES if place not in known.never]
     for place in found:
@@ -133,8 +136,14 @@ def places_of(text: str) -> set[str]:
 
 
 def check_texts(style: str, tasks: Iterable[str], roles: Iterable[str]) -> None:
-    """Raise ValueError if a text that a run needs is missing or cannot be used."""
+    """Raise ValueError if a text that a run needs is missing or cannot be used, and for one in a
+    subfolder that no task or role has the name of."""
     roles = list(roles)
+    for file in sorted(text_folder(style).glob("*/*.txt")):
+        if file.stem in ROLES and file.parent.name not in TASKS:
+            raise ValueError(f"{file} is of no task; tasks are {', '.join(TASKS)}")
+        if file.stem not in ROLES and file.parent.name in TASKS:
+            raise ValueError(f"{file} is of no role; roles are {', '.join(ROLES)}")
     for task in tasks:
         for role in roles:
             role_text(style, task, role)
@@ -148,8 +157,16 @@ def texts_hash(style: str) -> str:
     total = hashlib.sha256()
     for name in sorted(files):
         if (folder / name).is_file():
-            total.update(f"{name}\0".encode() + (folder / name).read_bytes() + b"\0")
+            total.update(f"{name}\0{_read(folder / name)}\0".encode())
     return total.hexdigest()[:16]
+
+
+def _read(file: Path) -> str:
+    """The text of a file with the line ends and without the mark that an editor may give it."""
+    try:
+        return decoded(file.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not a text in UTF-8: {error}") from None
 
 
 def _files(folder: Path, task: str, role: str) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from evaluation.perceived import facts_of, is_right
 from evaluation.rates import Key, Record, key_of, tabulate
-from vsp_envs.scoring.perception import normal
+from vsp_envs.scoring.perception import canonical
 
 
 def first_answers(records: Sequence[Record]) -> list[Record]:
@@ -49,8 +49,8 @@ def _plan_wins(answers: Sequence[Record]) -> bool:
 def _facts_win(answers: Sequence[Record]) -> bool:
     facts = [facts_of(each) for each in answers if not each["error"]]
     for question in zip(*facts, strict=True):
-        chosen = _most_common(normal(each.said) for each in question if each.said is not None)
-        if not any(each.right and normal(each.said or "") == chosen for each in question):
+        chosen = _most_common(canonical(each.said) for each in question if each.said is not None)
+        if not any(each.right and canonical(each.said or "") == chosen for each in question):
             return False
     return bool(facts)
 

@@ -19,7 +19,7 @@ from PIL import Image
 from vsp_envs.core.layout import UInt8
 from vsp_envs.public_sets import PublicBoard, read_boards
 from vsp_envs.rendering.picture_file import picture_pixels
-from vsp_envs.rendering.renderer import render
+from vsp_envs.rendering.renderer import check_image_size, render
 from vsp_envs.tasks.frozenlake.rules import FROZEN, GOAL, HOLE, START
 from vsp_envs.utils.terminal import printing
 from vsp_envs.utils.words import counted
@@ -77,6 +77,7 @@ def picture_cells(board: PublicBoard) -> list[UInt8]:
     side = len(pixels) // level
     if pixels.shape != (side * level, side * level, 3):
         raise ValueError(f"{board.picture} has no {level} × {level} cells of whole pixels")
+    check_image_size(len(pixels))  # or it could not be drawn again
     rows = pixels.reshape(level, side, level, side, 3).swapaxes(1, 2)
     return list(rows.reshape(level**2, side, side, 3))
 

@@ -84,6 +84,7 @@ def test_a_player_on_the_goal_hides_neither(lakes: Path, tmp_path: Path) -> None
         (lambda path: path.unlink(), "0 of 4 kinds"),
         (lambda path: path.write_bytes(b"no picture"), "is no picture to show"),
         (lambda path: Image.new("RGB", (100, 64)).save(path), "cells of whole pixels"),
+        (lambda path: Image.new("RGB", (3, 3)).save(path), "image_size 3 is out of range"),
     ],
 )
 def test_pictures_that_cannot_be_cut_are_named_in_one_line(

@@ -56,6 +56,16 @@ def misreads(layout):
     return Reply(perception_target(layout).replace("size 3", "size 4"))
 
 
+def sees_backwards(layout):
+    *lines, holes = perception_target(layout).splitlines()
+    name, *cells = holes.split()
+    return Reply("\n".join([*lines, " ".join([name, *reversed(cells)])]))
+
+
+def misplaces_holes(layout):
+    return Reply(perception_target(layout).replace("holes", "holes (9,9)"))
+
+
 def value(results, name):
     return results["macro"][name]["value"]
 
@@ -80,7 +90,11 @@ def test_mean_success_pass_at_k_and_the_majority_vote_of_plans(words, success, m
 
 @pytest.mark.parametrize(
     ("words", "exact", "majority"),
-    [((sees, sees, misreads), 2 / 3, 1), ((misreads, misreads, sees), 1 / 3, 0)],
+    [
+        ((sees, sees, misreads), 2 / 3, 1),
+        ((misreads, misreads, sees), 1 / 3, 0),
+        ((misplaces_holes, sees, sees_backwards), 2 / 3, 1),  # cells in any order are one answer
+    ],
 )
 def test_perception_takes_its_vote_question_by_question(words, exact, majority):
     results = perception.evaluate(Fickle(*words), LAKE, episodes=4, samples=3)

@@ -158,7 +158,9 @@ def test_a_run_asks_with_its_folder_of_prompts_and_goes_on_with_those_texts_alon
 ) -> None:
     prompts = Path(shutil.copytree(OURS / "brief", tmp_path / "prompts"))
     (prompts / "perceive.txt").write_text("look {title}")
-    asked = replace(config, out=tmp_path / "run", steps=1, prompts=str(prompts))
+    asked = replace(
+        config, out=tmp_path / "run", steps=1, prompts=str(prompts), schedule="constant", warmup=0.0
+    )
     train_sft(asked)
     settings = json.loads((asked.out / "run.json").read_text())["settings"]
     assert settings["prompts_hash"] == texts_hash(str(prompts))
@@ -168,6 +170,9 @@ def test_a_run_asks_with_its_folder_of_prompts_and_goes_on_with_those_texts_alon
     for other in ("", str(OURS / "brief")):
         with pytest.raises(ValueError, match="other settings: --prompts"):
             train_sft(replace(asked, prompts=other))
+    (prompts / "perceive.txt").write_text("see {title}")
+    with pytest.raises(ValueError, match=r"other settings: .*prompts-hash"):
+        train_sft(replace(asked, steps=2))
 
 
 def test_a_text_that_a_stage_lacks_is_named_before_anything_is_loaded(

@@ -61,8 +61,12 @@ def by_task(setting: str, given: Sequence[str], tasks: Sequence[str]) -> dict[st
     """
     flag = f"--{setting.replace('_', '-')}"
     values: dict[str, str] = {}
+    named: set[str] = set()
     for each in sorted(given, key=lambda each: "=" in each):
         task, equals, value = each.rpartition("=")
+        if task in named:
+            raise ValueError(f"{flag} is given twice for {task or 'all tasks'}; name one value")
+        named.add(task)
         if equals:
             pick_name("task", task, TASKS)
         elif not tasks:

@@ -173,7 +173,8 @@ def goes_on(config: TrainingConfig, held: Mapping[str, Any]) -> bool:
 
     False if other settings differ too. Raises ValueError if its schedule does not allow it.
     """
-    if as_flags(held) != as_flags({**held, **config.settings(), "steps": held["steps"]}):
+    asked = config.settings() | prompts_hash(config)
+    if as_flags(held) != as_flags({**held, **asked, "steps": held["steps"]}):
         return False
     if config.steps > held["steps"] and config.schedule == "constant" and not config.curriculum:
         return True

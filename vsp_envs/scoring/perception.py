@@ -58,10 +58,13 @@ def facts_of_reply(reply: str, layout: Layout) -> list[Fact]:
 
 def same_fact(said: str, true: str) -> bool:
     """Whether two answers are equal but for case and spacing; cells may come in any order."""
-    said, true = normal(said), normal(true)
-    if _CELLS.fullmatch(said) and _CELLS.fullmatch(true):
-        return set(said.split()) == set(true.split())
-    return said == true
+    return canonical(said) == canonical(true)
+
+
+def canonical(answer: str) -> str:
+    """One writing for all answers that are equal but for case, spacing and the order of cells."""
+    text = normal(answer)
+    return " ".join(sorted({*text.split()})) if _CELLS.fullmatch(text) else text
 
 
 def read_cells(answer: str) -> list[Cell]:

@@ -130,3 +130,5 @@ def test_a_theme_for_no_task_or_of_another_is_refused() -> None:
         theme_of("mase=thin", "maze")
     with pytest.raises(ValueError, match="unknown frozenlake theme 'thin'"):
         check_theme("frozenlake", theme_of("frozenlake=thin", "frozenlake"))
+    with pytest.raises(ValueError, match="names themes of maze twice"):
+        theme_of("maze=thin frozenlake=classic maze=classic", "frozenlake")

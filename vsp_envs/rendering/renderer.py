@@ -114,7 +114,8 @@ _PER_TASK = re.compile(r"(?:^|\s+)(\w+)=")
 def theme_of(theme: str, task: str) -> str:
     """The theme of one task: `theme` itself, or its part in `frozenlake=gymnasium maze=thin`.
 
-    A task that is not named there is drawn as `classic`. Raises ValueError for an unknown task.
+    A task that is not named there is drawn as `classic`. Raises ValueError for an unknown task and
+    for one that is named twice.
     """
     head, *parts = _PER_TASK.split(theme)
     if head or not parts:
@@ -122,6 +123,8 @@ def theme_of(theme: str, task: str) -> str:
     named = dict(zip(parts[::2], parts[1::2], strict=True))
     for name in named:
         get_task(name)
+    if twice := [name for name in named if parts[::2].count(name) > 1]:
+        raise ValueError(f"{theme!r} names themes of {twice[0]} twice; name one")
     return named.get(task, "classic")
 
 

@@ -76,7 +76,7 @@ _ENTITY = re.compile(r"&[A-Za-z]{2,6};")
 _TEX_TEXT = re.compile(r"\\(?:TEXT|MATH)(?:BF|IT|RM|SF|TT)?\{([^{}]*)\}")
 _MARKUP = re.compile(
     r"\\BOXED(?![A-Z])|\\[][(){},;:!]"
-    r"|```(?!(?:[LDRU]|LEFT|DOWN|RIGHT|UP|PICK|DROP)+\s)[A-Z]{1,12}(?=\s)"
+    r"|```(?:JSON|TE?XT|PLAINTEXT|PYTHON|MARKDOWN|MD|BASH|YAML|XML|HTML|CSS|CSV|LATEX)(?=\s)"
 )
 _TEX_ARROW = re.compile(r"\\(?:LONG)?(TO|RIGHTARROW|LEFTARROW|UPARROW|DOWNARROW)(?![A-Z])")
 _ARROW_OF = {"T": "→", "R": "→", "L": "←", "U": "↑", "D": "↓"}

@@ -28,6 +28,9 @@ CONFIGS = ROOT / "training/launch"
 
 COMPARED = ("sft", "lora", "mixed", "opcd", "turns")
 """Runs that are the same number for number; in bfloat16 only about the same."""
+ROUNDING = 3e-5
+"""Most by which a weight may differ: 3 % of the learning rate. Losses and norms of the gradients
+agree to 1e-5, but Adam divides by gradients near 0, where the order of a sum shows."""
 
 Job = dict[str, Any]
 
@@ -154,7 +157,7 @@ def test_two_processes_learn_what_one_learns(alone: Path, together: Path, name: 
         expected = history(alone / name, curve)
         assert len(expected) == 3
         assert history(together / name, curve) == pytest.approx(expected, rel=1e-5, abs=1e-5)
-    assert largest_difference(alone / name, together / name) < 1e-5
+    assert largest_difference(alone / name, together / name) < ROUNDING
 
 
 def test_in_bfloat16_weights_and_losses_stay_float32(alone: Path, together: Path) -> None:
@@ -206,7 +209,7 @@ def test_a_middle_checkpoint_is_exported_whole(
         merge(MergeConfig(str(runs / name), tmp_path / runs.name, step=2, dtype="float32"))
         for runs in (alone, together)
     )
-    assert largest_difference(one, two) < 1e-5
+    assert largest_difference(one, two) < ROUNDING
     assert load_checkpoint(two).view == TINY_VIEW
 
 

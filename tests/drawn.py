@@ -53,3 +53,23 @@ _LETTERS = {"L": Action.LEFT, "D": Action.DOWN, "R": Action.RIGHT, "U": Action.U
 def plan(text: str) -> list[Action]:
     """Actions written apart: `plan("R R D")`, `plan("PICK L DROP")`."""
     return [_LETTERS[word] if word in _LETTERS else Action[word] for word in text.split()]
+
+
+# Boards that many tests play on.
+LAKE = lake("""SFF
+               FHF
+               FFG""")
+MAZE = maze("""
+    +-+-+-+
+    |S    |
+    + +-+ +
+    | |   |
+    + +-+-+
+    |    G|
+    +-+-+-+
+""")
+ROOM = room("""AP...
+               .....
+               ..TTT
+               ..TTT
+               .....""")

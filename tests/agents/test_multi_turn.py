@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from drawn import lake, room
+from drawn import LAKE, room
 
 from agents.agent import Reply, View
 from agents.multi_turn import TurnPolicy
-from agents.rollout import Case, play
+from agents.rollout import Case, play, start_turns
 from agents.scripted import Blind, Oracle
 from evaluation import planning
 from vsp_envs import TASKS, Action, LayoutSpec, draw_distinct, get_task, render
@@ -14,8 +14,6 @@ from vsp_envs.core.layout import MOVES
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.utils import cli
 from vsp_envs.utils.files import read_json
-
-POND = lake("SFF FHF FFG")
 
 
 class Written:
@@ -35,7 +33,7 @@ def answers(*plans):
     return [f"<answer>{plan}</answer>" for plan in plans]
 
 
-def acted(agent, layout=POND, rules="env", input="image", **turn_policy):
+def acted(agent, layout=LAKE, rules="env", input="image", **turn_policy):
     [episode] = play(agent, [Case(layout, input)], rules, turn_policy=TurnPolicy(**turn_policy))
     return episode
 
@@ -63,7 +61,7 @@ def test_each_step_sees_a_fresh_image_with_the_turns_before_it():
     assert episode.optimal and episode.tokens == 20
     assert [len(prompt.images) for prompt in agent.prompts] == [1, 2, 3, 4]
     for image, state in zip(agent.prompts[-1].images, [0, 3, 6, 7], strict=True):
-        assert np.array_equal(image, render(POND, 64, state=state))
+        assert np.array_equal(image, render(LAKE, 64, state=state))
     roles = [message["role"] for message in agent.prompts[1].messages]
     assert roles == ["user", "assistant", "user"]
 
@@ -93,6 +91,14 @@ def test_a_chunk_plays_so_many_actions_of_a_longer_plan():
     assert episode.optimal
     assert [turn["played"] for turn in episode.turns] == [2, 2]
     assert "at most 2" in said(agent)[0]
+
+
+@pytest.mark.parametrize("goal", ["search", "answer"])
+def test_a_goal_that_asks_for_a_whole_plan_is_not_played_in_turns(goal):
+    turns = start_turns(Case(LAKE, goal=goal), View(), TurnPolicy(), "env")
+    assert next(turns).layout == LAKE
+    with pytest.raises(ValueError, match=f"--ask {goal} asks once"):
+        start_turns(Case(LAKE, goal=goal), View(), TurnPolicy(act="step"), "env")
 
 
 def test_a_text_prompt_says_where_play_stands():

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from drawn import lake, maze
+from drawn import LAKE, MAZE
 
 from agents.scripted import Oracle
 from evaluation import perception, planning
@@ -19,18 +19,6 @@ from vsp_envs.prompts.question import GOALS, INPUTS, first_turn_words, next_turn
 from vsp_envs.prompts.texts import OURS, ROLES, STYLES, check_texts, role_text, style_of, texts_hash
 from vsp_envs.rendering.renderer import render
 
-LAKE = lake("""SFF
-               FHF
-               FFG""")
-MAZE = maze("""
-    +-+-+-+
-    |S    |
-    + +-+ +
-    | |   |
-    + +-+-+
-    |    G|
-    +-+-+-+
-""")
 KIND = [TaskLevel("frozenlake", 3)]
 
 

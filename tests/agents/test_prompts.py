@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from drawn import lake, maze, plan, room
+from drawn import LAKE, MAZE, ROOM, plan
 from growth import growth
 
 from agents.agent import Prompt, View
@@ -34,24 +34,6 @@ from vsp_envs.scoring.perception import normal, question_names, read_facts
 every_task = pytest.mark.parametrize("task", TASKS)
 every_style = pytest.mark.parametrize("style", STYLES)
 every_goal = pytest.mark.parametrize("goal", GOALS)
-
-LAKE = lake("""SFF
-               FHF
-               FFG""")
-MAZE = maze("""
-    +-+-+-+
-    |S    |
-    + +-+ +
-    | |   |
-    + +-+-+
-    |    G|
-    +-+-+-+
-""")
-ROOM = room("""AP...
-               .....
-               ..TTT
-               ..TTT
-               .....""")
 
 
 def layouts(task: str, count: int = 30, **spec: int) -> list[Layout]:

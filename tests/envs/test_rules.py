@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import lake, maze, maze_data, plan, room
+from drawn import LAKE, MAZE, ROOM, lake, maze_data, plan, room
 
 from vsp_envs import Layout, LayoutError, Outcome, PlanningEnv, load_layout, score_reply, simulate
 from vsp_envs.core.simulator import Trace, state_cell
@@ -21,10 +21,6 @@ def places(layout: Layout, trace: Trace) -> str:
 
 
 # FrozenLake
-
-LAKE = lake("""SFF
-               FHF
-               FFG""")
 
 
 def test_the_player_crosses_the_ice_to_the_goal() -> None:
@@ -87,16 +83,6 @@ def test_start_and_goal_may_lie_anywhere() -> None:
 
 # Maze
 
-MAZE = maze("""
-    +-+-+-+
-    |S    |
-    + +-+ +
-    | |   |
-    + +-+-+
-    |    G|
-    +-+-+-+
-""")
-
 
 def test_the_player_walks_where_no_wall_stands() -> None:
     trace = play(MAZE, "D D R R")
@@ -134,12 +120,6 @@ def test_legal_moves_are_the_open_directions() -> None:
 
 
 # MiniBehaviour
-
-ROOM = room("""AP...
-               .....
-               ..TTT
-               ..TTT
-               .....""")
 
 
 def test_the_printer_is_fetched_and_dropped_on_the_table() -> None:

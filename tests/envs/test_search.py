@@ -7,7 +7,7 @@ from itertools import groupby, product
 
 import pytest
 from any_board import any_board
-from drawn import lake, maze, room
+from drawn import LAKE, MAZE, ROOM
 from hypothesis import given
 from hypothesis import strategies as st
 from referee import MOVED, PICK, WON, Referee, Stand
@@ -19,22 +19,6 @@ from vsp_envs.prompts.search import SEARCH, search_lines
 from vsp_envs.prompts.targets import planning_target, search_target
 from vsp_envs.scoring.answer_readers import READERS
 from vsp_envs.scoring.perception import facts_of_reply
-
-LAKE = lake("SFF FHF FFG")
-MAZE = maze("""
-    +-+-+-+
-    |S    |
-    + +-+ +
-    | |   |
-    + +-+-+
-    |    G|
-    +-+-+-+
-""")
-ROOM = room("""AP...
-               .....
-               ..TTT
-               ..TTT
-               .....""")
 
 
 def test_a_search_goes_in_layers_from_the_end_of_the_plan_to_the_agent() -> None:

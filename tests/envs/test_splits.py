@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import lake, maze, room
+from drawn import MAZE, ROOM, lake
 
 from vsp_envs import TASKS, Layout, LayoutSpec, draw_distinct, layout_id, load_layout, split_of
 from vsp_envs.core.layout import LayoutBatch, canonical_ids
@@ -79,20 +79,8 @@ DRAWN = {
     "frozenlake": lake("""SFF
                           HFF
                           FFG"""),
-    "maze": maze("""
-        +-+-+-+
-        |S    |
-        + +-+ +
-        | |   |
-        + +-+-+
-        |    G|
-        +-+-+-+
-    """),
-    "minibehaviour": room("""AP...
-                             .....
-                             ..TTT
-                             ..TTT
-                             ....."""),
+    "maze": MAZE,
+    "minibehaviour": ROOM,
 }
 
 

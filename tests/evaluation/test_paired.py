@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from drawn import lake
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +16,6 @@ from vsp_envs import describe
 from vsp_envs.prompts.targets import planning_target
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import read_json_lines
-
-POND = lake("SFF FHF FFG")
 
 
 def pairs(both, first_only, second_only, neither):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn import LAKE
 from safetensors.torch import load_file
 
 from training.model.tiny import build_tiny
@@ -14,9 +15,8 @@ from training.opcd.config import OPCDConfig
 from training.opcd.divergences import clipped, log_probs, of_tokens
 from training.opcd.trainer import train_opcd
 from training.sft import SFTConfig, train_sft
-from vsp_envs import load_layout, score_reply
+from vsp_envs import score_reply
 
-LAKE = load_layout("frozenlake", {"map": ["SFF", "FHF", "FFG"]})
 TWO_GROUPS = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from drawn import LAKE
 from safetensors.torch import load_file
 
 from agents.agent import Prompt, Request, View
@@ -27,7 +28,7 @@ from training.opcd.sampler import SampledCompletions
 from training.opcd.teachers import Teacher
 from training.opcd.trainer import OPCDTrainer, train_opcd
 from training.sft import SFTConfig, train_sft
-from vsp_envs import LayoutSpec, draw_distinct, get_task, load_layout, render
+from vsp_envs import LayoutSpec, draw_distinct, get_task, render
 from vsp_envs.core.layout import Outcome
 from vsp_envs.core.simulator import layout_in
 from vsp_envs.core.solver import optimal_actions, solve_layout
@@ -37,7 +38,6 @@ from vsp_envs.scoring.answer_format import action_name
 from vsp_envs.scoring.episode import Episode
 from vsp_envs.utils.files import read_json, write_json
 
-LAKE = load_layout("frozenlake", {"map": ["SFF", "FHF", "FFG"]})
 STEP = TurnPolicy(act="step", malformed="skip", history=0, max_turns=4)
 SMALL = View("brief", cell_pixels=32)
 

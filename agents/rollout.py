@@ -142,10 +142,7 @@ def start_turns(
     case: Case, view: View, turn_policy: TurnPolicy, rules: str, reader: str = "strict"
 ) -> Turns:
     """The turns of a case, one or several."""
-    if case.goal in ("search", "answer") and not turn_policy.one_reply:
-        raise ValueError(
-            f"a plan is asked for once by --ask {case.goal}; use --act plan and no retries"
-        )
+    check_asked(case.goal, turn_policy)
     if case.goal == "plan" and not turn_policy.one_reply:
         if case.picture:
             raise ValueError("a picture from a file shows only the start; use --act plan")
@@ -154,6 +151,12 @@ def start_turns(
             case.show,
         )  # fmt: skip
     return _one_reply(case, view, rules, reader)
+
+
+def check_asked(goal: str, turn_policy: TurnPolicy) -> None:
+    """Raise ValueError for a goal that is not asked for in several turns."""
+    if goal not in ("plan", "perceive") and not turn_policy.one_reply:
+        raise ValueError(f"--ask {goal} asks once for a whole plan; take --act plan and no retries")
 
 
 def roles_of(case: Case, turn_policy: TurnPolicy | None = None) -> list[str]:

@@ -197,8 +197,12 @@ def _pictures(tables: Path) -> dict[str, Path]:
     folders = (each for each in tables.parent.iterdir() if each.name.lower() == "img")
     inside = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
     files = [file for file in inside if file.is_file()]
-    kinds = [{file.stem: file for file in files if file.suffix.lower() == e} for e in _PICTURES]
-    return kinds[2] | kinds[1] | kinds[0]
+    return {
+        file.stem: file
+        for kind in reversed(_PICTURES)  # the first kind counts
+        for file in files
+        if file.suffix.lower() == kind
+    }
 
 
 def _read(

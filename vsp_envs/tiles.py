@@ -99,16 +99,19 @@ def redraw_error(boards: Sequence[PublicBoard], theme: str) -> float:
     return float(np.mean(errors))
 
 
-def write_tiles(public_set: str, out: Path) -> list[PublicBoard]:
-    """Cut the tiles of a public set, such as `vsp:ROOT`, into a folder; returns its boards with
-    pictures. Raises ValueError if there are none that show all tiles."""
+def pictured_boards(public_set: str) -> list[PublicBoard]:
+    """The boards with pictures of a public set, such as `vsp:ROOT`."""
     name, _, root = public_set.partition(":")
-    boards = [board for board in read_boards(Path(root), name) if board.picture]
+    return [board for board in read_boards(Path(root), name) if board.picture]
+
+
+def write_tiles(boards: Sequence[PublicBoard], out: Path) -> dict[str, Tile]:
+    """Write the tiles that `cut_tiles` cuts as PNGs into a folder."""
     tiles = cut_tiles(boards)
     out.mkdir(parents=True, exist_ok=True)
     for title, tile in tiles.items():
         Image.fromarray(tile.pixels).save(out / f"{title}.png")
-    return boards
+    return tiles
 
 
 @printing()
@@ -119,13 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the five PNGs")
     given = parser.parse_args(arguments)
     try:
-        boards = write_tiles(given.set, given.out)
+        boards = pictured_boards(given.set)
+        tiles = write_tiles(boards, given.out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     theme = f"tiles:{given.out}"
-    with Image.open(given.out / "ice.png") as ice:
-        side = ice.width
+    side = len(tiles["ice"].pixels)
     print(f"five tiles of {side} px from {counted(len(boards), 'picture')}")
     print(f"drawn with them, these differ by {redraw_error(boards, theme):.2f} grey levels a pixel")
     print(f"use them: --theme frozenlake={theme}")

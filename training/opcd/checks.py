@@ -9,6 +9,7 @@ from typing import get_args
 from agents.backends.engine_options import engine_options
 from agents.backends.vllm import check_whole
 from agents.multi_turn import Turn, chat
+from agents.rollout import check_asked
 from agents.vlm.encoding import encode_prompts
 from training.model.sharding import Placement
 from training.model.student import load_reader
@@ -66,10 +67,7 @@ def check_opcd(config: OPCDConfig) -> None:
         check_room(config, "--micro-batch-tokens", config.micro_batch_tokens)
     pick_name("reader", config.reader, READERS)
     pick_name("question", config.ask, get_args(Ask))
-    if config.ask != "plan" and not config.turn_policy.one_reply:
-        raise ValueError(
-            f"--ask {config.ask} asks once for a whole plan; take --act plan and no retries"
-        )
+    check_asked(config.ask, config.turn_policy)
     check_learning_signal(config)
     check_teacher(config)
     check_rollout(config)

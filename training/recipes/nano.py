@@ -33,7 +33,8 @@ def run(config: NanoConfig) -> None:
             check_time(plan.end)
             began = time.perf_counter()
             print(f"— {step.name}", flush=True)
-            results = play_line(plan, step) if step.line else train_stage(plan, step.name)
+            line = step.line
+            results = play_line(plan, step, line) if line else train_stage(plan, step.name)
             plan.finish(step, {**results, "seconds": time.perf_counter() - began})
             prune(plan)
     finally:

@@ -22,10 +22,6 @@ RULES = {"visualplanning": "visualplanning"}
 """Public set → its rule set; all others have `mgsd-eval`, where an illegal action fails."""
 
 
-LONGEST = 224
-"""Longest answer in tokens, a search on paper among them."""
-
-
 class DeadlineAgent(HFAgent):
     """A model that stops answering when the time is up; earlier replies are kept."""
 
@@ -37,10 +33,8 @@ class DeadlineAgent(HFAgent):
         return super().reply(requests)
 
 
-def play_line(plan: Plan, step: Step) -> dict[str, Any]:
+def play_line(plan: Plan, step: Step, line: Line) -> dict[str, Any]:
     """Play the line of a step on its set."""
-    line = step.line
-    assert line is not None, step
     agent = agent_of(plan, line)
     given = CaseSet(step.source, cases(plan, step.source, line))
     out = plan.carry / "evaluation" / folder_name(step)
@@ -57,7 +51,7 @@ def agent_of(plan: Plan, line: Line) -> Agent:
     if not line.model:
         return SCRIPTED[line.name](plan.config.seed)
     agent = DeadlineAgent.load(
-        str(plan.model(line.model)), "auto", sampling=Sampling(max_new_tokens=LONGEST),
+        str(plan.model(line.model)), "auto", sampling=Sampling(max_new_tokens=plan.recipe.longest),
         batch_size=plan.recipe.batch,
     )  # fmt: skip
     agent.end = plan.end

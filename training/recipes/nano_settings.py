@@ -76,6 +76,8 @@ class Recipe:
     """Test boards of each task and level, or all where there are fewer."""
     public: int | None
     """Boards of each public set; None: all."""
+    longest: int
+    """Longest answer in evaluation, in tokens."""
     batch: int
     """Boards that are answered at once in evaluation."""
 
@@ -120,7 +122,7 @@ def _at_256(common: dict[str, Any], steps: dict[str, int], answers: int, **rest:
         Line("direct-plan SFT", "direct", pictures="original"),
         Line("blind", ""),
     )
-    return Recipe("nano-4m", stages, lines, **rest)
+    return Recipe("nano-4m", stages, lines, longest=160, **rest)
 
 
 def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int) -> Recipe:
@@ -159,7 +161,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         Line("blind", ""),
         Line("random", ""),
     )
-    return Recipe("M", stages, lines, episodes=200, public=None, batch=64)
+    return Recipe("M", stages, lines, episodes=200, public=None, longest=answers, batch=64)
 
 
 # Maze and MiniBehaviour have fewer levels than FrozenLake; a weight makes up for it.

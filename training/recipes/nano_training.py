@@ -13,7 +13,7 @@ from training.loop.run import history_of
 from training.merge import MergeConfig, merge
 from training.recipes.nano_plan import Plan
 from training.recipes.stages import train
-from vsp_envs.tiles import write_tiles
+from vsp_envs.tiles import pictured_boards, write_tiles
 
 
 def train_stage(plan: Plan, name: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     asked |= {"size": plan.size} if isinstance(stage.config, BaseConfig) else {}
     if stage.tiles:
         tiles = plan.carry / "tiles"
-        write_tiles(plan.vsp, tiles)
+        write_tiles(pictured_boards(plan.vsp), tiles)
         asked["theme"] = f"frozenlake=tiles:{tiles}"
     train(replace(stage.config, **asked))
     part = plan.model(f"{name}.part")

@@ -53,11 +53,13 @@ def _layers(layout: Layout, begin: int, *, last: bool) -> list[list[int]]:
                 if not last and after not in before:
                     open_.append(after)
                 before.setdefault(after, []).append(here)
+    alike: dict[int, list[int]] = {}  # distance → states
+    for here in sorted(before):
+        alike.setdefault(solved.distance[here], []).append(here)
     layers: list[list[int]] = [[]]
     for distance in range(1, solved.distance[begin] + 1):
-        near = [here for after in layers[-1] for here in sorted(before[after])]
-        found = dict.fromkeys([*near, *sorted(before)])
-        layers += [[here for here in found if here in before and solved.distance[here] == distance]]
-    until = layers[-1].index(begin) + 1
-    layers[-1] = layers[-1][:until]
+        places = reversed([*enumerate(layers[-1])])
+        rank = {here: place for place, after in places for here in before[after]}
+        layers += [sorted(alike.get(distance, ()), key=lambda here: rank.get(here, len(before)))]
+    layers[-1] = layers[-1][: layers[-1].index(begin) + 1]
     return [[here % size for here in layer] for layer in layers if layer]

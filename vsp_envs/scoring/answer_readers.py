@@ -113,7 +113,7 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _NUMBERS = re.compile(r"\d[\d\s,;|/>→\"'`*=-]*")
-THINK, _BOXED = "</think>", "\\boxed"
+_THINK, _BOXED = "</think>", "\\boxed"
 
 
 def tolerant(reply: str, task: Task) -> Parsed:
@@ -124,7 +124,8 @@ def tolerant(reply: str, task: Task) -> Parsed:
     last `\\boxed{}` holds is read, or what follows a last `Answer:` or `The plan is`, or a reply
     that is a plan and nothing else.
     """
-    answer = find_answer(_after_thought(reply))
+    # A thought that ends the reply is all there is to read.
+    answer = find_answer(after_thought(reply, len(reply.rstrip()) - 1))
     if answer is not None:
         return _read_tolerant(answer, task)
     found = _read_tolerant(_untagged(reply), task)
@@ -133,16 +134,15 @@ def tolerant(reply: str, task: Task) -> Parsed:
     return Parsed(ParseStatus.MISSING, [], "")
 
 
-def _after_thought(reply: str) -> str:
-    """What follows the last `</think>` that anything follows; without one the reply."""
-    thought = reply.translate(LOWER).rfind(THINK, 0, len(reply.rstrip()) - 1)
-    return reply[thought + len(THINK) :] if thought >= 0 else reply
+def after_thought(reply: str, end: int | None = None) -> str:
+    """What follows the last `</think>` in `reply[:end]`; without one the reply."""
+    thought = reply.translate(LOWER).rfind(_THINK, 0, end)
+    return reply[thought + len(_THINK) :] if thought >= 0 else reply
 
 
 def _untagged(reply: str) -> str:
     """What to read of a reply without a block."""
-    thought = reply.translate(LOWER).rfind(THINK)
-    reply = reply[thought + len(THINK) :] if thought >= 0 else reply
+    reply = after_thought(reply)
     boxed = reply.rfind(_BOXED)
     if boxed >= 0:
         return reply[boxed : _closing(reply, boxed)]

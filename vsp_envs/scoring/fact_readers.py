@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from vsp_envs.scoring.answer_format import LOWER, ParseStatus
-from vsp_envs.scoring.answer_readers import SAME, THINK, parse_plan
+from vsp_envs.scoring.answer_format import ParseStatus
+from vsp_envs.scoring.answer_readers import SAME, after_thought, parse_plan
 
 _MARKS = r"[ *_#>`\"'|{•-]{0,8}(?:\(?\d{1,3}[.)] {0,2})?[*_`\"' ]{0,4}"
 _ABOUT = r"(?: of the (?:board|grid|map|maze|room))?"
@@ -47,8 +47,7 @@ _ITEM = re.compile(r"[-*•\d.) ]{0,6}[(\[]|\d{1,3}(?: ?[x×] ?\d{1,3})?\.?$")
 
 def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
     """Name of a question → what the reply says to it, in order; see the head of this file."""
-    thought = reply.translate(LOWER).rfind(THINK)
-    lines = reply[thought + len(THINK) if thought >= 0 else 0 :].translate(SAME).splitlines()
+    lines = after_thought(reply).translate(SAME).splitlines()
     found: dict[str, list[list[str]]] = {}
     below: list[str] | None = None  # a statement whose answer goes on in the list below it
     for line in (" ".join(line.split()) for line in lines):

@@ -35,31 +35,34 @@ def test_the_table_by_seed_holds_what_each_one_reached() -> None:
 def test_a_run_that_goes_on_yet_has_no_curve(tmp_path: Path) -> None:
     write_json(
         tmp_path / "maze-3/0/opcd/run.json",
-        {"settings": {}, "done": True, "history": [{"step": 25, "success": 0.5}]},
+        {
+            "settings": {"batch_size": 8, "rollouts": 4},
+            "done": True,
+            "history": [{"step": 25, "success": 0.5}],
+        },
     )
     write_json(tmp_path / "maze-3/1/opcd/run.json", {"settings": {}, "done": False})
     [curve] = read_curves(tmp_path)
-    assert (curve.kind, curve.seed, curve.points) == ("maze:3", 0, [(25, 0.5)])
+    assert (curve.kind, curve.seed, curve.points) == ("maze:3", 0, [(800, 0.5)])
 
 
 def test_what_perception_sft_ended_at_is_told_by_seed(tmp_path: Path) -> None:
     for seed, ends in enumerate((1.0, 0.4)):
         history = [{"step": 25, "perception": 0.2}, {"step": 50, "perception": ends}]
-        run = {"settings": {}, "done": True, "history": history}
+        run = {"settings": {"batch_size": 16}, "done": True, "history": history}
         write_json(tmp_path / f"maze-3/{seed}/sft/run.json", run)
     assert "| 100 · 40 |" in perceived(read_curves(tmp_path), ["maze:3"])
 
 
-def test_the_steps_of_perception_sft_are_one_setting_of_every_arm_that_has_them() -> None:
-    kind, folder = TaskLevel("maze", 3), Path("runs")
-    steps = {
-        arm: ablation.settings(arm, kind, folder, 0, sft_steps=450).steps
-        for arm in get_args(ablation.Arm)
-    }
-    assert steps["sft"] == 450
-    assert steps["plan_sft"] == steps["answer_sft"] == 450 + steps["opcd"]
-    assert ablation.steps_before("opcd", str(kind), 450) == 450
-    assert ablation.settings("answer_sft", kind, folder, 0).target == "answer"
+def test_every_way_to_an_answer_sees_as_many_boards() -> None:
+    seen = {}
+    for arm in get_args(ablation.Arm):
+        trained = ablation.settings(arm, TaskLevel("maze", 3), Path("runs"), 0, sft_steps=452)
+        seen[arm] = trained.steps * trained.batch_size * getattr(trained, "rollouts", 1)
+    assert seen["sft"] == 452 * ablation.SFT_BATCH
+    assert seen["plan_sft"] == seen["answer_sft"] == seen["sft"] + seen["opcd"]
+    assert seen["rlvr"] == seen["opcd_plan"] == seen["opcd_sampled"] == seen["opcd"]
+    assert ablation.settings("answer_sft", TaskLevel("maze", 3), Path(), 0).target == "answer"
 
 
 @pytest.mark.parametrize(

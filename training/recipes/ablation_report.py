@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -35,8 +35,8 @@ class Played(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Success on validation boards over the steps of one training run; of perception SFT, the
-    share of them that it reads right."""
+    """Success on validation boards over the answers that one training run has seen; of perception
+    SFT, the share of them that it reads right."""
 
     kind: str
     seed: int
@@ -65,7 +65,9 @@ def read_curves(out: Path) -> list[Curve]:
         history = history_of(file.parent)
         measured = history_points(history, "success") or history_points(history, "perception")
         if measured:  # an unfinished run would leave its arm without a mean
-            points = [(int(each.step), each.value) for each in measured]
+            settings = read_json(file)["settings"]
+            answers = settings["batch_size"] * settings.get("rollouts", 1)
+            points = [(int(each.step) * answers, each.value) for each in measured]
             found.append(Curve(kind.replace("-", ":"), int(seed), arm, points))
     return found
 
@@ -123,24 +125,25 @@ def curves_figure(
     curves: Sequence[Curve],
     arms: Mapping[str, str],
     kinds: Sequence[str],
-    steps_before: Callable[[str, str], int],
+    after_sft: Collection[str],
 ) -> Figure:
     """A panel per kind: a thin line per seed, a thick one for their mean.
 
-    A curve begins where the training that its model started from has ended.
+    The curves of the arms `after_sft` begin where perception SFT has ended.
     """
+    seen = {(each.kind, each.arm): each.points[-1][0] for each in curves}
     figure = Figure((10, 2.9), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         for series, (arm, title) in enumerate(arms.items()):
-            before = steps_before(arm, kind)
+            before = seen[kind, "sft"] if arm in after_sft else 0
             some = [
-                [(before + step, share) for step, share in each.points]
+                [((before + answers) / 1000, share) for answers, share in each.points]
                 for each in curves
                 if (each.kind, each.arm) == (kind, arm)
             ]
             _draw_arm(axes, some, SERIES[series % len(SERIES)], title if kind == kinds[0] else None)
-        axes.set(title=kind, xlabel="step, SFT before it included", ylim=(-0.02, 1.02))
+        axes.set(title=kind, xlabel="thousand answers, SFT's included", ylim=(-0.02, 1.02))
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("success, validation boards")
@@ -149,14 +152,14 @@ def curves_figure(
 
 
 def _draw_arm(
-    axes: Axes, curves: Sequence[Sequence[tuple[int, float]]], color: str, label: str | None
+    axes: Axes, curves: Sequence[Sequence[tuple[float, float]]], color: str, label: str | None
 ) -> None:
     for points in curves:
         axes.plot(*zip(*points, strict=True), color=color, alpha=0.25, linewidth=0.8)
     together = list(zip(*curves, strict=False))
-    steps = [points[0][0] for points in together]
+    answers = [points[0][0] for points in together]
     means = [fmean(share for _, share in points) for points in together]
-    axes.plot(steps, means, color=color, linewidth=1.8, label=label)
+    axes.plot(answers, means, color=color, linewidth=1.8, label=label)
 
 
 def write_report(
@@ -164,7 +167,7 @@ def write_report(
     rows: Mapping[str, str],
     arms: Mapping[str, str],
     kinds: Sequence[str],
-    steps_before: Callable[[str, str], int],
+    after_sft: Collection[str],
     lead: str,
 ) -> None:
     """`ablation.md`, `ablation.json` and `ablation.png` into the run folder."""
@@ -178,4 +181,4 @@ def write_report(
         "curves": [each._asdict() for each in curves],
     }
     write_json(out / "ablation.json", data)
-    curves_figure(curves, arms, kinds, steps_before).savefig(out / "ablation.png", dpi=150)
+    curves_figure(curves, arms, kinds, after_sft).savefig(out / "ablation.png", dpi=150)

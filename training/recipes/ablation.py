@@ -109,7 +109,7 @@ def settings(
         return SFTConfig(**shared, **rates, steps=steps.sft, learning_rate=steps.language_rate)
     if arm in DIRECT:
         answers = steps.sft * SFT_BATCH + steps.opcd * BATCH
-        rates |= {"steps": answers // SFT_BATCH, "learning_rate": 1e-3}
+        rates |= {"steps": answers // SFT_BATCH, "learning_rate": 3e-4}
         return SFTConfig(**shared, **rates, target=DIRECT[arm])
     distilled = OPCDConfig(
         **shared, teacher=str(folder / "base"), steps=steps.opcd, learning_rate=2e-3,

@@ -109,7 +109,7 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
     if arm == "sft":
         return SFTConfig(**shared, steps=steps.sft, learning_rate=steps.language_rate)
     answers = steps.sft * SFT_BATCH + steps.opcd * BATCH
-    shared |= {"target": "plan", "steps": answers // SFT_BATCH, "learning_rate": 1e-3}
+    shared |= {"target": "plan", "steps": answers // SFT_BATCH, "learning_rate": 3e-4}
     if arm == "plan_sft":
         return SFTConfig(**shared)
     return SFTConfig(**shared, turn_policy=STEP, detours=DETOURS * (arm == "step_sft_detours"))

@@ -157,7 +157,7 @@ ROWS = {
 
 
 CURVES: dict[str, str] = {
-    "answer_sft": "… the answer alone",
+    "answer_sft": "direct SFT, the answer alone",
     "plan_sft": "direct-plan SFT",
     "opcd_only": "OPCD without SFT",
     "opcd": "SFT + OPCD",

@@ -132,7 +132,7 @@ def curves_figure(
     The curves of the arms `after_sft` begin where perception SFT has ended.
     """
     seen = {(each.kind, each.arm): each.points[-1][0] for each in curves}
-    figure = Figure((10, 2.9), layout="constrained", facecolor="white")
+    figure = Figure((10, 3.1), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         for series, (arm, title) in enumerate(arms.items()):
@@ -143,11 +143,12 @@ def curves_figure(
                 if (each.kind, each.arm) == (kind, arm)
             ]
             _draw_arm(axes, some, SERIES[series % len(SERIES)], title if kind == kinds[0] else None)
-        axes.set(title=kind, xlabel="thousand answers, SFT's included", ylim=(-0.02, 1.02))
+        axes.set(title=kind, ylim=(-0.02, 1.02))
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("success, validation boards")
-    figure.legend(loc="outside lower center", ncols=len(arms), frameon=False, fontsize=9)
+    figure.supxlabel("thousand answers seen, perception SFT's included", fontsize=10)
+    figure.legend(loc="outside upper center", ncols=-(-len(arms) // 2), frameon=False, fontsize=9)
     return figure
 
 

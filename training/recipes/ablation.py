@@ -37,13 +37,18 @@ from vsp_envs.utils.choices import pick_name
 
 
 class Steps(NamedTuple):
-    """Optimizer steps, each of `answers_of` the arm, and the language model's rate in perception
-    SFT."""
+    """Optimizer steps, of `SFT_BATCH` answers in SFT from images and of `BATCH` in the others, and
+    the language model's rate in perception SFT."""
 
     base: int
     sft: int
     opcd: int
     language_rate: float = 1e-4
+
+    @property
+    def direct(self) -> int:
+        """Steps of direct SFT, which sees as many boards as perception SFT and OPCD together."""
+        return self.sft + self.opcd * BATCH // SFT_BATCH
 
 
 STEPS = {
@@ -57,6 +62,13 @@ BATCH = 64
 """Answers per optimizer step of the base, OPCD and RLVR, which has 8 boards with 8 answers each."""
 SFT_BATCH = 16
 """Answers per step of SFT from images: it sees after half as many boards as with 64 a step."""
+SEEING: dict[str, Any] = {
+    "schedule": "half-linear", "vision_learning_rate": 3e-3, "batch_size": SFT_BATCH,
+    "eval_every": 100,
+}  # fmt: skip
+"""What every SFT from images has in common."""
+DIRECT_RATE = 3e-4
+"""The language model's rate in direct SFT."""
 TOKENS = 64
 """Longest answer sampled; the longest reference answer of 1 500 boards of each kind has 46."""
 
@@ -84,33 +96,25 @@ DIRECT: dict[str, Target] = {"answer_sft": "answer", "plan_sft": "plan"}
 """Arm of direct-plan SFT → what it learns to answer."""
 
 
-def answers_of(arm: str) -> int:
-    """Answers per optimizer step of an arm."""
-    return SFT_BATCH if arm == "sft" or arm in DIRECT else BATCH
-
-
 def settings(
     arm: Arm, kind: TaskLevel, folder: Path, seed: int, sft_steps: int = 0
 ) -> TrainingConfig:
     """The settings of one arm's training in the folder of its kind and seed."""
     steps = steps_of(str(kind), sft_steps)
-    rates: dict[str, Any] = {"schedule": "half-linear", "vision_learning_rate": 3e-3}
     shared: dict[str, Any] = {
         "out": folder / arm, "tasks": (str(kind),), "seed": seed, "eval_every": 25,
-        "eval_episodes": 50, "batch_size": answers_of(arm),
+        "eval_episodes": 50, "batch_size": BATCH,
     }  # fmt: skip
-    if arm == "base" or arm == "sft" or arm in DIRECT:
-        shared["eval_every"] = 100
     if arm == "base":
-        shared |= {"size": "S", "plan_share": 0.25}
+        shared |= {"eval_every": 100, "size": "S", "plan_share": 0.25}
         return BaseConfig(**shared, steps=steps.base, learning_rate=3e-3)
     shared["model"] = str(folder / START[arm])
+    seeing = shared | SEEING
     if arm == "sft":
-        return SFTConfig(**shared, **rates, steps=steps.sft, learning_rate=steps.language_rate)
+        return SFTConfig(**seeing, steps=steps.sft, learning_rate=steps.language_rate)
     if arm in DIRECT:
-        answers = steps.sft * SFT_BATCH + steps.opcd * BATCH
-        rates |= {"steps": answers // SFT_BATCH, "learning_rate": 3e-4}
-        return SFTConfig(**shared, **rates, target=DIRECT[arm])
+        seeing |= {"steps": steps.direct, "learning_rate": DIRECT_RATE}
+        return SFTConfig(**seeing, target=DIRECT[arm])
     distilled = OPCDConfig(
         **shared, teacher=str(folder / "base"), steps=steps.opcd, learning_rate=2e-3,
         max_new_tokens=TOKENS,

@@ -29,7 +29,7 @@ from evaluation.options import sample_cases
 from evaluation.report.tables import markdown
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
-from training.recipes.ablation import BATCH, SFT_BATCH, STEPS, TOKENS, steps_of
+from training.recipes.ablation import BATCH, DIRECT_RATE, SEEING, STEPS, TOKENS, steps_of
 from training.recipes.ablation_report import T975, each_seed, read_played, table
 from training.recipes.closed_loop_settings import Arm, ClosedLoopConfig
 from training.recipes.stages import train
@@ -102,14 +102,10 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
             **{**shared, **played}, teacher=str(folder / "base"), steps=steps.opcd,
             learning_rate=2e-3, max_new_tokens=TOKENS,
         )  # fmt: skip
-    shared |= {
-        "schedule": "half-linear", "vision_learning_rate": 3e-3, "batch_size": SFT_BATCH,
-        "eval_every": 100,
-    }  # fmt: skip
+    shared |= SEEING
     if arm == "sft":
         return SFTConfig(**shared, steps=steps.sft, learning_rate=steps.language_rate)
-    answers = steps.sft * SFT_BATCH + steps.opcd * BATCH
-    shared |= {"target": "plan", "steps": answers // SFT_BATCH, "learning_rate": 3e-4}
+    shared |= {"target": "plan", "steps": steps.direct, "learning_rate": DIRECT_RATE}
     if arm == "plan_sft":
         return SFTConfig(**shared)
     return SFTConfig(**shared, turn_policy=STEP, detours=DETOURS * (arm == "step_sft_detours"))

@@ -64,7 +64,9 @@ def read(answer: str, task: str = "minibehaviour") -> list[Action] | ParseStatus
         ("R, pick up\n\n", "R PICK"),
         ("R, pick up\r\n", "R PICK"),
         ("R, pick up\n, D", "R PICK D"),
-        # "pick up" with a space is one action between commas alone
+        # "pick up" with a space is one action between commas or arrows alone
+        ("left → pick up → down → drop", "L PICK D DROP"),
+        ("L → pick up", "L PICK"),
         ("PICK UP UP DROP", "PICK U U DROP"),
         ("PICK,UP,UP,DROP", "PICK U U DROP"),
         ("pick up,drop", "PICK DROP"),

@@ -82,6 +82,8 @@ def read(answer: str, reader: str, task: str = "minibehaviour") -> list[Action] 
         ("1. Pick up\n2. Drop", "PICK DROP"), ("pick up, then drop", "PICK DROP"),
         ('["pick up", "drop"]', "PICK DROP"), ("PICK UP UP DROP", "PICK U U DROP"),
         ("R\N{ZERO WIDTH SPACE}D", "R D"), ("PICK_UP|PUT_DOWN", "PICK DROP"),
+        ("PICK&nbsp;UP, DROP", "PICK DROP"), ("|RRD|", "R R D"), ("/RD/", "R D"),
+        ("actions = ['R', 'D']", "R D"), ("final_answer: RD", "R D"),
     ],
 )  # fmt: skip
 def test_the_tolerant_reader_reads_whatever_has_one_meaning(answer: str, actions: str) -> None:
@@ -99,8 +101,8 @@ def test_the_tolerant_reader_reads_whatever_has_one_meaning(answer: str, actions
         "PICK → DROP", "R ← D", "R ↑ D", "→ R → D", "pick up put down", "NORTH", "Я", "ᴿ", "R\0D",
         "```or D", "D```not ", "D```Rthen U", "-> R", "R ->", "R -> -> D", "-> -> ↓",
         "R -> → D", "→ PICK -> DROP", "<- R", "U <- R",
-        "R → (right) D → (down)", "R, D / D, R", "R/U, D", "RR/DD", "```R\nD\n```",
-        "```r\nRRD\n```",
+        "R → (right) D → (down)", "R, D / D, R", "R, D | D, R", "RD|DR", "R/U, D", "RR/DD",
+        "```R\nD\n```", "```r\nRRD\n```",
         "Moves: 3", "Path: 12", '{"moves": 3}', "(2, 1)", "R &or; D", "R&DD;U", "&not;R", r"\neg R",
         "<b>R</b>",
         "PLACE", "I go right", "right to finish", "none", "?", "...", "[]", "\"\"", ">", "1.",
@@ -109,6 +111,23 @@ def test_the_tolerant_reader_reads_whatever_has_one_meaning(answer: str, actions
 def test_the_tolerant_reader_refuses_what_has_two_meanings_or_none(answer: str) -> None:
     expected = plan("D") if answer == "1." else MALFORMED  # the action's number with a full stop
     assert read(answer, "tolerant") == expected
+
+
+@pytest.mark.parametrize(
+    "between",
+    [", ", ",", "; ", ". ", " | ", "\n", " / ", " & ", " + ", " -> ", " => ", " > ", ", then ",
+     " then ", " and ", "! ", "`, `", "\", \"", "**, **", "), (", "$, $", "] ["],
+)  # fmt: skip
+@pytest.mark.parametrize("pick", ["pick up", "Pick  Up", "PICK\tUP", "pick\N{NO-BREAK SPACE}up"])
+def test_pick_up_is_one_action_before_whatever_parts_actions(between: str, pick: str) -> None:
+    assert read(between.join(["left", pick, "down", "drop"]), "tolerant") == plan("L PICK D DROP")
+
+
+@pytest.mark.parametrize("number", ["{}. ", "{}) ", "({}) ", "{}: ", "Step {}: ", "action {} "])
+@pytest.mark.parametrize("between", [" ", "\n", ", "])
+def test_pick_up_is_one_action_before_the_next_number(number: str, between: str) -> None:
+    items = [f"{number.format(at)}{word}" for at, word in enumerate(("pick up", "drop"), start=1)]
+    assert read(between.join(items), "tolerant") == plan("PICK DROP")
 
 
 def test_an_action_that_the_task_lacks_is_malformed_whatever_its_writing() -> None:
@@ -138,7 +157,9 @@ def test_an_action_that_the_task_lacks_is_malformed_whatever_its_writing() -> No
         ("I doubt that the answer is R", None), ("Plan A: R\nPlan B: D", None),
         # numbers that count
         ("Answer: R, D\nMoves: 2", None), ("Number of moves: 3", None), ("Actions: 12", None),
-        ("Moves: 2, 1", "R D"), ("Moves: 2\nAnswer: R, D", "R D"),
+        ("Moves: 2, 1", "R D"), ("Moves: 2\nAnswer: R, D", "R D"), ("moves = 2", None),
+        ("The correct sequence of moves is: R, D", "R D"), ("Sequence of legal moves: R", None),
+        ("FINAL ANSWER = RD", "R D"), ('{"final_answer": "RD"}', "R D"), ("non_answer: R", None),
         # thoughts
         ("<think><answer>U</answer> is a wall</think>R, D", "R D"),
         ("<think><answer>U</answer> is a wall</think>I cannot solve it.", None),

@@ -49,8 +49,9 @@ _SCAN = re.compile(
     r"|[LDRU←↓→↑])|(?P<gap>[\s,-]+)|(?P<bad>.)",
     re.DOTALL,
 )
-# "pick up" with a space is one action only between commas; in "PICK UP UP DROP" it is two.
-_PICK_UP = re.compile(r"PICK +UP(?=\s*(?:,|\Z))")
+# "pick up" with a space is one action only between commas or arrows; in "PICK UP UP DROP" it is
+# two.
+_PICK_UP = re.compile(r"PICK +UP(?=\s*(?:[,→]|\Z))")
 # ASCII alone: str.upper() turns look-alikes such as a dotless ı into real letters.
 UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -123,7 +124,7 @@ def read_strict(answer: str, task: Task) -> Parsed:
     """Read the text of an answer block: letters, words, arrows and `PICK_UP` in any case, with
     commas, spaces, hyphens or nothing between. Anything else makes it malformed."""
     shown, text = answer[:SHOWN], answer.translate(UPPER)
-    if "," in text:
+    if "," in text or "→" in text:
         text = _PICK_UP.sub("PICKUP", text)
     tokens: list[str] = []
     for match in _SCAN.finditer(text):

@@ -83,30 +83,32 @@ _ARROW_OF = {"T": "→", "R": "→", "L": "←", "U": "↑", "D": "↓"}
 _LANGUAGE = re.compile(r"```[DR]\s")
 """The name of a language, or a move."""
 _LABEL = re.compile(
-    r"\b(?P<label>ANSWER|PLAN|ACTIONS?|MOVES?|STEPS|PATH|ROUTE|SOLUTION|SEQUENCE|DIRECTIONS)\b"
-    r"(?: IS(?![A-Z])|[\"'*_`]{0,4} ?(?=\n)|(?: IS)?[\"'*_`]{0,4} ?:)[\"'*_`:]{0,4}"
+    r"(?<![^\W_])(?P<label>ANSWER|PLAN|ACTIONS?|MOVES?|STEPS|PATH|ROUTE|SOLUTION|SEQUENCE"
+    r"|DIRECTIONS)\b"
+    r"(?: IS(?![A-Z])|[\"'*_`]{0,4} ?(?=\n)|(?: IS)?[\"'*_`]{0,4} ?[:=](?!>))[\"'*_`:]{0,4}"
 )
 _BEFORE_LABEL = (
     r"[\s*_`\"'{#>-]*(?:(?:THE|MY|A|FINAL|ACTION|MOVE|SHORTEST|OPTIMAL|BEST|COMPLETE|FULL|CORRECT"
-    r"|SO|THUS|HENCE|THEREFORE|AND|NOW|FINALLY|HERE|HERE'S|THIS|IS)[\s,*_`]+)*"
+    r"|SEQUENCE OF|SO|THUS|HENCE|THEREFORE|AND|NOW|FINALLY|HERE|HERE'S|THIS|IS)[\s,*_`]+)*"
 )
 _HEAD = re.compile(_BEFORE_LABEL + _LABEL.pattern)
 _LEAD = re.compile(rf"[\n,.!?:;]{_BEFORE_LABEL}\Z")
 _LEAD_LENGTH = 80
 """Characters before a label that are searched for the start of its sentence."""
-_END = r"[^\S\n]*(?:[],;|/.!\"'`*)}>→\n]|->|=>|THEN\b|AND\b|\Z)"
-_PICK_UP = re.compile(rf"PICK[ _-]+UP(?={_END})")
-_PARTS = re.compile(r"[,;|/.!\"'`*\[>→\n]|\b(?:THEN|AND)\b")
+_NUMBER = r"(?:(?:STEP|ACTION|TURN)\ ?\d{1,4}(?!\d)[.):]?|\(?\d{1,4}[.):])(?!\d)"
+_PART = r"[],;|/\n!\"'`*$)}>→+&.]|[-=]{1,3}>|\b(?:THEN|AND)\b"
+_PICK_UP = re.compile(rf"PICK(?:[^\S\n]|[_-])+UP(?=[^\S\n]*(?:{_PART}|{_NUMBER}|\Z))")
+_PARTS = re.compile(rf"\[|{_PART}|(?<![\w.]){_NUMBER}")
 _TWO_WORDS = re.compile(r"PICK\s+UP(?![A-Z])")
 _TOKEN = re.compile(
-    r"""
+    rf"""
     (?P<filler>(?<![A-Z])(?:THEN|AND|NEXT|FIRST|FINALLY|MOVE|GO)(?![A-Z]))
-    |(?P<number>(?<![\w.])(?:(?:STEP|ACTION|TURN)\ ?\d{1,4}(?!\d)[.):]?|\(?\d{1,4}[.):])(?!\d))
+    |(?P<number>(?<![\w.]){_NUMBER})
     |(?P<action>PICK[_-]?UP(?!ICK|UT|WARD)|PUT[ _-]?DOWN(?!WARD)|(?:LEFT|RIGHT|UP|DOWN)WARDS?
         |LEFT|DOWN|RIGHT|UP(?!ICK|UT)|PICK|DROP|[LDRU←↓→↑])
-    |(?P<open>[\[({]|<(?![-=]))
-    |(?P<arrow>[-=]{1,3}>)
-    |(?P<part>\.(?!\.)|[],;|/\n!"'`*$)}>+&])
+    |(?P<open>[\[({{]|<(?![-=]))
+    |(?P<arrow>[-=]{{1,3}}>)
+    |(?P<part>\.(?!\.)|[],;|/\n!"'`*$)}}>+&])
     |(?P<space>[\s_-])
     |(?P<bad>.)
     """,
@@ -216,7 +218,7 @@ def _words(text: str) -> list[str] | None:
         return None
     tokens: list[str] = []
     numbers: dict[int, int] = {}
-    slashes: list[int] = []
+    strokes: list[int] = []
     after_action = after_arrow = False
     pointed = any(arrow in text for arrow in ARROWS)
     for match in _TOKEN.finditer(text):
@@ -229,15 +231,15 @@ def _words(text: str) -> list[str] | None:
             tokens.append(re.sub(r"[\s_-]|WARDS?$", "", match[0]))
         if kind == "number" and numbers.setdefault(len(tokens), _int(match[0])) != _int(match[0]):
             return None
-        if match[0] == "/":
-            slashes.append(len(tokens))
+        if match[0] in "/|":
+            strokes.append(len(tokens))
         if kind in ("action", "arrow"):
             after_arrow = kind == "arrow"
         if kind != "space":
             after_action = kind == "action"
-    edges = [0, *slashes, len(tokens)]
-    if slashes and any(end - start > 1 for start, end in pairwise(edges)):
-        return None  # "R, D / D, R" may be one or the other
+    edges = sorted({0, *strokes, len(tokens)})
+    if len(edges) > 2 and any(end - start > 1 for start, end in pairwise(edges)):
+        return None  # "R, D / D, R" and "RD | DR" may be one or the other
     return tokens if not after_arrow and _counts_up(numbers, len(tokens)) else None
 
 

@@ -26,7 +26,7 @@ from vsp_envs.prompts.question import INPUTS
 from vsp_envs.prompts.texts import style_of
 from vsp_envs.public_sets import FORMATS, PublicBoard, read_boards
 from vsp_envs.rendering.renderer import check_theme
-from vsp_envs.utils.choices import pick_name
+from vsp_envs.utils.choices import check_count, pick_name
 from vsp_envs.utils.cli import ThemeNames
 from vsp_envs.utils.files import read_json
 
@@ -168,7 +168,7 @@ def make_agent(config: EvalConfig, own_scale: bool = False) -> Agent:
     Raises ValueError for invalid settings and CheckpointError for a bad model.
     """
     agent = _agent(config)
-    wanted: dict[str, Any] = {"theme": config.theme} if config.theme else {}
+    wanted: dict[str, Any] = {}
     if config.image_size and config.cell_pixels:
         raise ValueError("--image-size and --cell-pixels both set the size of pictures; name one")
     if config.image_size and not (own_scale and agent.view.cell_pixels):
@@ -179,7 +179,7 @@ def make_agent(config: EvalConfig, own_scale: bool = False) -> Agent:
         raise ValueError("--style and --prompts both choose the prompts; name one")
     if config.style or config.prompts:
         wanted["style"] = config.style or style_of(config.prompts)
-    agent.view = replace(agent.view, **wanted)
+    agent.view = replace(agent.view.with_theme(config.theme), **wanted)
     return agent
 
 
@@ -261,6 +261,11 @@ def given_cases(config: EvalConfig, agent: Agent, goal: str) -> CaseSet | None:
     Raises ValueError for an invalid theme, input or set.
     """
     pick_name("input", config.input, INPUTS)
+    check_count("--picture-size", config.picture_size)
+    if config.pictures != "rendered" and not config.benchmark:
+        raise ValueError(
+            f"--pictures {config.pictures} is about a public set; name it: --benchmark vsp:ROOT"
+        )
     task_levels = task_levels_of(config)
     for task in dict.fromkeys(each.task for each in task_levels):
         check_theme(task, agent.view.theme_of(task))
@@ -364,8 +369,8 @@ def public_cases(config: EvalConfig, task_levels: list[TaskLevel], goal: str) ->
                 continue
             if found.setdefault(layout.task, name) != name:
                 raise ValueError(
-                    f"{layout.task} is in {found[layout.task]} and in {name}; say from which it is "
-                    f"to be: --tasks {layout.task}@{name}"
+                    f"{layout.task} is in {found[layout.task]} and in {name}; a run takes a task "
+                    f"from one set, for example --tasks {layout.task}@{name}"
                 )
             played.add(each)
             cases.append(_public_case(config, name, board, goal))

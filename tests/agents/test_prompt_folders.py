@@ -55,6 +55,13 @@ def test_a_text_is_used_as_it_stands_but_for_its_places(folder: Path) -> None:
     assert prompt.text == 'Map:\nSFF\nFHF\nFFG\nReply as {"plan": []}. Hint: DDRR\n'
 
 
+def test_braces_after_a_command_of_latex_are_no_place(folder: Path) -> None:
+    text = r"{rules} \boxed{answer} \boxed{\text{state}} $\mathbf{plan}$ \boxed{} {instruction}"
+    (folder / "student.txt").write_text(text)
+    said = question(LAKE, view=View(str(folder))).text
+    assert r" \boxed{answer} \boxed{\text{state}} $\mathbf{plan}$ \boxed{} End with" in said
+
+
 def test_a_task_may_have_a_text_of_its_own(folder: Path) -> None:
     (folder / "maze").mkdir()
     (folder / "maze" / "student.txt").write_text("Solve this maze. {instruction}")

@@ -120,6 +120,26 @@ def test_a_theme_can_be_named_for_each_task() -> None:
     assert theme_of("frozenlake=tiles:/my tiles/a maze=thin", "frozenlake") == "tiles:/my tiles/a"
 
 
+@pytest.mark.parametrize(
+    ("base", "theme", "seen"),
+    [
+        ("classic", "maze=thin", "maze=thin"),
+        ("gymnasium", "maze=thin", "maze=thin frozenlake=gymnasium"),
+        ("gymnasium", "frozenlake=classic", "frozenlake=classic"),  # no other task has it
+        ("frozenlake=tiles:/a b maze=thin", "maze=classic", "maze=classic frozenlake=tiles:/a b"),
+        ("tiles:/a", "minibehaviour=minigrid", "minibehaviour=minigrid frozenlake=tiles:/a"),
+        ("frozenlake=gymnasium", "classic", "classic"),
+        ("frozenlake=gymnasium", "", "frozenlake=gymnasium"),
+        ("frozenlake=gymnasium", "random", "random"),
+    ],
+)
+def test_a_task_without_a_name_keeps_the_theme_that_it_had(
+    base: str, theme: str, seen: str
+) -> None:
+    assert View(theme=base).with_theme(theme).theme == seen
+    assert View(theme=base).with_theme(theme).with_theme(theme).theme == seen
+
+
 @pytest.mark.parametrize("theme", ["", "grey", "random", "tiles:/some where/a=b"])
 def test_a_plain_name_is_every_tasks(theme: str) -> None:
     assert {theme_of(theme, task) for task in ("frozenlake", "maze")} == {theme}

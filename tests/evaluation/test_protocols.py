@@ -53,7 +53,7 @@ def test_each_task_comes_from_the_set_that_is_named_for_it(sets: tuple[str, str]
 @pytest.mark.parametrize(
     ("count", "tasks", "said"),
     [
-        (2, ("frozenlake", "minibehaviour"), "frozenlake is in vsp and in visualplanning"),
+        (2, ("frozenlake", "minibehaviour"), "in vsp and in visualplanning; a run takes a task"),
         (2, ("frozenlake@vps",), "unknown public set 'vps'; public sets are vsp, visualplanning"),
         (2, ("frozenlake@vsp", "frozenlake:3@visualplanning"), "frozenlake:3 twice"),
         (2, ("minibehaviour@vsp",), "has no board of minibehaviour:5@vsp"),
@@ -70,6 +70,21 @@ def test_a_set_that_cannot_give_a_task_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         cases(sets[:count], tasks=tasks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"pictures": "original"}, "--pictures original is about a public set"),
+        ({"pictures": "available"}, "--benchmark vsp:ROOT"),
+        ({"picture_size": -3}, "--picture-size is a whole number of at least 0, got -3"),
+    ],
+)
+def test_pictures_that_cannot_be_shown_are_refused_before_the_run(
+    settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        given_cases(PlanningConfig(out=Path(), **settings), Oracle(), "plan")  # type: ignore[arg-type]
 
 
 def test_the_order_of_tasks_does_not_choose_boards(sets: tuple[str, str]) -> None:

@@ -108,13 +108,17 @@ def test_random_themes_are_drawn_by_index_and_named_in_the_prompt() -> None:
         assert legend in boards[index].prompt("image", "plan", full).text
 
 
-def test_each_task_is_drawn_in_the_theme_that_is_named_for_it() -> None:
-    view = replace(TINY_VIEW, style="full")
-    boards = live_boards(replace(CONFIG, theme="frozenlake=gymnasium maze=thin"), view)
+@pytest.mark.parametrize(
+    ("trained", "theme"),
+    [("classic", "frozenlake=gymnasium maze=thin"), ("frozenlake=gymnasium", "maze=thin")],
+)
+def test_each_task_is_drawn_in_the_theme_that_is_named_for_it(trained: str, theme: str) -> None:
+    view = replace(TINY_VIEW, style="full", theme=trained)
+    boards = live_boards(replace(CONFIG, theme=theme), view)
     for board in (boards[index] for index in range(8)):
-        theme = {"frozenlake": "gymnasium", "maze": "thin"}[board.layout.task]
-        assert np.array_equal(board.image, render(board.layout, len(board.image), theme))
-        legend = get_task(board.layout.task).theme_legend(theme)
+        look = {"frozenlake": "gymnasium", "maze": "thin"}[board.layout.task]
+        assert np.array_equal(board.image, render(board.layout, len(board.image), look))
+        legend = get_task(board.layout.task).theme_legend(look)
         assert legend in board.prompt("image", "plan", boards.view).text
 
 

@@ -199,7 +199,7 @@ def _stand_ins(tasks: tuple[str, ...], share: float) -> list[int]:
 def live_boards(config: TrainingConfig, view: View, goals: Sequence[str] = ("plan",)) -> LiveBoards:
     """The stream of a run; `goals` are what its prompts ask for, in turn."""
     mixture = config.mixture()
-    view = replace(view, theme=config.theme or view.theme)
+    view = view.with_theme(config.theme)
     kinds = [kind for kind, weight in mixture.items() for _ in range(weight)]
     return LiveBoards(
         kinds, view, config.split, config.seed, config.steps * config.batch_size,

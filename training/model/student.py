@@ -47,8 +47,8 @@ def load_reader(config: TrainingConfig, model: str) -> tuple[Any, View]:
 
 def student_view(config: TrainingConfig, view: View) -> View:
     """A checkpoint's view of boards, with what the settings change of it."""
-    if config.theme not in ("", RANDOM_THEME):
-        view = replace(view, theme=config.theme)
+    if config.theme != RANDOM_THEME:
+        view = view.with_theme(config.theme)
     if config.prompts:
         view = replace(view, style=style_of(config.prompts))
     return view

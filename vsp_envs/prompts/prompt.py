@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vsp_envs.rendering.png import LazyImage
-from vsp_envs.rendering.renderer import theme_of
+from vsp_envs.rendering.renderer import theme_of, theme_over
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class View:
     def theme_of(self, task: str) -> str:
         """The theme of a task; see `vsp_envs.rendering.renderer.theme_of`."""
         return theme_of(self.theme, task)
+
+    def with_theme(self, theme: str) -> View:
+        """The view in another theme; tasks that it does not name, or all for "", keep theirs."""
+        return replace(self, theme=theme_over(theme, self.theme))
 
     def pixels(self, level: int) -> int:
         """Side of the image of a board of that level."""

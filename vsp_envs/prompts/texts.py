@@ -2,8 +2,8 @@
 
 `FOLDER/maze/student.txt` is what a student is told about a Maze, `FOLDER/student.txt` about every
 task without a text of its own. `{state}`, `{plan}`, `{instruction}` … are places that are filled
-(see `PLACES`); all other braces stay as they are. Ours are the folders `full` and `brief` beside
-this file, and no prompt's text stands anywhere else.
+(see `PLACES`); all other braces stay as they are, also what a LaTeX command holds. Ours are the
+folders `full` and `brief` beside this file, and no prompt's text stands anywhere else.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ ROLES: Mapping[str, Role] = {
     "go_on_text": Role(never=("state", "legend", "plan", "optimal")),
 }
 """Role, the name of its file → its places. A picture goes with the roles that have no state."""
-_PLACE = re.compile(r"\{([a-z_]+)\}")
+_PLACE = re.compile(r"\\[A-Za-z]+\{[a-z_]+\}|\{([a-z_]+)\}")
+"""A place, by its name; or what is none, such as `\\boxed{answer}`, without."""
 
 
 def text_folder(style: str) -> Path:
@@ -111,7 +112,7 @@ def role_text(style: str, task: str, role: str) -> str:
     text = _read(file).removesuffix("\n")
     if not text.strip():
         raise ValueError(f"{file} is empty; write what is asked there")
-    found = dict.fromkeys(_PLACE.findall(text))
+    found = places_of(text)
     allowed = [place for place in PLACES if place not in known.never]
     for place in found:
         if place not in allowed:
@@ -127,12 +128,12 @@ def role_text(style: str, task: str, role: str) -> str:
 
 def fill(text: str, places: Mapping[str, str]) -> str:
     """The text with its places filled."""
-    return _PLACE.sub(lambda found: places[found[1]], text)
+    return _PLACE.sub(lambda found: places[found[1]] if found[1] else found[0], text)
 
 
-def places_of(text: str) -> set[str]:
-    """The places that a text has."""
-    return set(_PLACE.findall(text))
+def places_of(text: str) -> list[str]:
+    """The places that a text has, in order, each once."""
+    return list(dict.fromkeys(filter(None, _PLACE.findall(text))))
 
 
 def check_texts(style: str, tasks: Iterable[str], roles: Iterable[str]) -> None:

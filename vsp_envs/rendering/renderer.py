@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vsp_envs.core.grid import items
 from vsp_envs.core.layout import Layout, UInt8
+from vsp_envs.core.registry import TASKS
 from vsp_envs.core.task import get_task
 from vsp_envs.rendering.canvas import Painter, paint_cell
 from vsp_envs.utils.choices import pick_name
@@ -117,15 +118,38 @@ def theme_of(theme: str, task: str) -> str:
     A task that is not named there is drawn as `classic`. Raises ValueError for an unknown task and
     for one that is named twice.
     """
+    named = _named(theme)
+    return theme if named is None else named.get(task, "classic")
+
+
+def theme_over(theme: str, base: str) -> str:
+    """`theme` in place of `base`; tasks that it does not name keep the theme that `base` has for
+    them. Raises ValueError as `theme_of` does."""
+    named = _named(theme)
+    if named is None:
+        return theme or base
+    kept = {task: theme_of(base, task) for task in TASKS if task not in named}
+    own = (f"{task}={each}" for task, each in kept.items() if _is_own(task, each))
+    return " ".join([theme, *own])
+
+
+def _is_own(task: str, theme: str) -> bool:
+    """Whether a task has that theme, and would not be drawn in it anyway."""
+    themes, folders = get_task(task).themes, get_task(task).folder_themes
+    return theme != "classic" and (theme in themes or theme.partition(":")[0] in folders)
+
+
+def _named(theme: str) -> dict[str, str] | None:
+    """Task → theme, of a text that names one by task; None for a plain theme."""
     head, *parts = _PER_TASK.split(theme)
     if head or not parts:
-        return theme
+        return None
     named = dict(zip(parts[::2], parts[1::2], strict=True))
     for name in named:
         get_task(name)
     if twice := [name for name in named if parts[::2].count(name) > 1]:
         raise ValueError(f"{theme!r} names themes of {twice[0]} twice; name one")
-    return named.get(task, "classic")
+    return named
 
 
 def check_theme(task: str, theme: str) -> str:

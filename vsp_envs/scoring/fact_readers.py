@@ -23,16 +23,18 @@ _LINK = (
     r"[*_`\"']{0,4} ?(?:(?:[-=]?>|[:=|→])[*_`\"']{0,4}|[*_`\"']{0,4}(?![A-Za-z0-9]))"
 )
 _CELL = re.compile(
-    r"[(\[] ?(\d{1,9}) ?, ?(\d{1,9}) ?[)\]]|row (\d{1,9}),? (?:and )?col(?:umn)? (\d{1,9})"
+    r"[(\[] ?(\d{1,9}) ?, ?(\d{1,9}) ?[)\]]"
+    r"|row[\"']?[ :=]{1,3}(\d{1,9}),? (?:and )?[\"']?col(?:umn)?[\"']?[ :=]{1,3}(\d{1,9})"
 )
 _BARE_CELL = re.compile(r"(\d{1,9}) ?, ?(\d{1,9})")
 _UNSURE = re.compile(
     r"\b(?:not|no|or|except|either|maybe|perhaps|but|without)\b|n't|\?"
     r"|\b(?:after|before|if|when|would|could|might|goes|moves)\b"
     r"|\b(?:to|from|through|near|above|below|under|beside|(?:left|right) of) ?[(\[]"
-    r"|[)\]]-[(\[]"
+    r"|[)\]]-[(\[]|[(\[] ?(?:\d{1,9} ?,? ?\d{0,9})?$"
 )
 """Of a statement with one of these no one knows whether its cells are the answer."""
+_OPEN_END = re.compile(r"\.\.|…|\betc\b", re.IGNORECASE)
 _NONE = re.compile(
     r"(?:there (?:is|are) )?no(?:ne)?(?: (?:holes?|cells?|moves?|visible|found|present|at all))?"
     r"|empty|\[ ?\]|-|0"
@@ -42,13 +44,22 @@ _SIZE_WORD = re.compile(
     "|and|is|are"
 )
 _SIDES = re.compile(r"\[([^\[\]]*)\]")
-_ITEM = re.compile(r"[-*•\d.) ]{0,6}[(\[]|\d{1,3}(?: ?[x×] ?\d{1,3})?\.?$")
+_ITEM = re.compile(
+    r"[-*•\d.) ]{0,6}[(\[]|\d{1,3}(?: ?[x×] ?\d{1,3})?\.?$"
+    r"|[-*•\d.) ]{1,6}(?:left|down|right|up|pick|drop|[ldru])\b",
+    re.IGNORECASE,
+)
 
 
 def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
-    """Name of a question → what the reply says to it, in order; see the head of this file."""
+    """Name of a question → what the reply says to it, in order; see the head of this file.
+
+    `hole 1: (1,1)` names one of the holes: all that are named so are one answer, if no `holes`
+    are.
+    """
     lines = after_thought(reply).translate(SAME).splitlines()
     found: dict[str, list[list[str]]] = {}
+    single: dict[str, list[list[str]]] = {}
     below: list[str] | None = None  # a statement whose answer goes on in the list below it
     for line in (" ".join(line.split()) for line in lines):
         heads = list(_heads(tuple(names)).finditer(line))
@@ -60,9 +71,13 @@ def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
             continue
         ends = [*(head.start() for head in heads[1:]), len(line)]
         for head, end in zip(heads, ends, strict=True):
-            said = [(head["no"] or "") + line[head.end() : end]]
-            found.setdefault(_name(head, names), []).append(said)
+            said, name = [(head["no"] or "") + line[head.end() : end]], _name(head, names)
+            one = name.endswith("s") and not head[head.lastindex or 0].lower().endswith("s")
+            (single if one else found).setdefault(name, []).append(said)
         below = said if re.search(r"(?:^|,)[ *_`\"'|\[{]*$", said[0]) else None
+    found = {
+        name: [[part for said in each for part in said]] for name, each in single.items()
+    } | found
     return {name: [" ".join(parts) for parts in each] for name, each in found.items()}
 
 
@@ -103,6 +118,8 @@ def meaning(answer: str, true: str, task: str) -> str | None:
         return _number(text)
     if true.startswith("["):
         return _sides(text, task)
+    if _OPEN_END.search(answer):
+        return None
     if true.startswith("("):
         return "none" if _NONE.fullmatch(text) else _cells(text)
     if _NONE.fullmatch(text):
@@ -112,7 +129,7 @@ def meaning(answer: str, true: str, task: str) -> str | None:
 
 def _number(text: str) -> str | None:
     numbers, words = re.findall(r"\d{1,9}", text), re.findall(r"[a-z]+", text)
-    plain = re.fullmatch(r"[a-z\d ×*().,-]*", text)
+    plain = re.fullmatch(r"(?!-\d)[a-z\d ×*().,-]*", text)
     if not plain or not all(map(_SIZE_WORD.fullmatch, words)) or len(set(numbers)) != 1:
         return None
     return str(int(numbers[0])) if len(numbers) <= 2 else None

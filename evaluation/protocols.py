@@ -103,6 +103,8 @@ def check_protocol(config: Any) -> None:
     ]
     if config.levels:
         other.append("the paper's levels (no --levels)")
+    if config.agent == "human":
+        other.append("the boards of its sets (a recording holds its own)")
     if not config.turn_policy.one_reply:
         other.append("--act plan, one reply")
     known = _selectors(config.protocol)

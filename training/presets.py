@@ -90,8 +90,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 GROUPS = {
     "boards": (
-        "tasks", "split", "exclude", "curriculum", "theme", "prompts", "perturb", "min_pixels",
-        "max_pixels", "batch_size", "mix_kinds", "input", "target", "plan_share", "detours",
+        "tasks", "split", "exclude", "min_plan", "difficulty", "min_distance", "frozen_prob",
+        "curriculum", "theme", "prompts", "perturb", "min_pixels", "max_pixels", "batch_size",
+        "mix_kinds", "input", "target", "plan_share", "detours",
     ),
     "model": (
         "model", "size", "teacher", "teacher_kind", "teacher_dtype", "teacher_placement",

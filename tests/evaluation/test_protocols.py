@@ -189,6 +189,7 @@ def test_a_checkpoint_with_pixels_per_cell_keeps_them_under_a_protocol(
         (("--pictures", "rendered"), "--pictures available (not rendered)"),
         (("--input", "text"), "--input image (not text)"),
         (("--act", "step"), "--act plan, one reply"),
+        (("--agent", "human", "--model", "x"), "the boards of its sets (a recording holds its own"),
         (("--levels", "3"), "no --levels"),
         (("--tasks", "frozenlake@visualplanning"), "--tasks frozenlake@vsp maze@visualplanning"),
         (("--rules", "env", "--input", "text"), "--input image (not text); --rules mgsd-eval"),

@@ -116,11 +116,19 @@ def test_the_tolerant_reader_refuses_what_has_two_meanings_or_none(answer: str) 
 @pytest.mark.parametrize(
     "between",
     [", ", ",", "; ", ". ", " | ", "\n", " / ", " & ", " + ", " -> ", " => ", " > ", ", then ",
-     " then ", " and ", "! ", "`, `", "\", \"", "**, **", "), (", "$, $", "] ["],
+     " then ", " and ", " go ", "! ", "\t", " - ", " – ", "-", "_, _",
+     "`, `", "\", \"", "**, **", "), (", "$, $", "] ["],
 )  # fmt: skip
-@pytest.mark.parametrize("pick", ["pick up", "Pick  Up", "PICK\tUP", "pick\N{NO-BREAK SPACE}up"])
+@pytest.mark.parametrize("pick", ["pick up", "Pick  Up", "pick\N{NO-BREAK SPACE}up"])
 def test_pick_up_is_one_action_before_whatever_parts_actions(between: str, pick: str) -> None:
     assert read(between.join(["left", pick, "down", "drop"]), "tolerant") == plan("L PICK D DROP")
+    assert read(between.join(["left", pick]), "tolerant") == plan("L PICK")
+    assert read(pick, "tolerant") == plan("PICK")
+
+
+@pytest.mark.parametrize("between", [", ", "\t", " - ", "\n", " ", "; ", " -> ", " | "])
+def test_pick_and_up_that_are_parted_are_two_actions(between: str) -> None:
+    assert read(between.join(["L", "PICK", "UP", "DROP"]), "tolerant") == plan("L PICK U DROP")
 
 
 @pytest.mark.parametrize("number", ["{}. ", "{}) ", "({}) ", "{}: ", "Step {}: ", "action {} "])

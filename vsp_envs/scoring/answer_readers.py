@@ -96,13 +96,14 @@ _LEAD = re.compile(rf"[\n,.!?:;]{_BEFORE_LABEL}\Z")
 _LEAD_LENGTH = 80
 """Characters before a label that are searched for the start of its sentence."""
 _NUMBER = r"(?:(?:STEP|ACTION|TURN)\ ?\d{1,4}(?!\d)[.):]?|\(?\d{1,4}[.):])(?!\d)"
-_PART = r"[],;|/\n!\"'`*$)}>→+&.]|[-=]{1,3}>|\b(?:THEN|AND)\b"
-_PICK_UP = re.compile(rf"PICK(?:[^\S\n]|[_-])+UP(?=[^\S\n]*(?:{_PART}|{_NUMBER}|\Z))")
+_FILLER = "THEN|AND|NEXT|FIRST|FINALLY|MOVE|GO"
+_PART = rf"[],;|/\n\t!\"'`*$)}}>→+&._-]|=>|\b(?:{_FILLER})\b"
+_PICK_UP = re.compile(rf"PICK(?:[^\S\n\t]+|[_-])UP(?=[^\S\n\t]*(?:{_PART}|{_NUMBER}|\Z))")
 _PARTS = re.compile(rf"\[|{_PART}|(?<![\w.]){_NUMBER}")
 _TWO_WORDS = re.compile(r"PICK\s+UP(?![A-Z])")
 _TOKEN = re.compile(
     rf"""
-    (?P<filler>(?<![A-Z])(?:THEN|AND|NEXT|FIRST|FINALLY|MOVE|GO)(?![A-Z]))
+    (?P<filler>(?<![A-Z])(?:{_FILLER})(?![A-Z]))
     |(?P<number>(?<![\w.]){_NUMBER})
     |(?P<action>PICK[_-]?UP(?!ICK|UT|WARD)|PUT[ _-]?DOWN(?!WARD)|(?:LEFT|RIGHT|UP|DOWN)WARDS?
         |LEFT|DOWN|RIGHT|UP(?!ICK|UT)|PICK|DROP|[LDRU←↓→↑])
@@ -210,7 +211,7 @@ def _digits(text: str, task: Task, counted: bool) -> list[str] | None:
 
 def _words(text: str) -> list[str] | None:
     """Spellings of actions as they come; None if there is anything else, or two meanings."""
-    if _PARTS.search(text):
+    if _PARTS.search(text) or _TWO_WORDS.fullmatch(text.strip()):
         text = _PICK_UP.sub("PICKUP", text)
     if _TWO_WORDS.search(text) and re.search(r"PUT\s+DOWN", text):
         return None  # who writes "put down" may mean one action by "pick up"

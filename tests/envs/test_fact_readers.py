@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,45 @@ def test_what_is_true_of_another_board_is_right_in_neither_way(task: str) -> Non
         for fact in facts_of_reply(perception_target(other), first):
             assert fact.right == fact.tolerant
         assert not all(fact.tolerant for fact in facts_of_reply(perception_target(other), first))
+
+
+HEADS = (
+    "{} {}", "{}: {}", "**{}**: {}", "**{}:** {}", "- {}: {}", "`{}`: `{}`", "| {} | {} |",
+    "{} -> {}", "* {} — {}", '"{}": {},', "### {}\n{}", "{}:\n{}", "{}: [{}]", "{}: {}.",
+)  # fmt: skip
+BETWEEN = (" ", ", ", "; ", " and ", " | ", ",\n")
+CELLS = ("({}, {})", "[{},{}]", "row {}, column {}", '{{"row": {}, "col": {}}}')
+
+
+def writings(true: str) -> list[str]:
+    """The true answer of a question, in several writings."""
+    if true.isdecimal():
+        return [true, f"{true}x{true}", f"{true} cells"]
+    if true.startswith("("):
+        places = re.findall(r"\((\d+),(\d+)\)", true)
+        cells = [[cell.format(*each) for each in places] for cell in CELLS]
+        lists = ["".join(f"\n- {cell}" for cell in each) for each in cells]
+        return [*lists, *(between.join(each) for between in BETWEEN for each in cells)]
+    if true == "none":
+        return ["none", "Empty", "None visible"]
+    if true.startswith("["):
+        return [true, true.replace("][", "], [")]
+    return [true, ", ".join(reversed(true)), " or ".join(true)]
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("task", TASKS)
+def test_each_way_to_open_a_statement_goes_with_each_way_to_write_its_answer(
+    task: str, head: str
+) -> None:
+    first, other = BOARDS[task][:2]
+    for fact, theirs in zip(facts_of_reply("", first), facts_of_reply("", other), strict=True):
+        for answer in writings(fact.true):
+            said = head.format(fact.question.title(), answer)
+            read = {each.question: each for each in facts_of_reply(said, first)}[fact.question]
+            assert read.tolerant, (said, read)
+            read = {each.question: each for each in facts_of_reply(said, other)}[fact.question]
+            assert read.tolerant == (fact.meant_true == theirs.meant_true), (said, read)
 
 
 PIECES = st.sampled_from(

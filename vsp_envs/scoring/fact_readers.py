@@ -37,15 +37,16 @@ _UNSURE = re.compile(
 _OPEN_END = re.compile(r"\.\.|…|\betc\b", re.IGNORECASE)
 _NONE = re.compile(
     r"(?:there (?:is|are) )?no(?:ne)?(?: (?:holes?|cells?|moves?|visible|found|present|at all))?"
-    r"|empty|\[ ?\]|-|0"
+    r"|empty|\[ ?(?:none|empty)? ?\]|-|0"
 )
 _SIZE_WORD = re.compile(
     "x|by|cells?|tiles?|squares?|long|wide|per|sides?|an?|on|each|grid|board|maze|room|rows|columns"
     "|and|is|are"
 )
+_SAID = re.compile(r"\w")
 _SIDES = re.compile(r"\[([^\[\]]*)\]")
 _ITEM = re.compile(
-    r"[-*•\d.) ]{0,6}[(\[]|\d{1,3}(?: ?[x×] ?\d{1,3})?\.?$"
+    r"[-*•\d.) ]{0,6}(?:[(\[]|[{\"' ]{0,4}row\b)|\d{1,3}(?: ?[x×] ?\d{1,3})?\.?$"
     r"|[-*•\d.) ]{1,6}(?:left|down|right|up|pick|drop|[ldru])\b",
     re.IGNORECASE,
 )
@@ -64,7 +65,7 @@ def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
     for line in (" ".join(line.split()) for line in lines):
         heads = list(_heads(tuple(names)).finditer(line))
         if not heads:
-            if below is not None and _ITEM.match(line):
+            if below is not None and (_ITEM.match(line) or (line and not _SAID.search(below[-1]))):
                 below.append(line)
             elif line:
                 below = None
@@ -74,7 +75,7 @@ def statements(reply: str, names: Sequence[str]) -> dict[str, list[str]]:
             said, name = [(head["no"] or "") + line[head.end() : end]], _name(head, names)
             one = name.endswith("s") and not head[head.lastindex or 0].lower().endswith("s")
             (single if one else found).setdefault(name, []).append(said)
-        below = said if re.search(r"(?:^|,)[ *_`\"'|\[{]*$", said[0]) else None
+        below = said if re.search(r"(?:^|,)[ *_`\"'|\[{-]*$", said[0]) else None
     found = {
         name: [[part for said in each for part in said]] for name, each in single.items()
     } | found
@@ -114,6 +115,7 @@ def meaning(answer: str, true: str, task: str) -> str | None:
     The true answer says what kind it is of: a number, cells, open sides of cells, or actions.
     """
     text = " ".join(answer.lower().split()).strip(" *_`\"'|,;").rstrip(" .*_`\"'|,;}!").strip()
+    text = text.removeprefix("- ")
     if true.isdecimal():
         return _number(text)
     if true.startswith("["):
@@ -129,7 +131,7 @@ def meaning(answer: str, true: str, task: str) -> str | None:
 
 def _number(text: str) -> str | None:
     numbers, words = re.findall(r"\d{1,9}", text), re.findall(r"[a-z]+", text)
-    plain = re.fullmatch(r"(?!-\d)[a-z\d ×*().,-]*", text)
+    plain = re.fullmatch(r"(?!-\d)[a-z\d ×*()[\].,-]*", text)
     if not plain or not all(map(_SIZE_WORD.fullmatch, words)) or len(set(numbers)) != 1:
         return None
     return str(int(numbers[0])) if len(numbers) <= 2 else None

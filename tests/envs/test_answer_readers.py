@@ -131,6 +131,11 @@ def test_pick_and_up_that_are_parted_are_two_actions(between: str) -> None:
     assert read(between.join(["L", "PICK", "UP", "DROP"]), "tolerant") == plan("L PICK U DROP")
 
 
+def test_space_around_an_answer_does_not_change_what_it_says() -> None:
+    for answer in ("L PICK UP", "L PICK UP DROP", "pick up", "L, pick up", "R D"):
+        assert read(f"\n\t{answer} \n", "tolerant") == read(answer, "tolerant")
+
+
 @pytest.mark.parametrize("number", ["{}. ", "{}) ", "({}) ", "{}: ", "Step {}: ", "action {} "])
 @pytest.mark.parametrize("between", [" ", "\n", ", "])
 def test_pick_up_is_one_action_before_the_next_number(number: str, between: str) -> None:

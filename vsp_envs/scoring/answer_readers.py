@@ -211,7 +211,8 @@ def _digits(text: str, task: Task, counted: bool) -> list[str] | None:
 
 def _words(text: str) -> list[str] | None:
     """Spellings of actions as they come; None if there is anything else, or two meanings."""
-    if _PARTS.search(text) or _TWO_WORDS.fullmatch(text.strip()):
+    text = text.strip()
+    if _PARTS.search(text) or _TWO_WORDS.fullmatch(text):
         text = _PICK_UP.sub("PICKUP", text)
     if _TWO_WORDS.search(text) and re.search(r"PUT\s+DOWN", text):
         return None  # who writes "put down" may mean one action by "pick up"

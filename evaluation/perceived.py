@@ -12,7 +12,17 @@ from vsp_envs.scoring.perception import Fact, facts_of_reply
 def facts_of(record: Record) -> list[Fact]:
     """The task's questions about the record's board, with the answers of its reply."""
     layout = load_layout(record["task"], record["layout"], record["level"])
-    return facts_of_reply(record["reply"], layout)
+    return facts_of_reply(_about_start(record), layout)
+
+
+def _about_start(record: Record) -> str:
+    """What a record says of its board as it is at the start: later turns are about other states."""
+    replies = list[str]()
+    for turn in record.get("turns") or [{"reply": record["reply"], "played": 1}]:
+        replies.append(turn["reply"])
+        if turn["played"]:
+            break
+    return "\n\n".join(replies)
 
 
 def perceived(record: Record) -> Mapping[str, bool]:

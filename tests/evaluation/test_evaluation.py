@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from agents.agent import Reply, View
-from agents.multi_turn import OnIllegal, OnMalformed
+from agents.multi_turn import OnIllegal, OnMalformed, TurnPolicy
 from agents.scripted import Blind, Oracle, Random
 from agents.vlm.checkpoint import DTYPES
 from evaluation import perception, planning
@@ -255,6 +255,24 @@ def test_a_board_described_in_other_words_is_wrong_exactly_and_right_tolerantly(
     assert (value(seen, "exact"), value(seen, "tolerant")) == (0, 1)
     planned = planning.evaluate(Saying(in_other_words), LAKE, episodes=3)
     assert (value(planned, "state_exact"), value(planned, "state_tolerant")) == (0, 1)
+
+
+@pytest.mark.parametrize("thought", ["", "<think>size 9</think>\n"])
+def test_the_state_of_a_board_is_what_was_said_of_it_before_anything_was_played(thought):
+    class Telling(Oracle):
+        """Says nothing at first, and then in each turn how the board is by now."""
+
+        def reply(self, requests):
+            told = [thought + planning_target(each.layout, each.state) for each in requests]
+            return [
+                Reply(text) if each.turn else Reply("?")
+                for text, each in zip(told, requests, strict=True)
+            ]
+
+    policy = TurnPolicy(act="step", malformed="skip")
+    results = planning.evaluate(Telling(), ALL, episodes=4, turn_policy=policy)
+    measures = ("optimal", "state_exact", "state_tolerant")
+    assert [value(results, measure) for measure in measures] == [1, 1, 1]
 
 
 def test_each_task_is_shown_in_the_theme_that_is_named_for_it(tmp_path):

@@ -18,7 +18,7 @@ class Request(NamedTuple):
     prompt: Prompt
     layout: Layout
     played: int = 0
-    """Actions of the agent that were played so far, in an episode of several turns."""
+    """Actions of the agent so far, played or refused, in an episode of several turns."""
     sample: int = 0
     """Which of several answers to the board is asked for."""
     state: int | None = None

@@ -35,6 +35,8 @@ WAYS = {"plan": 0, "step": 1, "chunk:3": 3}
 OnMalformed = Literal["fail", "retry", "skip"]
 OnIllegal = Literal["rules", "fail", "retry", "skip"]
 Picture = np.ndarray[Any, Any] | LazyImage
+ONE_REPLY = "--act plan, --illegal rules, no --push and no retries"
+"""What `TurnPolicy.one_reply` means, for errors."""
 LATER = ("feedback", "push")
 """Settings that older runs do not name."""
 
@@ -76,6 +78,11 @@ class TurnPolicy:
             raise ValueError(
                 "ask_again and history are at least 0 and max_turns at least 1, got "
                 f"{self.ask_again}, {self.history} and {self.max_turns}"
+            )
+        if self.feedback and self.act == "plan" and self.illegal != "retry":
+            raise ValueError(
+                "--feedback is about the actions of the turn before, and with --act plan no turn "
+                "follows one; give --act step or chunk:k, or leave out --feedback"
             )
         return self
 
@@ -232,7 +239,8 @@ def play_turns(
             else position_words(layout, game.played, game.state, feedback)
         )
         prompt = chat(layout, view, turn_policy, turns, Turn(image, words, ""))
-        reply = yield Request(prompt, layout, game.own, sample, game.state, len(turns))
+        tried = game.own + game.refused
+        reply = yield Request(prompt, layout, tried, sample, game.state, len(turns))
         parsed, before = parse_plan(reply.text, layout.task, reader=reader), len(game.played)
         turns.append(Turn(image, words, reply.text))
         again = "" if reply.error else _take(game, parsed)

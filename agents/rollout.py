@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from agents.agent import Agent, Prompt, Reply, Request, View
-from agents.multi_turn import Picture, TurnPolicy, play_turns
+from agents.multi_turn import ONE_REPLY, Picture, TurnPolicy, play_turns
 from agents.own import replies_of
 from vsp_envs import Layout
 from vsp_envs.core.solver import solve_layouts
@@ -142,10 +142,8 @@ def start_turns(
     case: Case, view: View, turn_policy: TurnPolicy, rules: str, reader: str = "strict"
 ) -> Turns:
     """The turns of a case, one or several."""
-    check_asked(case.goal, turn_policy)
+    check_case(case, turn_policy)
     if case.goal == "plan" and not turn_policy.one_reply:
-        if case.picture:
-            raise ValueError("a picture from a file shows only the start; use --act plan")
         return play_turns(
             case.layout, case.input, view, turn_policy, rules, case.name, reader, case.sample,
             case.show,
@@ -153,10 +151,22 @@ def start_turns(
     return _one_reply(case, view, rules, reader)
 
 
+def check_case(case: Case, turn_policy: TurnPolicy) -> None:
+    """Raise ValueError for a case that cannot be played in turns, under a policy that asks so."""
+    check_asked(case.goal, turn_policy)
+    if case.goal != "plan" or turn_policy.one_reply:
+        return
+    if case.picture and case.input == "image":
+        raise ValueError(
+            f"{case.name}: a picture from a file shows only the start; take --pictures rendered, "
+            f"or {ONE_REPLY}"
+        )
+
+
 def check_asked(goal: str, turn_policy: TurnPolicy) -> None:
     """Raise ValueError for a goal that is not asked for in several turns."""
     if goal not in ("plan", "perceive") and not turn_policy.one_reply:
-        raise ValueError(f"--ask {goal} asks once for a whole plan; take --act plan and no retries")
+        raise ValueError(f"--ask {goal} asks once for a whole plan; take {ONE_REPLY}")
 
 
 def roles_of(case: Case, turn_policy: TurnPolicy | None = None) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
-from agents.rollout import Case, play_unordered, roles_of
+from agents.rollout import Case, check_case, play_unordered, roles_of
 from evaluation.live_table import live_table
 from evaluation.processes import Processes, collect_shares, processes
 from evaluation.rates import Key, Record, key_of
@@ -64,9 +64,11 @@ def collect(
     """One record per case, in order. Cases that a run in `out` already holds are not played again.
 
     `ask_errors` asks once more for replies that never came. Raises ValueError for an invalid image
-    size or prompt, before anything is written, and if another run uses `out`; NotAnsweredError if
-    nothing was ever answered, with nothing recorded.
+    size or prompt, or for a case that cannot be played in turns, before anything is written, and if
+    another run uses `out`; NotAnsweredError if nothing was ever answered, with nothing recorded.
     """
+    for case in cases:
+        check_case(case, turn_policy or TurnPolicy())
     for role in {role for case in cases for role in roles_of(case, turn_policy)}:
         check_texts(agent.view.style, {case.layout.task for case in cases}, [role])
     rendered = (case for case in cases if case.input == "image" and not case.picture)

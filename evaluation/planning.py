@@ -12,6 +12,7 @@ import tyro
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
 from agents.own import as_agent
+from agents.rollout import check_asked
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
     GROUPS,
@@ -124,7 +125,7 @@ def run(config: PlanningConfig) -> None:
     check_samples(config)
     rule_set(config.rules)
     pick_name("question", config.ask, get_args(Ask))
-    config.turn_policy.check()  # before a model is loaded
+    check_asked(config.ask, config.turn_policy.check())  # before a model is loaded
     reader_of(config.out, config.reader)
     task_levels, agent = task_levels_of(config), make_agent(config, own_scale=bool(config.protocol))
     results = evaluate(

@@ -7,7 +7,7 @@ from drawn import LAKE, room
 from agents.agent import Reply, View
 from agents.multi_turn import TurnPolicy
 from agents.rollout import Case, play, start_turns
-from agents.scripted import Blind, Oracle
+from agents.scripted import Blind, Oracle, Random
 from evaluation import planning
 from vsp_envs import TASKS, Action, LayoutSpec, draw_distinct, get_task, render
 from vsp_envs.core.layout import MOVES
@@ -173,6 +173,20 @@ def test_illegal_actions(policy, rules, replies, expected):
         assert "L is not possible there (off grid) and was not played." in said(agent)[1]
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("agent", [Blind(), Random()])
+def test_a_plan_played_in_steps_goes_on_after_a_refused_action(task, agent):
+    layouts = draw_distinct(LayoutSpec(task, get_task(task).paper_levels[1]), 20, seed=0)
+    whole, steps = (
+        list(play(agent, [*map(Case, layouts)], turn_policy=TurnPolicy(act=act, illegal="skip")))
+        for act in ("plan", "step")
+    )
+    assert [(each.plan, each.refused) for each in whole] == [
+        (each.plan, each.refused) for each in steps
+    ]
+    assert task == "frozenlake" or any(each.refused for each in whole)
+
+
 def test_an_episode_ends_after_so_many_turns():
     agent = Written(*answers(*"RLRLRL"))
     episode = acted(agent, act="step", max_turns=6)
@@ -232,6 +246,8 @@ def test_runs_that_name_no_push_and_no_feedback_resume(tmp_path):
         ({"malformed": "ignore"}, "unknown policy on malformed replies 'ignore'"),
         ({"illegal": "ignore"}, "unknown policy on illegal actions 'ignore'"),
         ({"history": -1}, "ask_again and history are at least 0"),
+        ({"feedback": True}, "give --act step or chunk:k, or leave out --feedback"),
+        ({"feedback": True, "illegal": "skip"}, "with --act plan no turn follows one"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(setting, said):

@@ -22,6 +22,7 @@ from typing import Any, get_args
 
 from agents.agent import View
 from agents.backends.hf import HFAgent
+from agents.multi_turn import ONE_REPLY
 from agents.sampling import Sampling
 from agents.vlm.checkpoint import Loaded
 from agents.vlm.encoding import (
@@ -137,7 +138,8 @@ def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> P
 
 def check_turns(config: SFTConfig) -> None:
     """Raise ValueError for turns that cannot be taught so."""
-    chunk = config.turn_policy.chunk
+    policy = config.turn_policy
+    chunk = policy.chunk
     if config.detours and not chunk:
         raise ValueError(
             f"--detours {config.detours} is of the turns before a turn; give --act step or chunk:k"
@@ -157,6 +159,14 @@ def check_turns(config: SFTConfig) -> None:
             f"--act {config.turn_policy.act} by text trains a teacher, which is measured by whole "
             "plans; take --target plan"
         )
+    if chunk and config.input == "text" and (policy.history or policy.feedback or policy.push):
+        raise ValueError(
+            f"--act {policy.act} by text shows each turn alone, as a teacher reads it; leave out "
+            "--history, --feedback and --push"
+        )
+    by = "--input text" if config.input == "text" else f"--target {config.target}"
+    if not policy.one_reply and not chunk and by not in ("--target plan", "--target both"):
+        raise ValueError(f"{by} is not played in turns; take {ONE_REPLY}")
 
 
 def check_budget(config: SFTConfig, budget: int) -> None:

@@ -21,7 +21,7 @@ from agents.vlm.encoding import Completed, encode_prompts, join_rows, select_row
 from training.data.layout_stream import Board, LiveBoards
 from training.data.walks import TaughtTurns, walk
 from training.loop.run import is_done
-from training.opcd.advantages import above_mean, turn_progress
+from training.opcd.advantages import above_mean, share_without_advantage, turn_progress
 from training.opcd.config import OPCDConfig
 from training.opcd.policy import Policy
 from training.opcd.sampler import SampledCompletions
@@ -80,13 +80,13 @@ class Prepared(NamedTuple):
         return [request for turn in self.asked for request in turn]
 
 
-def prepare(config: OPCDConfig) -> Prepared:
-    """Play the boards of the first step perfectly."""
+def prepare(config: OPCDConfig, policy_class: type[Perfect] = Perfect) -> Prepared:
+    """Play the boards of the first step perfectly, or by another policy."""
     student = load_checkpoint(config.model, dtype="float32")
     teacher = Reading(load_checkpoint(config.teacher, dtype="float32").model)
     stream = LiveBoards(select_task_levels(config.tasks), student.view, "train", 0, 16, 2)
     trainer, boards = OPCDTrainer(config, student, teacher, stream), stream.__getitems__(range(4))
-    trainer.policy = policy = Perfect(config, trainer)
+    trainer.policy = policy = policy_class(config, trainer)
     return Prepared(trainer, policy.asked, trainer.prepare_step([boards[:2], boards[2:]]), boards)
 
 
@@ -136,6 +136,28 @@ def test_the_teacher_reads_the_state_of_each_turn_and_scores_the_tokens_of_all_t
         assert (f"reference {best}\n" in text) is told
     assert sum(int(batch["mask"].sum()) for batch in played.batches) == sum(lengths)
     assert sum(len(batch["taught"]) for batch in played.batches) == sum(lengths)
+
+
+class SilentLater(Perfect):
+    """Has an answer to the first turn alone."""
+
+    def _sample(self, requests: Sequence[Request], *rest: Any) -> SampledCompletions:
+        found = super()._sample(requests, *rest)
+        return SampledCompletions([ids if len(self.asked) == 1 else [] for ids in found.ids], None)
+
+
+def test_each_turn_counts_as_an_answer_that_could_be_read_or_not(config: OPCDConfig) -> None:
+    config = replace(config, stop_after_unreadable=1, tasks=("minibehaviour:5",))
+    noted = prepare(config, SilentLater).trainer.metrics
+    assert noted["rollout_answered"] == [(1 / STEP.max_turns, 1)]
+    assert noted["status/missing"] == [(1 - 1 / STEP.max_turns, 1)]
+
+
+def test_a_board_whose_turns_differ_in_progress_teaches_though_its_plays_earn_the_same() -> None:
+    rewards, boards = torch.zeros(6), [0, 0, 1, 1, 2, 2, 1]
+    progress = above_mean([1, -1, 2, 2, 0, 1, 2], boards)
+    assert share_without_advantage(rewards, 2) == 1
+    assert share_without_advantage(rewards, 2, progress, boards) == pytest.approx(1 / 3)
 
 
 def test_a_student_never_reads_what_its_teacher_is_told(config: OPCDConfig) -> None:
@@ -321,6 +343,15 @@ def test_sft_teaches_turns_and_measures_play_in_turns(
         ({"target": "answer", "input": "text", "turn_policy": STEP}, "take --target plan"),
         ({"turn_policy": TurnPolicy(act="stepp")}, "unknown way to act 'stepp'"),
         ({"detours": 1.5}, "--detours must be from 0 to 1"),
+        (
+            {"target": "plan", "input": "text", "turn_policy": replace(STEP, history=2)},
+            "leave out --history, --feedback and --push",
+        ),
+        ({"turn_policy": TurnPolicy(push=True)}, "--target perception is not played in turns"),
+        (
+            {"target": "plan", "input": "text", "turn_policy": TurnPolicy(illegal="retry")},
+            "--input text is not played in turns",
+        ),
     ],
 )
 def test_turns_that_cannot_be_taught_are_refused(

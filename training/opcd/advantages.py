@@ -22,15 +22,24 @@ def reward_of(score: Score | Episode, optimal_reward: float) -> float:
 
 
 def score_metrics(scores: Sequence[Episode], optimal_reward: float) -> dict[str, float]:
-    """The logged metrics of a batch of episodes: means, and the share of each parse status."""
-    rewards = [reward_of(score, optimal_reward) for score in scores]
+    """The logged metrics of a batch of episodes: means, and of their replies the share of each
+    parse status."""
+    rewards, statuses = (
+        [reward_of(score, optimal_reward) for score in scores],
+        reply_statuses(scores),
+    )
     return {
         "rollout_success": share(score.success for score in scores),
         "rollout_optimal": share(score.optimal for score in scores),
-        "rollout_answered": share(score.status == "ok" for score in scores),
-        **{f"status/{each}": share(score.status == each for score in scores) for each in UNREAD},
+        "rollout_answered": share(status == "ok" for status in statuses),
+        **{f"status/{each}": share(status == each for status in statuses) for each in UNREAD},
         "reward": sum(rewards) / len(rewards),
     }
+
+
+def reply_statuses(episodes: Sequence[Episode]) -> list[str]:
+    """How each reply of the episodes was read, that of each turn."""
+    return [turn["status"] for each in episodes for turn in each.turns or [{"status": each.status}]]
 
 
 def share(marks: Iterable[bool]) -> float:
@@ -53,10 +62,18 @@ def group_advantages(rewards: Tensor, rollouts: int, scaled: bool) -> Tensor:
     return advantages.flatten()
 
 
-def share_without_advantage(rewards: Tensor, rollouts: int) -> float:
-    """The share of boards whose answers all earn the same."""
+def share_without_advantage(
+    rewards: Tensor, rollouts: int, progress: Tensor | None = None, boards: Sequence[int] = ()
+) -> float:
+    """The share of boards whose answers all earn the same.
+
+    `progress` is what each turn earns besides, above the mean of its board in `boards`.
+    """
     groups = rewards.view(-1, rollouts)
-    return (groups.max(1).values == groups.min(1).values).float().mean().item()
+    equal = groups.max(1).values == groups.min(1).values
+    if progress is not None:
+        equal &= torch.zeros(len(groups)).index_add(0, torch.tensor(boards), progress.abs()) == 0
+    return equal.float().mean().item()
 
 
 def turn_progress(requests: Sequence[Request], episodes: Sequence[Episode]) -> list[float]:

@@ -36,6 +36,7 @@ from training.model.student import load_student
 from training.opcd.advantages import (
     above_mean,
     group_advantages,
+    reply_statuses,
     reward_of,
     score_metrics,
     share,
@@ -213,17 +214,17 @@ class OPCDTrainer(CompletionTrainer):
         config, episodes, games = self.opcd, rollout.episodes, rollout.games
         self._note_rollout(rollout)
         rewards = torch.tensor([reward_of(each, config.optimal_reward) for each in episodes])
-        unequal = 1 - share_without_advantage(rewards, config.rollouts)
-        if config.rollouts > 1:
-            self.note(groups_without_advantage=1 - unequal)
-        self._monitor(sum(each.status == "ok" for each in episodes), unequal)
-        advantages = None
+        advantages = progress = None
+        boards = [game // config.rollouts for game in games]
         if config.reward_weight:
             advantages = group_advantages(rewards, config.rollouts, config.scale_rewards)[games]
             if config.progress_reward:
-                boards = [game // config.rollouts for game in games]
                 progress = above_mean(turn_progress(rollout.requests, episodes), boards)
                 advantages += config.progress_reward * progress
+        unequal = 1 - share_without_advantage(rewards, config.rollouts, progress, boards)
+        if config.rollouts > 1:
+            self.note(groups_without_advantage=1 - unequal)
+        self._monitor(reply_statuses(episodes).count("ok"), unequal)
         chance = np.random.default_rng(self.policy.seed(step)).random(len(episodes))[games]
         with_plan = config.teacher_plan & (chance < config.teacher_plan_share)
         if self.teacher is not None:

@@ -22,6 +22,7 @@ from training.data.layout_stream import Board, LiveBoards
 from training.data.walks import TaughtTurns, walk
 from training.loop.run import is_done
 from training.opcd.advantages import above_mean, share_without_advantage, turn_progress
+from training.opcd.checks import longest_prompt
 from training.opcd.config import OPCDConfig
 from training.opcd.policy import Policy
 from training.opcd.sampler import SampledCompletions
@@ -274,6 +275,48 @@ class Saying:
 
     def reply(self, requests: list[Request]) -> list[str]:
         return [""] * len(requests)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {},
+        {"history": 2, "malformed": "retry", "ask_again": 9},
+        {"history": 9, "illegal": "retry", "ask_again": 9, "max_turns": 4},
+        {"feedback": True, "history": 1},
+        {"act": "chunk:3", "feedback": True, "illegal": "retry", "ask_again": 9},
+        {"act": "plan", "malformed": "retry", "max_turns": 3},
+        {"malformed": "retry", "max_turns": 1},
+    ],
+)
+def test_a_prompt_of_many_turns_is_never_longer_than_was_checked_before_the_run(
+    config: OPCDConfig, policy: dict[str, Any]
+) -> None:
+    turns = TurnPolicy(**{"act": "step", "history": 0, "max_turns": 8, **policy})
+    config = replace(config, max_new_tokens=1, turn_policy=turns)
+    _, processor, view = load_checkpoint(config.model)
+    longest = []
+
+    class Wrong(Saying):
+        """Walks into what it cannot, or says nothing that can be read."""
+
+        def reply(self, requests: list[Request]) -> list[str]:
+            encoded = encode_prompts(processor, [request.prompt for request in requests])
+            longest.append(int(encoded["attention_mask"].sum(1).max()))
+            return ["?" if turns.malformed == "retry" else refused(each) for each in requests]
+
+    def refused(request: Request) -> str:
+        outcomes = solve_layout(request.layout).outcome[request.state or 0]
+        none = [each for each, outcome in enumerate(outcomes) if outcome == Outcome.ILLEGAL] or [0]
+        actions = get_task(request.layout.task).actions
+        return f"<answer>{','.join([action_name(actions[none[-1]])] * 3)}</answer>"
+
+    agent = Wrong()
+    agent.view = view
+    layouts = draw_distinct(LayoutSpec("frozenlake", 3), 40, seed=0)
+    list(play(agent, [Case(layout) for layout in layouts], turn_policy=turns))
+    checked = longest_prompt(replace(config, tasks=("frozenlake:3",)))
+    assert max(longest) <= checked <= 1.25 * max(longest)
 
 
 @pytest.mark.parametrize("task", ["frozenlake", "maze", "minibehaviour"])

@@ -8,7 +8,7 @@ from typing import get_args
 
 from agents.backends.engine_options import engine_options
 from agents.backends.vllm import check_whole
-from agents.multi_turn import Turn, chat
+from agents.multi_turn import Turn, TurnPolicy, chat
 from agents.rollout import check_asked
 from agents.vlm.encoding import encode_prompts
 from training.model.sharding import Placement
@@ -18,9 +18,10 @@ from training.opcd.divergences import divergence_named
 from training.opcd.objective import Objective
 from training.opcd.teachers import TeacherKind
 from training.validate import FROM_0, FROM_1, SHARE, check_config
-from vsp_envs import LayoutSpec, draw_distinct
-from vsp_envs.prompts.question import Ask
+from vsp_envs import Layout, LayoutSpec, draw_distinct, get_task
+from vsp_envs.prompts.question import Ask, question, refusal_words, result_words, unread_words
 from vsp_envs.rendering.png import LazyImage
+from vsp_envs.scoring.answer_format import ParseStatus, action_name
 from vsp_envs.scoring.answer_readers import READERS
 from vsp_envs.utils.choices import pick_name
 
@@ -158,15 +159,36 @@ def check_room(config: OPCDConfig, setting: str, room: int) -> None:
 
 def longest_prompt(config: OPCDConfig) -> int:
     """Tokens of the longest student prompt of the settings' boards, images included; with earlier
-    turns in it, whose answers are as long as may be."""
+    turns in it, whose answers are as long as may be, and with what a turn is told of the last."""
     (processor, view), policy = load_reader(config, config.model), config.turn_policy
     earlier = 0 if policy.one_reply else min(policy.history, policy.max_turns - 1)
     prompts = []
     for kind in config.kinds():
         spec = LayoutSpec(kind.task, kind.level, config.split)
         [layout] = draw_distinct(spec, 1, seed=0)
+        if policy.one_reply:
+            prompts.append(question(layout, goal=config.ask, view=view))
+            continue
         image = LazyImage(layout, view.pixels(layout.level), view.theme_of(layout.task))
-        turns = [Turn(image, "", "")] * (earlier + 1)
-        prompts.append(chat(layout, view, policy, turns[1:], turns[0]))
+        told = min(earlier + 1, policy.max_turns - 1)  # the first turn of all is told nothing
+        words = ["", *[longest_words(layout, policy)] * told][-earlier - 1 :]
+        *before, now = [Turn(image, each, "") for each in words]
+        prompts.append(chat(layout, view, policy, before, now))
     found = int(encode_prompts(processor, prompts)["attention_mask"].sum(1).max())
     return found + earlier * config.max_new_tokens
+
+
+def longest_words(layout: Layout, policy: TurnPolicy) -> str:
+    """What a turn may be told of the one before it: actions that had no effect, or no answer.
+
+    As many actions as a chunk has, at most as the board has cells; under `retry` one is refused.
+    """
+    action = max(get_task(layout.task).actions, key=lambda each: len(action_name(each)))
+    reason = max(get_task(layout.task).reasons, key=len)
+    count = min(policy.chunk or layout.level**2, layout.level**2)
+    others = (action, "" if policy.illegal == "retry" else reason)
+    results = [*[others] * (count - 1), (action, reason)]
+    came = result_words(results) if policy.feedback else ""
+    refused = refusal_words(action, reason) if policy.illegal == "retry" else ""
+    unread = unread_words(ParseStatus.MALFORMED, layout.task) if policy.malformed == "retry" else ""
+    return max("\n".join([came, refused]), unread, key=len).strip()

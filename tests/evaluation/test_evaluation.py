@@ -1,19 +1,22 @@
 """Evaluation runs: known agents score what they must, runs resume, user errors take one line."""
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from agents.agent import Reply, View
 from agents.multi_turn import OnIllegal, OnMalformed, TurnPolicy
+from agents.rollout import Case
 from agents.scripted import Blind, Oracle, Random
 from agents.vlm.checkpoint import DTYPES
 from evaluation import perception, planning
 from evaluation.modality_gap import GapConfig
+from evaluation.options import CaseSet
 from evaluation.perceived import state_exact
 from evaluation.planning import PlanningConfig
-from vsp_envs import TASKS, describe
+from vsp_envs import TASKS, LayoutSpec, describe, draw_distinct
 from vsp_envs.core.simulator import RULE_SETS
 from vsp_envs.core.splits import SPLITS
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
@@ -255,6 +258,22 @@ def test_a_board_described_in_other_words_is_wrong_exactly_and_right_tolerantly(
     assert (value(seen, "exact"), value(seen, "tolerant")) == (0, 1)
     planned = planning.evaluate(Saying(in_other_words), LAKE, episodes=3)
     assert (value(planned, "state_exact"), value(planned, "state_tolerant")) == (0, 1)
+
+
+def test_a_case_that_is_not_played_in_turns_is_refused_before_anything_is_asked(tmp_path):
+    layouts = draw_distinct(LayoutSpec("frozenlake", 3), 100, seed=0)
+    cases = [Case(layout, name=layout.layout_id) for layout in layouts]
+    cases[-1] = replace(cases[-1], picture="board.png")
+    agent, steps = Counting(), TurnPolicy(act="step")
+    with pytest.raises(ValueError, match=f"{cases[-1].name}: a picture from a file shows only"):
+        planning.evaluate(agent, given=CaseSet("some", cases), turn_policy=steps, out=tmp_path)
+    assert agent.asked == 0 and not list(tmp_path.iterdir())
+    by_text = CaseSet("some", [replace(cases[-1], input="text")])
+    assert value(planning.evaluate(agent, given=by_text, input="text", turn_policy=steps)) == 1
+    config = PlanningConfig(out=tmp_path, model="not there", ask="answer")
+    for policy in (steps, TurnPolicy(push=True), TurnPolicy(illegal="skip")):
+        with pytest.raises(ValueError, match="take --act plan, --illegal rules, no --push"):
+            planning.run(replace(config, turn_policy=policy))
 
 
 @pytest.mark.parametrize("thought", ["", "<think>size 9</think>\n"])

@@ -16,12 +16,14 @@ import torch
 from transformers import DynamicCache
 
 from agents.backends.hf import weights_id
+from agents.multi_turn import TurnPolicy
 from agents.vlm.checkpoint import CheckpointError, Loaded, load_checkpoint
 from agents.vlm.encoding import complete, encode_prompts
 from training import memory, presets
 from training.base import BaseConfig
 from training.data.layout_stream import live_boards
 from training.loop import memory_estimate
+from training.loop.dry_run import sizes_of
 from training.loop.trackers import trackers
 from training.merge import MergeConfig, merge
 from training.model.shapes import QWEN, shape_config
@@ -177,6 +179,17 @@ def test_a_dry_run_prints_the_prompt_the_aligned_tokens_and_the_memory(
     assert "<|image_pad|> × 9<|vision_end|>describe FrozenLake" in printed
     assert "'<|im_end|>'" in printed and "on each of 1 device(s)" in printed
     assert not (tmp_path / "run.json").exists()
+
+
+def test_the_memory_of_a_step_is_that_of_all_plays_of_a_board_and_of_all_their_turns() -> None:
+    plan = OPCDConfig(Path("x"), batch_size=4, max_new_tokens=10, rollouts=3)
+    step = replace(plan, turn_policy=TurnPolicy(act="step", history=2, max_turns=5))
+    assert sizes_of(plan, 20, 7, 16) == memory.Sizes(4 * 3, 20, 10, 16, rollouts=12)
+    in_turns = memory.Sizes(4 * 3 * 5, 20 + 2 * 30, 10, 16 * 3, rollouts=12)
+    assert sizes_of(step, 20, 7, 16) == in_turns
+    assert sizes_of(replace(step, micro_batch_tokens=900), 20, 7, 16).boards == 10
+    taught = SFTConfig(Path("x"), batch_size=4, turn_policy=step.turn_policy)
+    assert sizes_of(taught, 20, 7, 16) == memory.Sizes(4, 20, 7, 16)
 
 
 def test_a_run_writes_its_settings_versions_and_curves(adapted: SFTConfig) -> None:

@@ -61,22 +61,32 @@ def aligned(tokenizer: Any, sides: Mapping[str, Completed]) -> str:
 def memory_text(trainer: CompletionTrainer, sides: Mapping[str, Completed]) -> str:
     """The estimate for the settings and processes of this run, one part per line."""
     config, side = trainer.config, sides["student"]
-    boards: float = -(-config.batch_size // (processes() * micro_batches(config)))
-    longest = getattr(config, "max_new_tokens", side.ids.shape[1])
-    if config.micro_batch_tokens:
-        boards = config.micro_batch_tokens / (prompt_length(side) + longest)
-    sizes = Sizes(
-        boards=boards,
-        prompt=prompt_length(side),
-        completion=longest,
-        patches=patches(side, trainer.model.config.vision_config),
-        rollouts=answers_at_once(config, processes()),
-    )
+    of_picture = patches(side, trainer.model.config.vision_config)
+    sizes = sizes_of(config, prompt_length(side), side.ids.shape[1], of_picture)
     found = estimate(trainer.model.config, config, sizes, processes(), "teacher" in sides)
     lines = [f"{name:<12}{value / GIB:10.3f} GiB" for name, value in found.parts().items()]
     at_once = f"{found.total / GIB:10.3f} GiB on each of {processes()} device(s)"
     lines.append(f"{'at once':<12}{at_once}; the host's memory is that at the start")
     return "\n".join(lines)
+
+
+def sizes_of(config: Any, prompt: int, answer: int, of_picture: int) -> Sizes:
+    """The largest forward pass of a process, from the first board's prompt and answer.
+
+    OPCD has in it all plays of its boards and all turns of these, each with as many earlier turns
+    as its prompt may hold.
+    """
+    policy, longest = config.turn_policy, getattr(config, "max_new_tokens", answer)
+    plays = getattr(config, "rollouts", 1)
+    turns = policy.max_turns if hasattr(config, "rollouts") and not policy.one_reply else 1
+    earlier = min(policy.history, turns - 1)
+    prompt += earlier * (prompt + longest)
+    boards: float = -(-config.batch_size // (processes() * micro_batches(config))) * plays * turns
+    if config.micro_batch_tokens:
+        boards = config.micro_batch_tokens / (prompt + longest)
+    return Sizes(
+        boards, prompt, longest, of_picture * (1 + earlier), answers_at_once(config, processes())
+    )
 
 
 def patches(side: Completed, vision: Any) -> int:

@@ -23,7 +23,8 @@ class Sizes:
     """The size of one forward pass of a process."""
 
     boards: float
-    """Boards of a micro-batch; a fraction where a budget of tokens divides them."""
+    """Boards of a micro-batch, each as often as it has answers; a fraction where a budget of tokens
+    divides them."""
     prompt: int
     """Tokens of a prompt, image included."""
     completion: int

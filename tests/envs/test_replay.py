@@ -111,15 +111,31 @@ def test_an_episode_of_several_turns_shows_the_reply_of_each_and_what_it_was_sho
     episode = replace(played(POND, "D D R R"), turns=turns, pushed=3)
     replay = Replay([episode])
     seen = []
-    for step in range(5):
+    for step in range(replay.last + 1):
         replay.jump(step)
-        seen.append((replay.turn_index, replay.shown.cell("start")))
+        seen.append((replay.turn_index, replay.shown.cell("start"), replay.played))
         marks = claims(replay.shown, replay.reply)
         assert {mark.kind for mark in marks} <= {"right"}
-    assert seen == [(0, (0, 0)), *[(2, (1, 0))] * 4]
+    assert seen == [(0, (0, 0), 0), *((turn, (1, 0), 1) for turn in (1, 2))] + [
+        (2, (1, 0), played) for played in (2, 3, 4)
+    ]
     screen = ReplayScreen(replay)
     screen.draw(pygame.Surface(SIZE))
     assert Replay([SOLVED]).reply == SOLVED.reply and Replay([SOLVED]).turn_index == 0
+
+
+@pytest.mark.parametrize("plan", ["", "D D"])
+def test_turns_in_which_nothing_was_played_are_shown_one_by_one(plan):
+    silent = [{"reply": f"hm {turn}", "status": "missing", "played": 0} for turn in range(3)]
+    first = [{"reply": plan, "status": "ok", "played": 2}] if plan else []
+    replay = Replay([replace(played(POND, plan), turns=[*first, *silent])])
+    shown = []
+    for step in range(replay.last + 1):
+        replay.jump(step)
+        shown.append(replay.reply)
+        assert len(replay.states) == replay.played + 1
+    assert shown == [plan] * (2 * bool(plan)) + ["hm 0", "hm 1", "hm 2"]
+    assert replay.played == len(replay.actions) == 2 * bool(plan)
 
 
 def test_there_is_no_episode_beyond_the_last():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from typing import NamedTuple
 
 from vsp_envs.core.layout import Action, Layout
 from vsp_envs.core.simulator import layout_in
@@ -16,8 +16,20 @@ END_MS = 1800
 """How long an episode's last state stays before the next episode begins."""
 
 
+class Frame(NamedTuple):
+    """What a step shows."""
+
+    played: int
+    """Actions before it."""
+    turn: int
+    """The turn that is answered."""
+
+
 class Replay:
-    """Episodes as a film that can be stopped and turned back."""
+    """Episodes as a film that can be stopped and turned back.
+
+    A step is an action, or a turn in which none was played.
+    """
 
     def __init__(self, episodes: Sequence[Episode], first: int = 0) -> None:
         """Begin, playing, with the episode of index `first`. Raises ValueError if there is none."""
@@ -39,26 +51,30 @@ class Replay:
         return self.episode.board()
 
     @property
+    def played(self) -> int:
+        """Actions played until this step."""
+        return self._frames()[self.step].played
+
+    @property
     def states(self) -> list[int]:
         """The states passed until this step, at least the start."""
         states = self.episode.states or [self.layout.cells[0]]
-        return states[: self.step + 1]
+        return states[: self.played + 1]
 
     @property
     def actions(self) -> list[Action]:
         """All actions that the episode played; the rest of its plan came after the end."""
-        return [Action[name] for name in self.episode.plan[: self.last]]
+        return [Action[name] for name in self.episode.plan[: self._count]]
 
     @property
     def last(self) -> int:
         """Number of the last step."""
-        return max(0, len(self.episode.states) - 1)
+        return len(self._frames()) - 1
 
     @property
     def turn_index(self) -> int:
         """Which turn of the episode is answered at this step; 0 where it has only one."""
-        begins = [start for start in self._turn_starts() if start <= self.step]
-        return max(0, len(begins) - 1)
+        return self._frames()[self.step].turn
 
     @property
     def reply(self) -> str:
@@ -69,13 +85,24 @@ class Replay:
     @property
     def shown(self) -> Layout:
         """The board as the agent was shown it in that turn."""
-        start = [0, *self._turn_starts()[1:]][self.turn_index]
+        start = next(each.played for each in self._frames() if each.turn == self.turn_index)
         return layout_in(self.layout, self.episode.states[start]) if start else self.layout
 
-    def _turn_starts(self) -> list[int]:
-        """The step at which each turn begins."""
-        played = [int(turn["played"]) for turn in self.episode.turns]
-        return [0, *accumulate(played)][: len(played)]
+    @property
+    def _count(self) -> int:
+        return max(0, len(self.episode.states) - 1)
+
+    def _frames(self) -> list[Frame]:
+        """What each step of the episode shows."""
+        frames, done = list[Frame](), 0
+        for number, turn in enumerate(self.episode.turns):
+            frames += [Frame(done + each, number) for each in range(max(1, turn["played"]))]
+            done += turn["played"]
+        last = frames[-1] if frames else Frame(-1, 0)
+        return [
+            *frames,
+            *(Frame(each, last.turn) for each in range(last.played + 1, self._count + 1)),
+        ]
 
     def tick(self, milliseconds: float) -> None:
         """Let time pass."""

@@ -114,7 +114,7 @@ class ReplayScreen(Screen):
         over = Marks(area, layout.level)
         over.way([state_cell(layout, state) for state in states], BLUE)
         outcomes, acts = solve_layout(layout).outcome, dict[Cell, list[str]]()
-        taken = replay.actions[: replay.step]
+        taken = replay.actions[: replay.played]
         for number, (state, action) in enumerate(zip(states, taken, strict=False), 1):
             cell = state_cell(layout, state)
             if number == replay.episode.pushed:
@@ -144,10 +144,11 @@ class ReplayScreen(Screen):
             self._draw_plan(surface, at)
         failures = sum(not each.success for each in replay.episodes)
         speed = f"{SPEEDS[replay.speed]:g}×" if replay.playing else "paused"
+        step = f"step {replay.played} of {len(replay.actions)}"
         draw_foot(
             surface,
             at,
-            f"step {replay.step} of {replay.last}   shortest {episode.optimal_length}   {speed}",
+            f"{step}   shortest {episode.optimal_length}   {speed}",
             f"failures {failures} of {len(replay.episodes)}",
         )
 
@@ -155,7 +156,7 @@ class ReplayScreen(Screen):
         """The actions, the last one played in colour; the line turns with a long plan."""
         letters = font(at.size, mono=True)
         names = [action_name(Action[name]) for name in self.replay.episode.plan]
-        step, row = self.replay.step, at.bottom.top
+        step, row = self.replay.played, at.bottom.top
         first = step - 1
         while (
             first > 0 and letters.size(" ".join(names[first - 1 : step]))[0] < at.bottom.width / 2

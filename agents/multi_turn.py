@@ -97,6 +97,11 @@ class TurnPolicy:
         one = self.act == "plan" and self.malformed != "retry" and self.illegal == "rules"
         return one and not self.push
 
+    @property
+    def asks_again(self) -> bool:
+        """Whether an episode may have several replies."""
+        return self.act != "plan" or "retry" in (self.malformed, self.illegal)
+
     def settings(self) -> dict[str, Any]:
         """What a run keeps of it; a setting that older runs do not name only where it is not the
         default, so that they resume."""

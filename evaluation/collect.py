@@ -11,6 +11,7 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
+from agents.recorded_human import Human
 from agents.rollout import Case, check_case, play_unordered, roles_of
 from evaluation.live_table import live_table
 from evaluation.processes import Processes, collect_shares, processes
@@ -67,8 +68,15 @@ def collect(
     size or prompt, or for a case that cannot be played in turns, before anything is written, and if
     another run uses `out`; NotAnsweredError if nothing was ever answered, with nothing recorded.
     """
+    policy = turn_policy or TurnPolicy()
+    if isinstance(agent, Human) and policy.asks_again:
+        raise ValueError(
+            f"--act {policy.act}, --malformed {policy.malformed} and --illegal {policy.illegal} "
+            "may ask an agent again; a recorded person has one answer a board: take --act plan and "
+            "no retries"
+        )
     for case in cases:
-        check_case(case, turn_policy or TurnPolicy())
+        check_case(case, policy)
     for role in {role for case in cases for role in roles_of(case, turn_policy)}:
         check_texts(agent.view.style, {case.layout.task for case in cases}, [role])
     rendered = (case for case in cases if case.input == "image" and not case.picture)

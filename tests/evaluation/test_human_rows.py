@@ -2,8 +2,12 @@
 
 import pytest
 
+from agents.multi_turn import TurnPolicy
+from agents.recorded_human import Human
+from agents.rollout import Case
 from agents.scripted import Blind
 from evaluation import planning
+from evaluation.options import CaseSet
 from evaluation.report.__main__ import ReportConfig, run
 from evaluation.report.recording import read_recording
 from tests.drawn import lake, plan
@@ -38,6 +42,17 @@ def test_the_report_sets_a_human_row_beside_a_model(tmp_path, capsys):
     main(run, ReportConfig, [str(file), str(tmp_path / "blind"), "--out", str(page)])
     text = page.read_text()
     assert "human person" in text and ">blind" in text
+
+
+@pytest.mark.parametrize("asks_again", [{"act": "step"}, {"malformed": "retry"}])
+def test_a_person_who_answered_once_is_not_asked_in_turns(asks_again, tmp_path):
+    walk(Game(ListedBoards([POND]), recording=tmp_path / "person.jsonl"), "D D R R")
+    person = Human(tmp_path / "person.jsonl")
+    given = CaseSet("person", [Case(layout) for layout in person.layouts()])
+    with pytest.raises(ValueError, match="a recorded person has one answer a board"):
+        planning.evaluate(person, given=given, turn_policy=TurnPolicy(**asks_again))
+    once = planning.evaluate(person, given=given, turn_policy=TurnPolicy(illegal="skip"))
+    assert once["macro"]["success"]["value"] == 1
 
 
 def test_two_recordings_of_one_name_are_two_rows(tmp_path):

@@ -94,8 +94,7 @@ class TurnPolicy:
     @property
     def one_reply(self) -> bool:
         """Whether an episode is one prompt and one reply, scored as it stands."""
-        one = self.act == "plan" and self.malformed != "retry" and self.illegal == "rules"
-        return one and not self.push
+        return not self.asks_again and self.illegal == "rules" and not self.push
 
     @property
     def asks_again(self) -> bool:

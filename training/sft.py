@@ -146,17 +146,17 @@ def check_turns(config: SFTConfig) -> None:
         )
     if chunk and config.target == "search":
         raise ValueError(
-            f"--act {config.turn_policy.act} asks for the next actions, and --target search for a "
+            f"--act {policy.act} asks for the next actions, and --target search for a "
             "whole plan; take --act plan or another target"
         )
     if chunk and config.target == "perception":
         raise ValueError(
-            f"--act {config.turn_policy.act} teaches what to do in a turn, and --target perception "
+            f"--act {policy.act} teaches what to do in a turn, and --target perception "
             "asks for no action; take --target plan, answer or both"
         )
     if chunk and config.input == "text" and config.target != "plan":
         raise ValueError(
-            f"--act {config.turn_policy.act} by text trains a teacher, which is measured by whole "
+            f"--act {policy.act} by text trains a teacher, which is measured by whole "
             "plans; take --target plan"
         )
     if chunk and config.input == "text" and (policy.history or policy.feedback or policy.push):
@@ -164,8 +164,9 @@ def check_turns(config: SFTConfig) -> None:
             f"--act {policy.act} by text shows each turn alone, as a teacher reads it; leave out "
             "--history, --feedback and --push"
         )
-    by = "--input text" if config.input == "text" else f"--target {config.target}"
-    if not policy.one_reply and not chunk and by not in ("--target plan", "--target both"):
+    is_played = config.input == "image" and config.target in ("plan", "both")
+    if not policy.one_reply and not chunk and not is_played:
+        by = "--input text" if config.input == "text" else f"--target {config.target}"
         raise ValueError(f"{by} is not played in turns; take {ONE_REPLY}")
 
 

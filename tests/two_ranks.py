@@ -3,6 +3,7 @@
 `python two_ranks.py JOBS`: a JSON list of jobs for `do`.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -13,13 +14,14 @@ from typing import Any
 
 from accelerate import PartialState
 from fsdp_on_cpus import lift_the_gate
+from torch import distributed
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from agents.agent import Prompt, View
 from agents.multi_turn import TurnPolicy
 from agents.vlm.checkpoint import load_checkpoint
 from training.data.layout_stream import Board, live_boards
-from training.loop.run import run
+from training.loop.run import leave_group_at_exit, run
 from training.model.student import load_student
 from training.opcd.config import OPCDConfig
 from training.opcd.teachers import make_teacher
@@ -75,6 +77,7 @@ def read(config: OPCDConfig) -> None:
     ]
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / f"{state.process_index}.json").write_text(json.dumps(held))
+    leave_group_at_exit()
 
 
 def go_on_from(folder: str, step: int, out: Path) -> None:
@@ -104,7 +107,15 @@ def let_gloo_talk() -> None:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
+def check_left() -> None:
+    """End badly if this process is in its group still, which aborts one end in a hundred."""
+    if distributed.is_initialized():
+        print("the process group is not left at exit", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
 if __name__ == "__main__":
+    atexit.register(check_left)  # the first that is registered is the last that is called
     if not {"ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"}.isdisjoint(os.environ):
         lift_the_gate()
     if "ACCELERATE_USE_DEEPSPEED" in os.environ:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import PrinterCallback, ProgressCallback
 
@@ -61,7 +64,17 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
         if int(os.environ.get("RANK", 0)) == 0:
             print(f"model: {config.out}; its curves: {config.out / 'curves.png'}")
             print(next_command(config.out))
+    leave_group_at_exit()
     return config.out
+
+
+@lru_cache(maxsize=1)
+def leave_group_at_exit() -> None:
+    """See to it that this process leaves the group of a run before its interpreter ends.
+
+    A thread of gloo that still held a tensor then would abort a process whose work is done.
+    """
+    atexit.register(PartialState().destroy_process_group)
 
 
 @contextmanager

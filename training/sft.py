@@ -94,6 +94,8 @@ class Collate:
         """A prompt about a board, and its answer."""
         if self.turns and board.goal != "perceive":
             return self.turns.turn(board, with_plan)
+        if self.turns:
+            board = self.turns.reached(board)
         prompt = board.prompt(self.input, board.goal, self.view, with_plan=with_plan)
         return Taught(prompt, ANSWERS[board.goal](board.layout))
 
@@ -149,17 +151,18 @@ def check_turns(config: SFTConfig) -> None:
             f"--act {policy.act} asks for the next actions, and --target search for a "
             "whole plan; take --act plan or another target"
         )
-    if chunk and config.target == "perception":
+    beside = policy.history or policy.feedback or policy.push
+    if chunk and config.target == "perception" and beside:
         raise ValueError(
-            f"--act {policy.act} teaches what to do in a turn, and --target perception "
-            "asks for no action; take --target plan, answer or both"
+            "--target perception asks about the picture of a turn alone; leave out --history, "
+            "--feedback and --push"
         )
     if chunk and config.input == "text" and config.target != "plan":
         raise ValueError(
             f"--act {policy.act} by text trains a teacher, which is measured by whole "
             "plans; take --target plan"
         )
-    if chunk and config.input == "text" and (policy.history or policy.feedback or policy.push):
+    if chunk and config.input == "text" and beside:
         raise ValueError(
             f"--act {policy.act} by text shows each turn alone, as a teacher reads it; leave out "
             "--history, --feedback and --push"

@@ -40,18 +40,19 @@ class SFTConfig(TrainingConfig):
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
     detours: float = 0.0
     """With `--act step` or `chunk:k`: the chance of each action before the taught turn to be a
-    random legal one instead of an optimal one, so that the model sees how to come back."""
+    random legal one instead of an optimal one, so that the model sees how to come back, and what
+    the board looks like there."""
 
     def roles(self) -> tuple[str, ...]:
         """The roles of the prompts."""
-        policy = self.turn_policy
+        policy, goals = self.turn_policy, TARGETS[self.target]
         if policy.chunk and self.input == "text":
             given = ["next_action_teacher"] if self.plan_share else []
             return ("text", "next_action_text", *given)
         if policy.chunk:
-            perceived = ["perceive"] if self.target == "both" else []
-            return (*turn_roles("image", "plan", policy), *perceived)
-        of_goals = [ROLES_OF[goal] for goal in TARGETS[self.target]]
+            acted = () if goals == ("perceive",) else turn_roles("image", "plan", policy)
+            return (*acted, *(goal for goal in goals if goal == "perceive"))
+        of_goals = [ROLES_OF[goal] for goal in goals]
         if self.input == "image":
             return tuple(image for image, _, _ in of_goals)
         given = [teacher for _, _, teacher in of_goals] if self.plan_share else []

@@ -1,5 +1,6 @@
 """The recipe of closed loops: what it trains and plays is on its page, and it resumes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def test_opcd_in_steps_has_about_as_many_answers_as_opcd_on_plans() -> None:
 
 def test_every_arm_plays_as_a_plan_and_in_steps_undisturbed_and_pushed() -> None:
     rows = closed_loop.rows(closed_loop.START)
-    assert len(rows) == len(set(rows.values())) == 1 + 5 * 4
+    assert len(rows) == len(set(rows.values())) == 1 + 6 * 4
     assert [policy.push for policy in closed_loop.WAYS.values()] == [False, False, True, True]
 
 
@@ -57,7 +58,9 @@ def test_the_arms_train_play_and_are_reported(
     assert "| base, from text (the bound) |" in text
     for way in ("as a plan", "in steps", "as a plan, pushed", "in steps, pushed"):
         assert f"| SFT + OPCD in steps; {way} |" in text
-    assert len(read_json(config.out / "closed-loop.json")["played"]) == 5
+    assert len(read_json(page.with_suffix(".json"))["played"]) == 5
     capsys.readouterr()
     closed_loop.run(config)  # everything is there already
     assert "step 1/1" not in capsys.readouterr().err
+    closed_loop.run(replace(config, out=tmp_path / "elsewhere"))  # beside the page too
+    assert page.read_text() == text and not (tmp_path / "elsewhere").exists()

@@ -33,9 +33,10 @@ from vsp_envs import LayoutSpec, draw_distinct, get_task, render
 from vsp_envs.core.layout import Outcome
 from vsp_envs.core.simulator import layout_in
 from vsp_envs.core.solver import optimal_actions, solve_layout
-from vsp_envs.core.task_level import select_task_levels
-from vsp_envs.prompts.targets import planning_target
+from vsp_envs.core.task_level import TaskLevel, select_task_levels
+from vsp_envs.prompts.targets import perception_target, planning_target
 from vsp_envs.scoring.answer_format import action_name
+from vsp_envs.scoring.describe import describe
 from vsp_envs.scoring.episode import Episode
 from vsp_envs.utils.files import read_json, write_json
 
@@ -357,10 +358,27 @@ def test_a_taught_turn_shows_its_state_and_the_turns_before_it() -> None:
         assert ("moved" in prompt.text) is (len(prompt.images) == 2)
 
 
+@pytest.mark.parametrize("task", ["frozenlake", "maze", "minibehaviour"])
+def test_perception_in_turns_is_of_the_states_that_turns_reach(task: str) -> None:
+    kinds = [TaskLevel(task, get_task(task).paper_levels[0])]
+    stream = LiveBoards(kinds, SMALL, "train", 0, 16, 16, goals=("perceive",))
+    turns = TaughtTurns(SMALL, replace(STEP, max_turns=20), "image", planning_target, 0.5)
+    states, size = set(), SMALL.pixels(kinds[0].level)
+    for board in stream.__getitems__(range(16)):
+        reached, end = turns.reached(board), turns.walk_on(board).end
+        assert np.array_equal(reached.image, render(board.layout, size, state=end))
+        said = perception_target(reached.layout)
+        assert said.startswith(describe(board.layout, end))
+        states.add((end != board.layout.cells[0], "printer carried" in said))
+    carrying = {(True, True)} if task == "minibehaviour" else set()
+    assert states == {(False, False), (True, False)} | carrying
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
+        {"target": "perception", "detours": 0.5},
         {"target": "plan", "detours": 0.5, "eval_every": 2},
         {"target": "answer", "turn_policy": TurnPolicy(act="chunk:2", history=1, max_turns=3)},
         {"target": "plan", "input": "text", "plan_share": 0.5},
@@ -380,7 +398,10 @@ def test_sft_teaches_turns_and_measures_play_in_turns(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"target": "perception", "turn_policy": STEP}, "--target perception asks for no action"),
+        (
+            {"target": "perception", "turn_policy": replace(STEP, feedback=True)},
+            "--target perception asks about the picture of a turn alone; leave out --history",
+        ),
         ({"target": "search", "turn_policy": STEP}, "and --target search for a whole plan"),
         ({"target": "plan", "detours": 0.2}, "give --act step"),
         ({"target": "answer", "input": "text", "turn_policy": STEP}, "take --target plan"),

@@ -13,6 +13,7 @@ from agents.multi_turn import TurnPolicy
 from training.data.layout_stream import Board
 from vsp_envs import Layout
 from vsp_envs.core.layout import Action, Outcome
+from vsp_envs.core.simulator import layout_in
 from vsp_envs.core.solver import optimal_actions, shortest_plan, solve_layout
 from vsp_envs.prompts.question import teacher_prompt
 from vsp_envs.prompts.targets import answer_target
@@ -75,11 +76,20 @@ class TaughtTurns:
         self.view, self.input, self.target, self.detours = view, input, target, detours
         self.policy = replace(policy, push=False)
 
+    def walk_on(self, board: Board) -> Walk:
+        """The turns of the board before the taught one."""
+        seed = [board.stream_index, int(board.layout.layout_id, 16)]
+        return walk(board.layout, self.policy.chunk, self.policy.max_turns - 1, self.detours, seed)
+
+    def reached(self, board: Board) -> Board:
+        """The board as it is in the taught turn, and what it looks like there."""
+        state = self.walk_on(board).end
+        picture = np.asarray(board.show(self.view, state))
+        return board._replace(layout=layout_in(board.layout, state), image=picture)
+
     def turn(self, board: Board, with_plan: bool = False) -> Taught:
         """A turn of an episode on the board; `with_plan` is for text."""
-        layout, policy = board.layout, self.policy
-        seed = [board.stream_index, int(layout.layout_id, 16)]
-        walked = walk(layout, policy.chunk, policy.max_turns - 1, self.detours, seed)
+        layout, policy, walked = board.layout, self.policy, self.walk_on(board)
         answer = self.target(layout, walked.end, shortest_plan(layout, walked.end) or [])
         if self.input == "text":
             style = self.view.style

@@ -30,25 +30,27 @@ from evaluation.report.tables import markdown
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.recipes.ablation import BATCH, DIRECT_RATE, SEEING, STEPS, TOKENS, steps_of
-from training.recipes.ablation_report import T975, each_seed, read_played, table
+from training.recipes.ablation_report import T975, Played, each_seed, read_played, table
 from training.recipes.closed_loop_settings import Arm, ClosedLoopConfig
 from training.recipes.stages import train
 from training.sft_config import BaseConfig, SFTConfig
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.files import write_json, write_text
+from vsp_envs.utils.files import read_json, write_json, write_text
 
 PLAN = TurnPolicy(history=0, max_turns=20)
 STEP = replace(PLAN, act="step")
 TURNS = 4
 """Turns of an episode, about: OPCD in steps has so many boards fewer in a step."""
 DETOURS = 0.3
-"""The chance of an action to be a detour, in the base and in one arm."""
+"""The chance of an action to be a detour, in the base and in the arms that make them."""
 START: dict[Arm, Arm | Literal[""]] = {
     "base": "",
     "sft": "base",
     "plan_opcd": "sft",
     "step_opcd": "sft",
+    "turn_sft": "base",
+    "turn_opcd": "turn_sft",
     "plan_sft": "base",
     "step_sft": "base",
     "step_sft_detours": "base",
@@ -57,6 +59,7 @@ START: dict[Arm, Arm | Literal[""]] = {
 TITLES: dict[str, str] = {
     "plan_opcd": "SFT + OPCD on plans",
     "step_opcd": "SFT + OPCD in steps",
+    "turn_opcd": "SFT on states of turns + OPCD in steps",
     "plan_sft": "SFT on plans",
     "step_sft": "SFT in steps",
     "step_sft_detours": "SFT in steps, with detours",
@@ -96,19 +99,21 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
     shared["model"] = str(folder / START[arm])
     if arm.endswith("_opcd"):
         played: dict[str, Any] = {"turn_policy": PLAN}
-        if arm == "step_opcd":
+        if arm != "plan_opcd":
             played = {"turn_policy": STEP, "batch_size": max(1, BATCH // TURNS)}
         return OPCDConfig(
             **{**shared, **played}, teacher=str(folder / "base"), steps=steps.opcd,
             learning_rate=2e-3, max_new_tokens=TOKENS,
         )  # fmt: skip
     shared |= SEEING
-    if arm == "sft":
+    turns: dict[str, Any] = {"turn_policy": STEP, "detours": DETOURS * (arm != "step_sft")}
+    if arm in ("sft", "turn_sft"):
+        shared |= turns if arm == "turn_sft" else {}
         return SFTConfig(**shared, steps=steps.sft, learning_rate=steps.language_rate)
     shared |= {"target": "plan", "steps": steps.direct, "learning_rate": DIRECT_RATE}
     if arm == "plan_sft":
         return SFTConfig(**shared)
-    return SFTConfig(**shared, turn_policy=STEP, detours=DETOURS * (arm == "step_sft_detours"))
+    return SFTConfig(**shared, **turns)
 
 
 def rows(arms: Sequence[str]) -> dict[str, str]:
@@ -142,8 +147,11 @@ def check_config(config: ClosedLoopConfig) -> None:
 def run(config: ClosedLoopConfig) -> None:
     """Train and play what is not done yet, kind by kind within a seed."""
     check_config(config)
-    kinds = select_task_levels(config.tasks)
+    kinds, asked = select_task_levels(config.tasks), set(rows(config.arms).values())
+    done = {(each.kind, each.seed, each.row) for each in reported(config)}
     for seed, kind in product(config.seeds, kinds):
+        if {(str(kind), seed, row) for row in asked} <= done:
+            continue
         folder = config.out / str(kind).replace(":", "-") / str(seed)
         for arm in config.arms:
             print(f"— {kind} seed {seed}: {arm}", flush=True)
@@ -168,10 +176,18 @@ def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> N
         )  # fmt: skip
 
 
+def reported(config: ClosedLoopConfig) -> list[Played]:
+    """What has been played, here or for the page as it is."""
+    file = config.page.with_suffix(".json")
+    held = [Played(**each) for each in read_json(file)["played"]] if file.exists() else []
+    found = {each[:3]: each for each in [*held, *read_played(config.out)]}
+    return [found[key] for key in sorted(found)]
+
+
 def report(config: ClosedLoopConfig, kinds: Sequence[str]) -> None:
     """The page, and the numbers behind it."""
-    played, titles = read_played(config.out), rows(config.arms)
+    played, titles = reported(config), rows(config.arms)
     shown = markdown(table(played, titles, kinds))
     write_text(config.page, f"{LEAD}\n{shown}\n{each_seed(played, titles, kinds)}")
-    write_json(config.out / "closed-loop.json", {"played": [each._asdict() for each in played]})
+    write_json(config.page.with_suffix(".json"), {"played": [each._asdict() for each in played]})
     print(f"report: {config.page}")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Arm = Literal[
-    "base", "sft", "plan_opcd", "step_opcd", "plan_sft", "step_sft", "step_sft_detours"
+    "base", "sft", "plan_opcd", "step_opcd", "turn_sft", "turn_opcd", "plan_sft", "step_sft",
+    "step_sft_detours",
 ]  # fmt: skip
 
 
@@ -16,9 +17,10 @@ class ClosedLoopConfig:
     """Train and play every arm on every kind of board and seed; a stopped run goes on."""
 
     out: Path = Path("runs/closed-loop")
-    """Run folder: a folder per kind, seed and arm, and `closed-loop.json` of what was played."""
+    """Run folder: a folder per kind, seed and arm, and one of what they played."""
     page: Path = Path("docs/results/closed-loop.md")
-    """The page that the results are written to."""
+    """The page that the results are written to, and the numbers behind it to a JSON file beside
+    it. A kind and seed whose numbers are all in that file is not trained again."""
     tasks: tuple[str, ...] = ("frozenlake:3-4", "minibehaviour:5")
     """Kinds of boards, each with models of its own; those of the ablation are known."""
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from training.data.layout_stream import excluded, live_boards
 from training.loop.deadline import TimeIsUp
 from training.model.tiny import NANO_VIEW, SIZES, build_tiny
 from training.recipes import nano
-from training.recipes.nano_report import ExportConfig, export
+from training.recipes.nano_report import ExportConfig, export, level_rates
 from training.recipes.nano_settings import RECIPES, Recipe
 from training.sft import SFTConfig, train_sft
 from vsp_envs import Layout
@@ -73,6 +74,46 @@ def test_every_line_plays_a_model_of_its_recipe_or_a_scripted_agent(recipe: str)
     for line in RECIPES[recipe].lines:
         assert line.model in stages if line.model else line.name in SCRIPTED
     assert all({stage.model, stage.teacher} <= {"", *stages} for stage in stages.values())
+
+
+def test_processes_with_other_stages_share_a_run(tmp_path: Path) -> None:
+    config = nano.NanoConfig(out=tmp_path, recipe="levels")
+    base, rest = nano.Plan(replace(config, stages=("base",))), nano.Plan(config)
+    todo = [step.name for step in base.todo()]
+    assert todo == ["base", "symbolic-input bound · test"]
+    names = [step.name for step in rest.todo()]
+    assert set(todo) < set(names) and "blind · test" in names
+    for plan in (base, rest):
+        step = plan.todo()[-1]
+        plan.finish(step, {"by": step.name})
+    found = nano.Plan(config)
+    assert found.done == {name: {"by": name} for name in (todo[-1], names[-1])}
+    assert [step.name for step in found.left()] == [n for n in names if n not in found.done]
+    with pytest.raises(ValueError, match="the stage sft needs the model of base"):
+        nano.run(replace(config, out=tmp_path / "other", stages=("sft",)))
+    with pytest.raises(ValueError, match="unknown stage 'opdc'"):
+        nano.Plan(replace(config, stages=("opdc",)))
+
+
+def test_the_page_shows_each_level_of_a_task_that_has_several() -> None:
+    def rate(value: float) -> dict[str, float]:
+        return {"value": value, "n": 8, "low": 0.0, "high": 1.0}
+
+    def found(measure: str) -> dict[str, Any]:
+        levels = {level: {measure: rate(int(level) / 10)} for level in ("5", "6")}
+        task = {measure: rate(0.5), "levels": levels}
+        tasks = {"minibehaviour": task, "maze": {**task, "levels": {"5": levels["5"]}}}
+        goal = {"success": "plan", "exact": "perceive"}[measure]
+        return {"goal": goal, "tasks": tasks, "macro": {measure: rate(0.5)}}
+
+    done = {
+        f"{name} · test": {"results": found(measure)}
+        for name, measure in {"OPCD": "success", "SFT": "exact"}.items()
+    }
+    [table] = level_rates(done, "test")
+    assert table.columns == ["minibehaviour 5", "minibehaviour 6"]
+    shown = {row.name: [cell["value"] for cell in row.cells] for row in table.rows}
+    assert shown == {"OPCD": [0.5, 0.6], "SFT": [0.5, 0.6]}
 
 
 @pytest.mark.slow

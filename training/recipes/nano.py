@@ -23,13 +23,14 @@ from training.recipes.nano_pruning import prune
 from training.recipes.nano_report import write_page
 from training.recipes.nano_settings import NanoConfig
 from training.recipes.nano_training import train_stage
+from vsp_envs.utils.words import counted
 
 
 def run(config: NanoConfig) -> None:
     """Do all steps of the plan that are not done. Raises TimeIsUp."""
     plan = Plan(config)
     try:
-        for step in plan.left():
+        for step in plan.todo():
             check_time(plan.end)
             began = time.perf_counter()
             print(f"— {step.name}", flush=True)
@@ -40,5 +41,8 @@ def run(config: NanoConfig) -> None:
     finally:
         prune(plan)
         write_page(config.out / "nano.md", plan.state)
+    if left := plan.left():
+        print(f"{counted(len(left), 'step')} left to other processes: {config.out / 'nano.md'}")
+        return
     print(f"all {len(plan.done)} steps are done: {config.out / 'nano.md'}")
     print(f"next: python -m training.recipes.nano_report --run {config.out} --out models/vsp-nano")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
+
+from filelock import FileLock
 
 from evaluation.run_folder import check_same
 from training.config import SizeName
@@ -34,13 +37,25 @@ class Plan:
         """Raises ValueError if the folder holds a run of other settings."""
         self.config, self.recipe = config, RECIPES[pick_name("recipe", config.recipe, RECIPES)]
         self.size = pick_name("size", config.size or self.recipe.size, get_args(SizeName))
+        for name in config.stages:
+            pick_name("stage", name, self.recipe.stages)
         self.end = time.monotonic() + 60 * config.minutes if config.minutes else math.inf
         self.carry, self.kept = config.out / "carry", config.out / "kept"
         asked = {"size": self.size, "recipe": config.recipe, "seed": str(config.seed)}
         self.file = self.carry / "nano.json"
-        self.state = read_state(self.file) if self.file.exists() else {"asked": asked, "done": {}}
+        self.state = {"asked": asked, "done": {}}
+        self._read()
         check_same(config.out, self.state["asked"], asked)
-        self.done: dict[str, Any] = self.state["done"]
+
+    @property
+    def done(self) -> dict[str, Any]:
+        """The results of the steps that are done, by name."""
+        return self.state["done"]
+
+    def _read(self) -> None:
+        """Take over what the folder says."""
+        if self.file.exists():
+            self.state = read_state(self.file)
 
     def steps(self) -> Iterator[Step]:
         """Each stage, followed by the lines that its model plays; the scripted agent is last."""
@@ -67,10 +82,29 @@ class Plan:
         """The steps that are not done."""
         return [step for step in self.steps() if step.name not in self.done]
 
+    def mine(self, name: str) -> bool:
+        """Whether this process has to do with a stage, or with what plays (empty: no model)."""
+        return not self.config.stages or name in self.config.stages
+
+    def todo(self) -> list[Step]:
+        """The steps of those left that are for this process."""
+        return [
+            step for step in self.left() if self.mine(step.line.model if step.line else step.name)
+        ]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of the run waiting, with all that they have done known here."""
+        self.carry.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.carry / ".lock"):
+            self._read()
+            yield
+
     def finish(self, step: Step, results: dict[str, Any]) -> None:
         """Record the results of a step."""
-        self.done[step.name] = results
-        write_json(self.file, self.state)
+        with self.alone():
+            self.done[step.name] = results
+            write_json(self.file, self.state)
 
     def model(self, stage: str) -> Path:
         """The folder of a stage's model."""

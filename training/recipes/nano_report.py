@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.vlm.checkpoint import load_checkpoint
+from agents.vlm.checkpoint import Loaded, load_checkpoint
 from evaluation.report.tables import Row, Table, markdown
 from training.merge import CARD_HEAD, check_empty, write_model
 from vsp_envs.utils.choices import pick_name
@@ -40,6 +40,7 @@ def write_page(file: Path, state: Mapping[str, Any]) -> None:
     parts = [f"Size {asked['size']}, recipe {asked['recipe']}, seed {asked['seed']}.\n"]
     for source in dict.fromkeys(name.partition(" · ")[2] for name in done if " · " in name):
         parts.append(f"{source}\n\n{markdown(rates(done, source))}")
+        parts += map(markdown, level_rates(done, source))
     parts.append("| step | seconds in its last piece | at its end |\n|---|---:|---|")
     for name, found in done.items():
         parts[-1] += f"\n| {name} | {found['seconds']:.0f} | {last_metrics(found)} |"
@@ -54,21 +55,48 @@ def read_state(file: Path) -> dict[str, Any]:
     return state
 
 
-def rates(done: Mapping[str, Any], source: str) -> Table:
-    """One row per line: the rate over all, the optimal rate, and the rate of each task."""
-    played = {
+def played_on(done: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """Line → its results on a set."""
+    return {
         name.partition(" · ")[0]: found["results"]
         for name, found in done.items()
         if name.partition(" · ")[2] == source
     }
+
+
+def measure_of(results: Mapping[str, Any]) -> str:
+    """What the rates of a line are called."""
+    return "success" if results["goal"] == "plan" else "exact"
+
+
+def rates(done: Mapping[str, Any], source: str) -> Table:
+    """One row per line: the rate over all, the optimal rate, and the rate of each task."""
+    played = played_on(done, source)
     tasks = list(dict.fromkeys(task for results in played.values() for task in results["tasks"]))
     rows = []
     for name, results in played.items():
-        measure = "success" if results["goal"] == "plan" else "exact"
+        measure, macro = measure_of(results), results["macro"]
         found = [results["tasks"].get(task, {}).get(measure) for task in tasks]
-        macro = results["macro"]
         rows.append(Row(name, [macro[measure], macro.get("optimal"), *found]))
     return Table(("success, or exact", "optimal", *tasks), rows, "")
+
+
+def level_rates(done: Mapping[str, Any], source: str) -> list[Table]:
+    """For each task of several levels one row per line: the rate of each level."""
+    played, levels = played_on(done, source), dict[str, list[str]]()
+    for results in played.values():
+        for task, found in results["tasks"].items():
+            known = levels.setdefault(task, [])
+            known += [level for level in found["levels"] if level not in known]
+    tables = []
+    for task, of_task in levels.items():
+        rows = [
+            Row(name, [found.get(level, {}).get(measure_of(results)) for level in of_task])
+            for name, results in played.items()
+            if (found := results["tasks"].get(task, {}).get("levels", {}))
+        ]
+        tables += [Table([f"{task} {level}" for level in of_task], rows, "")] * (len(of_task) > 1)
+    return tables
 
 
 def last_metrics(found: Mapping[str, Any]) -> str:
@@ -91,18 +119,25 @@ def export(config: ExportConfig) -> Path:
     pick_name("stage", config.stage, sorted(each.name for each in models.glob("*")))
     check_empty(config.out)
     loaded = load_checkpoint(models / config.stage, "bfloat16")
-    return write_model(loaded, config.out, card(config, loaded.model), max_shard_size=SHARD)
+    return write_model(loaded, config.out, card(config, loaded), max_shard_size=SHARD)
 
 
-def card(config: ExportConfig, model: Any) -> str:
+def card(config: ExportConfig, loaded: Loaded) -> str:
     """The model card."""
     state = read_state(config.run / "carry" / "nano.json")
-    millions = sum(each.numel() for each in model.parameters()) / 1e6
+    millions = sum(each.numel() for each in loaded.model.parameters()) / 1e6
+    cell, size = loaded.view.cell_pixels, loaded.view.image_size
+    picture = f"{cell} × {cell} px for each cell" if cell else f"{size} × {size} px"
     sources = dict.fromkeys(name.partition(" · ")[2] for name in state["done"] if " · " in name)
     tables = "\n".join(f"### {each}\n\n{markdown(rates(state['done'], each))}" for each in sources)
-    trial = "" if state["asked"]["recipe"] == "full" else REHEARSED
+    trial = REHEARSED if state["asked"]["recipe"] == "rehearsal" else ""
     return CARD_HEAD + CARD.format(
-        millions=millions, stage=config.stage, tables=tables, trial=trial, **state["asked"]
+        millions=millions,
+        stage=config.stage,
+        picture=picture,
+        tables=tables,
+        trial=trial,
+        **state["asked"],
     )
 
 
@@ -112,7 +147,7 @@ CARD = """# vsp-nano
 A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
 MiniBehaviour. It was trained from scratch, on live environments alone: base on text → perception
 SFT → OPCD; these are the weights of the stage `{stage}` (size {size}, recipe {recipe}, seed
-{seed}), in bf16. It sees a picture of 256 × 256 px and three words; other sizes are resized.
+{seed}), in bf16. It sees a picture of {picture} and three words; other sizes are resized.
 
 ```
 python -m evaluation.planning --agent hf --model models/vsp-nano --out runs/nano-test

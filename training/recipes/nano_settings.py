@@ -32,6 +32,9 @@ class NanoConfig:
     benchmarks: tuple[str, ...] = ()
     """Public sets, such as `vsp:ROOT visualplanning:ROOT`. They are played at the end; none of
     their boards, nor a symmetric image of one, is trained on."""
+    stages: tuple[str, ...] = ()
+    """Stages that this process trains and whose models it plays; none: all of them, and the agents
+    without a model. Processes with different stages may share a run folder."""
     seed: int = 0
     """Seed of everything."""
     workers: int = 0

@@ -19,6 +19,11 @@ from vsp_envs.tiles import pictured_boards, write_tiles
 def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     """Train a stage from its last checkpoint, and write its model in bf16."""
     stage, run = plan.recipe.stages[name], plan.carry / "runs" / name
+    for need in filter(None, (stage.model, stage.teacher)):
+        if not plan.model(need).is_dir():
+            raise ValueError(
+                f"the stage {name} needs the model of {need}, which is not trained yet"
+            )
     left = 0.0 if plan.end == math.inf else max(1e-6, (plan.end - time.monotonic()) / 60)
     asked: dict[str, Any] = {
         "out": run, "seed": plan.config.seed, "exclude": plan.config.benchmarks,

@@ -30,7 +30,7 @@ def test_every_arm_plays_as_a_plan_and_in_steps_undisturbed_and_pushed() -> None
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"arms": ("base", "step_opcd")}, "the arm step_opcd starts from sft"),
+        ({"arms": ("base", "step_opcd")}, "the arm step_opcd starts from plan_opcd"),
         ({"tasks": ("maze:4",)}, "unknown kind of board 'maze:4'"),
         ({"seeds": (1, 1)}, "--seeds must be 1 to 10 different ones"),
     ],
@@ -50,15 +50,15 @@ def test_the_arms_train_play_and_are_reported(
     monkeypatch.setattr(ablation, "STEPS", {KIND: ablation.Steps(1, 1, 1)})
     for name, value in {"TOKENS": 4, "BATCH": 8, "TURNS": 4}.items():
         monkeypatch.setattr(closed_loop, name, value)
-    arms: Any = ("base", "sft", "step_opcd")
+    arms: Any = ("base", "sft", "plan_opcd", "step_opcd")
     page = tmp_path / "page.md"
     config = ClosedLoopConfig(tmp_path / "run", page, (KIND,), (0,), arms, episodes=2)
     closed_loop.run(config)
     text = page.read_text()
     assert "| base, from text (the bound) |" in text
     for way in ("as a plan", "in steps", "as a plan, pushed", "in steps, pushed"):
-        assert f"| SFT + OPCD in steps; {way} |" in text
-    assert len(read_json(page.with_suffix(".json"))["played"]) == 5
+        assert f"| SFT + OPCD on plans, then in steps; {way} |" in text
+    assert len(read_json(page.with_suffix(".json"))["played"]) == 9
     capsys.readouterr()
     closed_loop.run(config)  # everything is there already
     assert "step 1/1" not in capsys.readouterr().err

@@ -52,9 +52,8 @@ START: dict[Arm, Arm | Literal[""]] = {
     "base": "",
     "sft": "base",
     "plan_opcd": "sft",
-    "step_opcd": "sft",
-    "turn_sft": "base",
-    "turn_opcd": "turn_sft",
+    "more_opcd": "plan_opcd",
+    "step_opcd": "plan_opcd",
     "plan_sft": "base",
     "step_sft": "base",
     "step_sft_detours": "base",
@@ -62,8 +61,8 @@ START: dict[Arm, Arm | Literal[""]] = {
 """Arm → the arm whose model it starts from. The teacher is always the base."""
 TITLES: dict[str, str] = {
     "plan_opcd": "SFT + OPCD on plans",
-    "step_opcd": "SFT + OPCD in steps",
-    "turn_opcd": "SFT on states of turns + OPCD in steps",
+    "more_opcd": "SFT + OPCD on plans, twice as long",
+    "step_opcd": "SFT + OPCD on plans, then in steps",
     "plan_sft": "SFT on plans",
     "step_sft": "SFT in steps",
     "step_sft_detours": "SFT in steps, with detours",
@@ -86,7 +85,9 @@ Success on held-out test boards from the image alone, in per cent: the mean over
 of two 95 % intervals, Student's over seeds and Wilson's over boards. One model of 0.5 M parameters
 per kind of board, arm and seed. *As a plan*: one reply is played to its end. *In steps*: a fresh
 picture after each action. *Pushed*: once in mid-episode the agent is moved by a random legal move,
-the same for all. [Closed loop](../closed-loop.md) explains the arms.
+the same for all. Perception SFT is of the states that turns reach, with detours. OPCD has a hundred
+steps on plans, and in two arms a hundred more, on plans or in steps. [Closed
+loop](../closed-loop.md) explains the arms.
 """
 
 
@@ -103,7 +104,7 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
     shared["model"] = str(folder / START[arm])
     if arm.endswith("_opcd"):
         played: dict[str, Any] = {"turn_policy": PLAN}
-        if arm != "plan_opcd":
+        if arm == "step_opcd":
             played = {"turn_policy": STEP, "batch_size": max(1, BATCH // TURNS)}
         rate = RATES[played["turn_policy"].act]
         return OPCDConfig(
@@ -112,10 +113,11 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
         )  # fmt: skip
     shared |= SEEING
     turns: dict[str, Any] = {"turn_policy": STEP, "detours": DETOURS * (arm != "step_sft")}
-    if arm in ("sft", "turn_sft"):
-        shared |= turns if arm == "turn_sft" else {}
-        return SFTConfig(**shared, steps=steps.sft, learning_rate=steps.language_rate)
-    shared |= {"target": "plan", "steps": steps.direct, "learning_rate": DIRECT_RATE}
+    if arm == "sft":
+        return SFTConfig(**shared, **turns, steps=steps.sft, learning_rate=steps.language_rate)
+    shared |= {
+        "target": "plan", "steps": steps.direct, "learning_rate": DIRECT_RATE, "eval_every": 200,
+    }  # fmt: skip
     if arm == "plan_sft":
         return SFTConfig(**shared)
     return SFTConfig(**shared, **turns)

@@ -8,6 +8,7 @@ import pytest
 
 from training.recipes import ablation, closed_loop
 from training.recipes.closed_loop import ClosedLoopConfig
+from training.recipes.closed_loop_report import WAYS, rows
 from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.utils.files import read_json
 
@@ -22,8 +23,9 @@ def test_opcd_in_steps_has_about_as_many_answers_as_opcd_on_plans() -> None:
 
 
 def test_every_arm_plays_as_a_plan_and_in_steps_undisturbed_and_pushed() -> None:
-    rows = closed_loop.rows(closed_loop.START)
-    assert len(rows) == len(set(rows.values())) == 1 + 6 * 4
+    titles = rows(tuple(closed_loop.START))
+    assert len(titles) == len(set(titles.values())) == 1 + 6 * 4
+    assert list(closed_loop.WAYS) == list(WAYS)
     assert [policy.push for policy in closed_loop.WAYS.values()] == [False, False, True, True]
 
 
@@ -51,7 +53,7 @@ def test_the_arms_train_play_and_are_reported(
     for name, value in {"TOKENS": 4, "BATCH": 8, "TURNS": 4}.items():
         monkeypatch.setattr(closed_loop, name, value)
     arms: Any = ("base", "sft", "plan_opcd", "step_opcd")
-    page = tmp_path / "page.md"
+    page = tmp_path / "results/page.md"
     config = ClosedLoopConfig(tmp_path / "run", page, (KIND,), (0,), arms, episodes=2)
     closed_loop.run(config)
     text = page.read_text()

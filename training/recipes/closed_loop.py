@@ -26,17 +26,16 @@ from agents.multi_turn import TurnPolicy
 from agents.sampling import Sampling
 from evaluation import planning
 from evaluation.options import sample_cases
-from evaluation.report.tables import markdown
 from training.config import TrainingConfig
 from training.opcd.config import OPCDConfig
 from training.recipes.ablation import BATCH, DIRECT_RATE, SEEING, STEPS, TOKENS, steps_of
-from training.recipes.ablation_report import T975, Played, each_seed, read_played, table
+from training.recipes.ablation_report import T975
+from training.recipes.closed_loop_report import reported, rows, write_report
 from training.recipes.closed_loop_settings import Arm, ClosedLoopConfig
 from training.recipes.stages import train
 from training.sft_config import BaseConfig, SFTConfig
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
 from vsp_envs.utils.choices import pick_name
-from vsp_envs.utils.files import read_json, write_json, write_text
 
 PLAN = TurnPolicy(history=0, max_turns=20)
 STEP = replace(PLAN, act="step")
@@ -59,36 +58,13 @@ START: dict[Arm, Arm | Literal[""]] = {
     "step_sft_detours": "base",
 }
 """Arm → the arm whose model it starts from. The teacher is always the base."""
-TITLES: dict[str, str] = {
-    "plan_opcd": "SFT + OPCD on plans",
-    "more_opcd": "SFT + OPCD on plans, twice as long",
-    "step_opcd": "SFT + OPCD on plans, then in steps",
-    "plan_sft": "SFT on plans",
-    "step_sft": "SFT in steps",
-    "step_sft_detours": "SFT in steps, with detours",
-}
-"""Arms that play → their rows."""
 WAYS: dict[str, TurnPolicy] = {
     "plan": PLAN,
     "step": STEP,
     "plan-pushed": replace(PLAN, push=True),
     "step-pushed": replace(STEP, push=True),
 }
-"""How each of them plays."""
-LEAD = """# What learning in closed loop is worth
-
-```
-python -m training.recipes.closed_loop
-```
-
-Success on held-out test boards from the image alone, in per cent: the mean over seeds and the wider
-of two 95 % intervals, Student's over seeds and Wilson's over boards. One model of 0.5 M parameters
-per kind of board, arm and seed. *As a plan*: one reply is played to its end. *In steps*: a fresh
-picture after each action. *Pushed*: once in mid-episode the agent is moved by a random legal move,
-the same for all. Perception SFT is of the states that turns reach, with detours. OPCD has a hundred
-steps on plans, and in two arms a hundred more, on plans or in steps. [Closed
-loop](../closed-loop.md) explains the arms.
-"""
+"""How each of them plays, by the name in the folder of what it played."""
 
 
 def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConfig:
@@ -123,20 +99,6 @@ def settings(arm: Arm, kind: TaskLevel, folder: Path, seed: int) -> TrainingConf
     return SFTConfig(**shared, **turns)
 
 
-def rows(arms: Sequence[str]) -> dict[str, str]:
-    """Title of a row → the folder of its run."""
-    said = {
-        "plan": "as a plan",
-        "step": "in steps",
-        "plan-pushed": "as a plan, pushed",
-        "step-pushed": "in steps, pushed",
-    }
-    found = {"base, from text (the bound)": "base-text"}
-    for arm, way in product([arm for arm in TITLES if arm in arms], WAYS):
-        found[f"{TITLES[arm]}; {said[way]}"] = f"{arm}-{way}"
-    return found
-
-
 def check_config(config: ClosedLoopConfig) -> None:
     """Raise ValueError for settings that cannot be trained or reported."""
     for arm in config.arms:
@@ -155,7 +117,7 @@ def run(config: ClosedLoopConfig) -> None:
     """Train and play what is not done yet, kind by kind within a seed."""
     check_config(config)
     kinds, asked = select_task_levels(config.tasks), set(rows(config.arms).values())
-    done = {(each.kind, each.seed, each.row) for each in reported(config)}
+    done = {(each.kind, each.seed, each.row) for each in reported(config.out, config.page)}
     for seed, kind in product(config.seeds, kinds):
         if {(str(kind), seed, row) for row in asked} <= done:
             continue
@@ -164,7 +126,7 @@ def run(config: ClosedLoopConfig) -> None:
             print(f"— {kind} seed {seed}: {arm}", flush=True)
             train(settings(arm, kind, folder, seed))
         play(kind, folder, config.arms, config.episodes)
-    report(config, [str(kind) for kind in kinds])
+    write_report(config.out, config.page, config.arms, [str(kind) for kind in kinds])
 
 
 def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> None:
@@ -181,20 +143,3 @@ def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> N
             agent, [kind], "test", episodes, input, out=out, progress=True,
             turn_policy=WAYS.get(way, PLAN),
         )  # fmt: skip
-
-
-def reported(config: ClosedLoopConfig) -> list[Played]:
-    """What has been played, here or for the page as it is."""
-    file = config.page.with_suffix(".json")
-    held = [Played(**each) for each in read_json(file)["played"]] if file.exists() else []
-    found = {each[:3]: each for each in [*held, *read_played(config.out)]}
-    return [found[key] for key in sorted(found)]
-
-
-def report(config: ClosedLoopConfig, kinds: Sequence[str]) -> None:
-    """The page, and the numbers behind it."""
-    played, titles = reported(config), rows(config.arms)
-    shown = markdown(table(played, titles, kinds))
-    write_text(config.page, f"{LEAD}\n{shown}\n{each_seed(played, titles, kinds)}")
-    write_json(config.page.with_suffix(".json"), {"played": [each._asdict() for each in played]})
-    print(f"report: {config.page}")

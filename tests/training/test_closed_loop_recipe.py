@@ -29,6 +29,14 @@ def test_every_arm_plays_as_a_plan_and_in_steps_undisturbed_and_pushed() -> None
     assert [policy.push for policy in closed_loop.WAYS.values()] == [False, False, True, True]
 
 
+def test_what_is_played_already_is_trained_only_where_another_arm_starts_from_it() -> None:
+    titles = [*rows(tuple(closed_loop.START)).values()]
+    assert closed_loop.arms_of(titles) == list(closed_loop.START)
+    assert closed_loop.arms_of(["step_opcd-plan"]) == ["base", "sft", "plan_opcd", "step_opcd"]
+    assert closed_loop.arms_of(["base-text", "step_sft-step-pushed"]) == ["base", "step_sft"]
+    assert closed_loop.arms_of([]) == []
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

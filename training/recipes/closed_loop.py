@@ -116,22 +116,29 @@ def check_config(config: ClosedLoopConfig) -> None:
 def run(config: ClosedLoopConfig) -> None:
     """Train and play what is not done yet, kind by kind within a seed."""
     check_config(config)
-    kinds, asked = select_task_levels(config.tasks), set(rows(config.arms).values())
+    kinds = select_task_levels(config.tasks)
     done = {(each.kind, each.seed, each.row) for each in reported(config.out, config.page)}
     for seed, kind in product(config.seeds, kinds):
-        if {(str(kind), seed, row) for row in asked} <= done:
-            continue
+        left = [row for row in rows(config.arms).values() if (str(kind), seed, row) not in done]
         folder = config.out / str(kind).replace(":", "-") / str(seed)
-        for arm in config.arms:
+        for arm in arms_of(left):
             print(f"— {kind} seed {seed}: {arm}", flush=True)
             train(settings(arm, kind, folder, seed))
-        play(kind, folder, config.arms, config.episodes)
+        play(kind, folder, left, config.episodes)
     write_report(config.out, config.page, config.arms, [str(kind) for kind in kinds])
 
 
-def play(kind: TaskLevel, folder: Path, arms: Sequence[str], episodes: int) -> None:
-    """Play every row whose arm is trained, each in a run folder of its own."""
-    for name in rows(arms).values():
+def arms_of(rows: Sequence[str]) -> list[Arm]:
+    """The arms that play these rows, and those that they start from, in order."""
+    found = {row.partition("-")[0] for row in rows}
+    for arm in reversed(START):
+        found |= {START[arm]} if arm in found else set()
+    return [arm for arm in START if arm in found]
+
+
+def play(kind: TaskLevel, folder: Path, names: Sequence[str], episodes: int) -> None:
+    """Play the rows of these names, each in a run folder of its own."""
+    for name in names:
         arm, _, way = name.partition("-")
         out = folder / "played" / name
         agent = HFAgent.load(

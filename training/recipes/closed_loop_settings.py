@@ -19,12 +19,12 @@ class ClosedLoopConfig:
     """Run folder: a folder per kind, seed and arm, and one of what they played."""
     page: Path = Path("docs/results/closed-loop.md")
     """The page that the results are written to, and the numbers behind it to a JSON file beside
-    it. A kind and seed whose numbers are all in that file is not trained again."""
+    it. What has its numbers in that file is not trained again."""
     tasks: tuple[str, ...] = ("frozenlake:3-4", "minibehaviour:5")
     """Kinds of boards, each with models of its own; those of the ablation are known."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of models, boards and sampling."""
     arms: tuple[Arm, ...] = get_args(Arm)
-    """Arms to train, with those that they start from."""
+    """Arms to play; those that they start from are named too."""
     episodes: int = 200
     """Held-out test boards per kind, the same for every arm and seed."""

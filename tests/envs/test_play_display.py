@@ -30,10 +30,14 @@ LAKE = draw_distinct(LayoutSpec("frozenlake", 4), 1, seed=5)[0]
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[str]:
-    """The name of a virtual display that only these tests use."""
+    """The name of a virtual display that only these tests use.
+
+    Without `-noreset` it starts anew when its last window is gone, and refuses the next meanwhile.
+    """
     read, write = os.pipe()
+    size = ["-screen", "0", "1366x768x24"]
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1366x768x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write), *size, "-nolisten", "tcp", "-noreset"],
         pass_fds=[write],
         stderr=subprocess.DEVNULL,
     )

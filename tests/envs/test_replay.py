@@ -270,6 +270,17 @@ def test_a_user_error_is_one_line_and_exit_code_2(arguments, words, monkeypatch,
     assert said.startswith("error: ") and said.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
+def test_a_display_that_cannot_be_reached_is_none(monkeypatch, capfd):
+    for name in ("WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DISPLAY", ":7777")
+    with pytest.raises(SystemExit) as end:
+        main([])
+    said = capfd.readouterr().err
+    assert end.value.code == 2 and "no display to open a window on" in said
+
+
 def test_without_pygame_one_line_says_what_to_install():
     block = (
         "import sys, importlib.util as u; find = u.find_spec;"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pygame
 
 from vsp_envs.play.screen import Screen
-from vsp_envs.rendering.window import has_display
+from vsp_envs.rendering.window import open_display
 
 SIZE = (960, 680)
 """Of a new window: fits a small laptop."""
@@ -32,10 +32,9 @@ class Window:
         """Open the window; pictures of it are saved in `folder`. Raises DisplayError."""
         self.screen, self.folder = screen, folder or Path()
         self._held: set[int] = set()
-        if not has_display():
+        if not open_display():
             raise DisplayError(NO_DISPLAY)
         try:
-            pygame.display.init()  # pygame.init() would open the sound card too
             pygame.display.set_caption("vsp_envs")
             self.surface = pygame.display.set_mode(SIZE, pygame.RESIZABLE)
         except pygame.error:

@@ -16,12 +16,29 @@ NO_DISPLAY = (
     "there is no display to open a window on, so none is shown; run on a desktop, forward a "
     'display with `ssh -X`, start a virtual one with `xvfb-run`, or use render_mode="rgb_array"'
 )
+VOID = ("offscreen", "dummy", "evdev")
+"""SDL's drivers that show nothing."""
 
 
-def has_display() -> bool:
-    """Whether there is a display. Without one SDL would silently draw into the void."""
+def open_display() -> bool:
+    """Start pygame's display; False where nobody would see it.
+
+    Without a display, and where the one that is named cannot be reached, SDL silently draws into
+    the void. Only `SDL_VIDEODRIVER` may ask for that.
+    """
+    import pygame  # here, because only windows need it
+
     named = ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY")
-    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in named)
+    if sys.platform not in ("win32", "darwin") and not any(map(os.environ.get, named)):
+        return False
+    try:
+        pygame.display.init()  # pygame.init() would open the sound device too
+    except pygame.error:
+        return False
+    if os.environ.get("SDL_VIDEODRIVER") or pygame.display.get_driver() not in VOID:
+        return True
+    pygame.display.quit()
+    return False
 
 
 class Window:
@@ -36,7 +53,7 @@ class Window:
 
     def __init__(self, title: str, fps: int) -> None:
         try:
-            import pygame  # here, because only this window and `vsp_envs.play` need it
+            import pygame
         except ImportError:
             raise DependencyNotInstalled(
                 'render_mode="human" needs pygame-ce; run `pip install "vsp-envs[play]"`'
@@ -46,12 +63,7 @@ class Window:
         self._id = 0
         self.closed = False
         """Whether the player has closed it."""
-        self._display = has_display()
-        try:
-            if self._display:
-                pygame.display.init()  # pygame.init() would open the sound device too
-        except pygame.error:
-            self._display = False
+        self._display = open_display()
         if not self._display:
             logger.warn(NO_DISPLAY)
         self._clock = pygame.time.Clock()

@@ -70,11 +70,12 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
 
 @lru_cache(maxsize=1)
 def leave_group_at_exit() -> None:
-    """See to it that this process leaves the group of a run before its interpreter ends.
+    """See to it that one of several processes leaves their group before its interpreter ends.
 
     A thread of gloo that still held a tensor then would abort a process whose work is done.
     """
-    atexit.register(PartialState().destroy_process_group)
+    if PartialState().num_processes > 1:
+        atexit.register(PartialState().destroy_process_group)
 
 
 @contextmanager

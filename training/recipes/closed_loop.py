@@ -1,7 +1,7 @@
 """What learning in closed loop is worth, on a CPU: `python -m training.recipes.closed_loop`.
 
 For each kind of board and seed: a base model that plans on text from every state, perception SFT
-from it, then OPCD on whole plans and OPCD in steps, which give as many answers; beside them SFT on
+from it, OPCD on whole plans, and then as many steps more on plans or in steps; beside them SFT on
 whole plans, on the states along shortest plans, and on states off them. All play the same held-out
 boards from the image alone, as a whole plan and step by step, undisturbed and pushed once.
 """
@@ -132,11 +132,12 @@ def run(config: ClosedLoopConfig) -> None:
     write_report(config.out, config.page, config.arms, [str(kind) for kind in kinds])
 
 
-def arms_of(rows: Sequence[str]) -> list[Arm]:
-    """The arms that play these rows, and those that they start from, in order."""
-    found = {row.partition("-")[0] for row in rows}
+def arms_of(names: Sequence[str]) -> list[Arm]:
+    """The arms that play the rows of these names, and those that they start from, in order."""
+    found = {name.partition("-")[0] for name in names}
     for arm in reversed(START):
-        found |= {START[arm]} if arm in found else set()
+        if arm in found:
+            found.add(START[arm])
     return [arm for arm in START if arm in found]
 
 

@@ -46,17 +46,27 @@ steps on plans, and in two arms as many more on plans or in steps, on MiniBehavi
 """
 
 
+def playing(arms: Sequence[str]) -> list[str]:
+    """Those of the arms that play, in the order of the page."""
+    return [arm for arm in TITLES if arm in arms]
+
+
 def rows(arms: Sequence[str]) -> dict[str, str]:
     """Title of a row → the folder of its run."""
     found = {"base, from text (the bound)": "base-text"}
-    for arm, way in product([arm for arm in TITLES if arm in arms], WAYS):
+    for arm, way in product(playing(arms), WAYS):
         found[f"{TITLES[arm]}; {WAYS[way]}"] = f"{arm}-{way}"
     return found
 
 
+def numbers(page: Path) -> Path:
+    """The file with the numbers behind a page."""
+    return page.with_suffix(".json")
+
+
 def reported(out: Path, page: Path) -> list[Played]:
     """What has been played in the run, and what stands beside the page."""
-    file = page.with_suffix(".json")
+    file = numbers(page)
     held = [Played(**each) for each in read_json(file)["played"]] if file.exists() else []
     found = {each[:3]: each for each in [*held, *read_played(out)]}
     return [found[key] for key in sorted(found)]
@@ -69,8 +79,8 @@ def write_report(out: Path, page: Path, arms: Sequence[str], kinds: Sequence[str
     seeds, drawn = each_seed(played, titles, kinds), page.with_suffix(".png")
     alt = "A panel for each kind of board, a line for each arm: how it plays, with intervals"
     write_text(page, f"{LEAD}\n![{alt}]({drawn.name})\n\n{shown}\n{seeds}")
-    write_json(page.with_suffix(".json"), {"played": [each._asdict() for each in played]})
-    figure(played, [arm for arm in TITLES if arm in arms], kinds).savefig(drawn, dpi=150)
+    write_json(numbers(page), {"played": [each._asdict() for each in played]})
+    figure(played, playing(arms), kinds).savefig(drawn, dpi=150)
     print(f"report: {page}")
 
 
@@ -80,21 +90,17 @@ def figure(played: Sequence[Played], arms: Sequence[str], kinds: Sequence[str]) 
     panels = drawn.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         for number, (way, words) in enumerate(WAYS.items()):
-            points = []
             for line, arm in enumerate(arms):
-                some = [each for each in played if each[0] == kind and each.row == f"{arm}-{way}"]
-                if some:
-                    rate = over_seeds(some)
-                    place = line + 0.14 * (number - 1.5)
-                    points.append(
-                        (rate.value, place, rate.value - rate.low, rate.high - rate.value)
-                    )
-            for value, place, below, above in points:
+                some = [each for each in played if (each.kind, each.row) == (kind, f"{arm}-{way}")]
+                if not some:
+                    continue
+                rate = over_seeds(some)
+                around = [[rate.value - rate.low], [rate.high - rate.value]]
                 axes.errorbar(
-                    value, place, xerr=[[below], [above]], fmt="o", markersize=5,
-                    color=SERIES[way.startswith("plan")],
-                    markerfacecolor="white" if way.endswith("pushed") else None, linewidth=0.9,
-                    label=words if kind == kinds[0] and place < 0.5 else None,
+                    rate.value, line + 0.14 * (number - 1.5), xerr=around, fmt="o", markersize=5,
+                    color=SERIES[way.startswith("plan")], linewidth=0.9,
+                    markerfacecolor="white" if way.endswith("pushed") else None,
+                    label=words if (kind, line) == (kinds[0], 0) else None,
                 )  # fmt: skip
         axes.set(title=kind, xlim=(-0.02, 1.02), xticks=(0, 0.5, 1), yticks=range(len(arms)))
         axes.set_yticklabels([TITLES[arm] for arm in arms])

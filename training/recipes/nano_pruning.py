@@ -13,23 +13,21 @@ from training.recipes.nano_playing import folder_name
 def prune(plan: Plan) -> None:
     """Move finished work out of the carried folder, and leave one checkpoint of each run."""
     with plan.alone():
-        _prune(plan)
-
-
-def _prune(plan: Plan) -> None:
-    left = plan.left()
-    needed = {need for step in left for need in step.needs}
-    for model in (plan.carry / "models").glob("*"):
-        if model.name in plan.done and model.name not in needed:
-            shutil.rmtree(model)
-    for run in filter(lambda run: plan.mine(run.name), (plan.carry / "runs").glob("*")):
-        prune_run(run, run.name in plan.done)
-        if run.name in plan.done:
-            move(run, plan.kept / "runs" / run.name)
-    open_folders = {folder_name(step) for step in left}
-    for played in (plan.carry / "evaluation").glob("*"):
-        if played.name not in open_folders:
-            move(played, plan.kept / "evaluation" / played.name)
+        left = plan.left()
+        needed = {need for step in left for need in step.needs}
+        for model in (plan.carry / "models").glob("*"):
+            if model.name in plan.done and model.name not in needed:
+                shutil.rmtree(model)
+        for run in (plan.carry / "runs").glob("*"):
+            if not plan.mine(run.name):
+                continue
+            prune_run(run, run.name in plan.done)
+            if run.name in plan.done:
+                move(run, plan.kept / "runs" / run.name)
+        open_folders = {folder_name(step) for step in left}
+        for played in (plan.carry / "evaluation").glob("*"):
+            if played.name not in open_folders:
+                move(played, plan.kept / "evaluation" / played.name)
 
 
 def prune_run(run: Path, done: bool) -> None:

@@ -38,7 +38,7 @@ def write_page(file: Path, state: Mapping[str, Any]) -> None:
     """Write what is done so far: rates by set, seconds and last metrics of each step."""
     asked, done = state["asked"], state["done"]
     parts = [f"Size {asked['size']}, recipe {asked['recipe']}, seed {asked['seed']}.\n"]
-    for source in dict.fromkeys(name.partition(" · ")[2] for name in done if " · " in name):
+    for source in sources_of(done):
         parts.append(f"{source}\n\n{markdown(rates(done, source))}")
         parts += map(markdown, level_rates(done, source))
     parts.append("| step | seconds in its last piece | at its end |\n|---|---:|---|")
@@ -53,6 +53,11 @@ def read_state(file: Path) -> dict[str, Any]:
     if not all(isinstance(state.get(name), dict) for name in ("asked", "done")):
         raise ValueError(f"{file} does not say what was asked and done; remove it to start anew")
     return state
+
+
+def sources_of(done: Mapping[str, Any]) -> list[str]:
+    """The sets that lines have played, in order."""
+    return list(dict.fromkeys(name.partition(" · ")[2] for name in done if " · " in name))
 
 
 def played_on(done: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
@@ -90,12 +95,14 @@ def level_rates(done: Mapping[str, Any], source: str) -> list[Table]:
             known += [level for level in found["levels"] if level not in known]
     tables = []
     for task, of_task in levels.items():
+        if len(of_task) < 2:
+            continue
         rows = [
             Row(name, [found.get(level, {}).get(measure_of(results)) for level in of_task])
             for name, results in played.items()
             if (found := results["tasks"].get(task, {}).get("levels", {}))
         ]
-        tables += [Table([f"{task} {level}" for level in of_task], rows, "")] * (len(of_task) > 1)
+        tables.append(Table([f"{task} {level}" for level in of_task], rows, ""))
     return tables
 
 
@@ -128,8 +135,8 @@ def card(config: ExportConfig, loaded: Loaded) -> str:
     millions = sum(each.numel() for each in loaded.model.parameters()) / 1e6
     cell, size = loaded.view.cell_pixels, loaded.view.image_size
     picture = f"{cell} × {cell} px for each cell" if cell else f"{size} × {size} px"
-    sources = dict.fromkeys(name.partition(" · ")[2] for name in state["done"] if " · " in name)
-    tables = "\n".join(f"### {each}\n\n{markdown(rates(state['done'], each))}" for each in sources)
+    done = state["done"]
+    tables = "\n".join(f"### {each}\n\n{markdown(rates(done, each))}" for each in sources_of(done))
     trial = REHEARSED if state["asked"]["recipe"] == "rehearsal" else ""
     return CARD_HEAD + CARD.format(
         millions=millions,

@@ -63,7 +63,8 @@ class TrainingConfig:
     """Share of the steps over which each task goes from its first level to all; 0: all at once."""
     theme: ThemeNames = ""
     """The look of the boards, or one for each task (`frozenlake=gymnasium maze=thin`), or `random`
-    for a new one each time; empty: what the model was trained on."""
+    for a new one each time, or `frozenlake=classic,gymnasium` for one of these; empty: what the
+    model was trained on. A checkpoint is evaluated in the first of several."""
     prompts: str = ""
     """Folder of prompts in place of ours; see `vsp_envs.prompts.texts`. The checkpoint keeps its
     path, so that evaluation asks in the same words."""

@@ -27,7 +27,7 @@ from training.loop.trackers import trackers
 from training.loop.validation import validation_layouts
 from vsp_envs import LayoutSpec, draw_distinct
 from vsp_envs.core.splits import check_split
-from vsp_envs.envs.config import RANDOM_THEME
+from vsp_envs.envs.config import RANDOM_THEME, sampled_themes
 from vsp_envs.prompts.texts import check_texts, style_of
 from vsp_envs.rendering.perturbations import PERTURBATIONS
 from vsp_envs.rendering.renderer import check_theme, theme_of
@@ -129,8 +129,8 @@ def check_boards(config: TrainingConfig) -> None:
         theme = theme_of(config.theme, kind.task)
         if theme == RANDOM_THEME != config.theme:
             raise ValueError("--theme random is for all tasks at once; name a theme for each task")
-        if theme not in ("", RANDOM_THEME):
-            check_theme(kind.task, theme)
+        for one in sampled_themes(kind.task, theme) if theme else ():
+            check_theme(kind.task, one)
         for each in wanted[kind.task]:
             spec = LayoutSpec(kind.task, kind.level, check_split(config.split), **dict(each))
             draw_distinct(spec, 1, seed=0)

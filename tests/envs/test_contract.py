@@ -389,15 +389,21 @@ def test_excluded_hashes_are_not_drawn_nor_their_turned_and_mirrored_boards(
 
 
 @every_task
-def test_random_themes_differ_between_episodes_and_leave_the_layouts_alone(task: str) -> None:
-    env, plain = make(task, theme="random", image_size=64), make(task, image_size=64)
-    themes = set()
+@pytest.mark.parametrize("theme", ["random", "all by name"])
+def test_sampled_themes_differ_between_episodes_and_leave_the_layouts_alone(
+    task: str, theme: str
+) -> None:
+    named = ",".join(get_task(task).themes)
+    env = make(task, theme="random" if theme == "random" else named, image_size=64)
+    plain, themes = make(task, image_size=64), set()
     for seed in range(12):
         observation, info = env.reset(seed=seed)
         assert info["layout_id"] == plain.reset(seed=seed)[1]["layout_id"]
         assert np.array_equal(observation["image"], render(env.layout, 64, env.theme))
         themes.add(env.theme)
     assert themes == set(get_task(task).themes)
+    with pytest.raises(ValueError, match=f"unknown {task} theme 'clasic'"):
+        make(task, theme=f"{named},clasic")
 
 
 # A seeded reset gives these layouts: results that were measured on them stay comparable.

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from training.config import TrainingConfig
 from training.data.layout_stream import LiveBoards, excluded, live_boards
+from training.model.student import student_view
 from training.model.tiny import TINY_VIEW
 from training.sft import TARGETS, SFTConfig, train_sft
 from vsp_envs import get_task, render, split_of
@@ -97,8 +98,12 @@ def test_perturbed_boards_equal_those_of_the_wrapped_environment() -> None:
     assert board.layout == plain.layout and not np.array_equal(board.image, plain.image)
 
 
-def test_random_themes_are_drawn_by_index_and_named_in_the_prompt() -> None:
-    boards = live_boards(replace(CONFIG, tasks=("maze:3",), theme="random"), TINY_VIEW)
+@pytest.mark.parametrize("theme", ["random", "thin,classic", "maze=thin,classic"])
+def test_sampled_themes_are_drawn_by_index_and_named_in_the_prompt(theme: str) -> None:
+    config = replace(CONFIG, tasks=("maze:3",), theme=theme)
+    kept = student_view(config, TINY_VIEW).theme_of("maze")
+    assert kept == (TINY_VIEW.theme if theme == "random" else "thin")
+    boards = live_boards(config, TINY_VIEW)
     themes = [boards[index].theme for index in range(20)]
     assert set(themes) == set(get_task("maze").themes)
     assert themes == [boards[index].theme for index in range(20)]

@@ -20,6 +20,7 @@ from training.model.sharding import reading
 from training.model.trainable import trainable
 from vsp_envs.envs.config import RANDOM_THEME
 from vsp_envs.prompts.texts import style_of
+from vsp_envs.rendering.renderer import first_theme
 
 
 def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = None) -> Loaded:
@@ -48,7 +49,7 @@ def load_reader(config: TrainingConfig, model: str) -> tuple[Any, View]:
 def student_view(config: TrainingConfig, view: View) -> View:
     """A checkpoint's view of boards, with what the settings change of it."""
     if config.theme != RANDOM_THEME:
-        view = view.with_theme(config.theme)
+        view = view.with_theme(first_theme(config.theme))
     if config.prompts:
         view = replace(view, style=style_of(config.prompts))
     return view

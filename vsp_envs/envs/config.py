@@ -45,7 +45,7 @@ class EnvConfig:
     image_size: int = 256
     """Side of the image, 64 to 1024 px."""
     theme: str = "classic"
-    """How boards look; `random` samples a theme at every reset."""
+    """How boards look; `random` samples a theme at every reset, `THEME,THEME` one of these."""
     split: Split | None = None
     """`train`, `val`, `test`, or None for all layouts."""
     frozen_prob: float = FROZEN_PROB
@@ -80,8 +80,8 @@ class EnvConfig:
         if self.padding < self.levels[1]:
             raise ValueError(f"max_level {self.max_level} is below level {self.levels[1]}")
         check_image_size(self.image_size)
-        if self.theme != RANDOM_THEME:
-            check_theme(self.task, self.theme)
+        for theme in sampled_themes(self.task, self.theme):
+            check_theme(self.task, theme)
         check_probability("slip", self.slip)
         pick_name("illegal policy", self.illegal, get_args(IllegalPolicy))
         if self.slip and self.illegal == "fail":
@@ -233,16 +233,22 @@ class SlipSampler:
         return (action + (1 if 2 * chance < self._slip else -1)) % len(MOVES)
 
 
+def sampled_themes(task: str, theme: str) -> list[str]:
+    """The themes that episodes of a task have: all of them for `random`, else those named."""
+    if theme == RANDOM_THEME:
+        return sorted(get_task(task).themes)
+    return theme.split(",") if isinstance(theme, str) else [theme]
+
+
 class ThemeSampler:
-    """The theme of each episode: the configured one, or a random one.
+    """The theme of each episode: the configured one, or a random one of several.
 
     Its random generator is not that of the layouts: a seed gives the same layouts in every theme.
     """
 
     def __init__(self, config: EnvConfig, seed: int) -> None:
-        self._themes = [config.theme]
-        if config.theme == RANDOM_THEME:
-            self._themes = sorted(config.task_definition.themes)
+        self._themes = sampled_themes(config.task, config.theme)
+        if len(self._themes) > 1:
             self._rng = np.random.default_rng([seed, len(self._themes)])
 
     def next(self) -> str:

@@ -122,6 +122,14 @@ def theme_of(theme: str, task: str) -> str:
     return theme if named is None else named.get(task, "classic")
 
 
+def first_theme(theme: str) -> str:
+    """`theme` with the first one alone where it names several, as in `classic,gymnasium`."""
+    named = _named(theme)
+    if named is None:
+        return theme.partition(",")[0]
+    return " ".join(f"{task}={each.partition(',')[0]}" for task, each in named.items())
+
+
 def theme_over(theme: str, base: str) -> str:
     """`theme` in place of `base`; tasks that it does not name keep the theme that `base` has for
     them. Raises ValueError as `theme_of` does."""

@@ -163,6 +163,11 @@ def check_case(case: Case, turn_policy: TurnPolicy) -> None:
         )
 
 
+def asked_of(view: View, turn_policy: TurnPolicy) -> str:
+    """The goal of a plan for an agent with this view, where nothing else is said."""
+    return view.ask if turn_policy.one_reply else "plan"
+
+
 def check_asked(goal: str, turn_policy: TurnPolicy) -> None:
     """Raise ValueError for a goal that is not asked for in several turns."""
     if goal not in ("plan", "perceive") and not turn_policy.one_reply:

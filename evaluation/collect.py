@@ -40,6 +40,7 @@ def settings_of(agent: Agent, cases: Sequence[Case], **others: Any) -> dict[str,
     own: Mapping[str, Any] = getattr(agent, "settings", dict)()
     task_levels = dict.fromkeys(f"{case.layout.task}:{case.layout.level}" for case in cases)
     view = asdict(agent.view)
+    view.pop("ask")  # it is a setting of its own
     if agent.view.style not in STYLES:  # what the folder holds counts, not where it is
         view["style"], others["prompts"] = "prompts", texts_hash(agent.view.style)
     return {

@@ -17,7 +17,7 @@ import tyro
 
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
-from agents.rollout import Case
+from agents.rollout import Case, asked_of
 from evaluation import perception, planning
 from evaluation.options import (
     GROUPS,
@@ -76,7 +76,8 @@ def evaluate(agent: Agent, config: GapConfig) -> dict[str, Any]:
     asked = pick_name("state", config.state, get_args(StateSource)) == "asked"
     if asked:
         perception.check_describes(agent)
-    boards = given_cases(config, agent, "plan") or _sampled(config)
+    ask = asked_of(agent.view, config.turn_policy)
+    boards = given_cases(config, agent, ask) or _sampled(config, ask)
     for input in ("image", "text"):
         planning.evaluate(
             agent, input=input, rules=config.rules, seed=config.seed, out=config.out / input,
@@ -93,9 +94,9 @@ def evaluate(agent: Agent, config: GapConfig) -> dict[str, Any]:
     return gap_results(image, text, seen)
 
 
-def _sampled(config: GapConfig) -> CaseSet:
+def _sampled(config: GapConfig, ask: str) -> CaseSet:
     task_levels = task_levels_of(config)
-    cases = sample_cases(task_levels, config.split, config.episodes, "image", "plan", config.seed)
+    cases = sample_cases(task_levels, config.split, config.episodes, "image", ask, config.seed)
     asked = boards_settings(None, config.split, config.episodes)
     return CaseSet(", ".join(f"{name} {value}" for name, value in asked.items()), cases)
 

@@ -12,7 +12,7 @@ import tyro
 from agents.agent import Agent
 from agents.multi_turn import TurnPolicy
 from agents.own import as_agent
-from agents.rollout import check_asked
+from agents.rollout import asked_of, check_asked
 from evaluation.collect import collect, settings_of
 from evaluation.options import (
     GROUPS,
@@ -56,10 +56,10 @@ class PlanningConfig(SeveralConfig):
     """How answers are read: `tolerant` (whatever has one meaning), `strict` (the format that the
     prompt asks for) or `mgsd` (as the reference reads). The default is `tolerant`, or what the run
     in `--out` has."""
-    ask: Ask = "plan"
+    ask: Ask | Literal[""] = ""
     """What the prompt asks for: `plan` (the state, a route and the answer), `search` (a search on
-    paper before the route) or `answer` (the answer alone); the last two for a model that was
-    trained so, by `--target` or `--ask`."""
+    paper before the route) or `answer` (the answer alone). Empty: what the checkpoint was trained
+    on, by `--target` or `--ask`; for other agents `plan`."""
     turn_policy: tyro.conf.OmitArgPrefixes[TurnPolicy] = field(default_factory=TurnPolicy)
 
 
@@ -78,7 +78,7 @@ def evaluate(
     ask_errors: bool = False,
     reader: str | None = None,
     samples: int = 1,
-    ask: str = "plan",
+    ask: str = "",
     tasks: Sequence[str] = (),
     protocol: str = "",
 ) -> dict[str, Any]:
@@ -96,7 +96,9 @@ def evaluate(
     turn_policy = (turn_policy or TurnPolicy()).check()
     if given is None:
         task_levels = task_levels or named_levels(tasks)
-        cases = sample_cases(task_levels, split, episodes, input, ask, seed)
+        cases = sample_cases(
+            task_levels, split, episodes, input, ask or asked_of(agent.view, turn_policy), seed
+        )
     else:
         cases = given.cases
     cases = several_cases(cases, samples)
@@ -104,8 +106,8 @@ def evaluate(
     asked["acting"] = turn_policy.settings()
     asked["reader"] = reader = reader_of(out, reader)
     asked["samples"] = samples
-    if ask != "plan":
-        asked["ask"] = ask
+    if (goal := cases[0].goal) != "plan":
+        asked["ask"] = goal
     if protocol:
         asked["protocol"] = protocol
     settings = settings_of(agent, cases, goal="plan", **asked)
@@ -124,10 +126,12 @@ def run(config: PlanningConfig) -> None:
     check_protocol(config)
     check_samples(config)
     rule_set(config.rules)
-    pick_name("question", config.ask, get_args(Ask))
-    check_asked(config.ask, config.turn_policy.check())  # before a model is loaded
+    if config.ask:
+        pick_name("question", config.ask, get_args(Ask))
+    check_asked(config.ask or "plan", config.turn_policy.check())  # before a model is loaded
     reader_of(config.out, config.reader)
     task_levels, agent = task_levels_of(config), make_agent(config, own_scale=bool(config.protocol))
+    ask = config.ask or asked_of(agent.view, config.turn_policy)
     results = evaluate(
         agent,
         task_levels,
@@ -139,11 +143,11 @@ def run(config: PlanningConfig) -> None:
         config.out,
         progress=not config.quiet,
         turn_policy=config.turn_policy,
-        given=given_cases(config, agent, config.ask),
+        given=given_cases(config, agent, ask),
         ask_errors=config.ask_errors,
         samples=config.samples,
         reader=config.reader,
-        ask=config.ask,
+        ask=ask,
         protocol=config.protocol,
     )
     if processes().is_first:

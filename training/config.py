@@ -174,6 +174,10 @@ class TrainingConfig:
         """The roles of the prompts that the stage needs; see `vsp_envs.prompts.texts`."""
         return ("student",)
 
+    def asked_for(self) -> str:
+        """What the trained model is asked for where a plan is wanted; empty: as before."""
+        return ""
+
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step."""
         return 1

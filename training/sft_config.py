@@ -34,8 +34,8 @@ class SFTConfig(TrainingConfig):
     target: Target = "perception"
     """What the model learns to answer: `perception`, `plan` (state, route and answer), `search` (a
     search on paper before the route), `both` perception and plan, half of the boards each, or
-    `answer`: the actions alone, as in direct-plan SFT elsewhere. What it learned is asked with
-    `evaluation.planning --ask plan`, `search` or `answer`."""
+    `answer`: the actions alone, as in direct-plan SFT elsewhere. The checkpoint keeps it, so that
+    evaluation asks for the same."""
     plan_share: float = 0.0
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
     detours: float = 0.0
@@ -57,6 +57,10 @@ class SFTConfig(TrainingConfig):
             return tuple(image for image, _, _ in of_goals)
         given = [teacher for _, _, teacher in of_goals] if self.plan_share else []
         return (*(text for _, text, _ in of_goals), *given)
+
+    def asked_for(self) -> str:
+        """As of every stage."""
+        return next((goal for goal in TARGETS[self.target] if goal != "perceive"), "")
 
     def parts(self) -> int:
         """Least micro-batches in a step: one for each kind and goal."""

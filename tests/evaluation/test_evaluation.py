@@ -11,7 +11,7 @@ from agents.multi_turn import OnIllegal, OnMalformed, TurnPolicy
 from agents.rollout import Case
 from agents.scripted import Blind, Oracle, Random
 from agents.vlm.checkpoint import DTYPES
-from evaluation import perception, planning
+from evaluation import modality_gap, perception, planning
 from evaluation.modality_gap import GapConfig
 from evaluation.options import CaseSet
 from evaluation.perceived import state_exact
@@ -20,7 +20,7 @@ from vsp_envs import TASKS, LayoutSpec, describe, draw_distinct
 from vsp_envs.core.simulator import RULE_SETS
 from vsp_envs.core.splits import SPLITS
 from vsp_envs.core.task_level import TaskLevel, select_task_levels
-from vsp_envs.prompts.question import INPUTS
+from vsp_envs.prompts.question import INPUTS, Ask
 from vsp_envs.prompts.targets import planning_target
 from vsp_envs.scoring.perception import same_fact
 from vsp_envs.utils.cli import main
@@ -274,6 +274,26 @@ def test_a_case_that_is_not_played_in_turns_is_refused_before_anything_is_asked(
     for policy in (steps, TurnPolicy(push=True), TurnPolicy(illegal="skip")):
         with pytest.raises(ValueError, match="take --act plan, --illegal rules, no --push"):
             planning.run(replace(config, turn_policy=policy))
+
+
+@pytest.mark.parametrize("own", get_args(Ask))
+@pytest.mark.parametrize("asked", ["", "plan"])
+def test_an_agent_is_asked_for_what_it_was_trained_on_unless_another_goal_is_named(
+    own, asked, tmp_path
+):
+    agent = Counting()
+    agent.view = View(style="brief", ask=own)
+    kept = {"out": tmp_path / "run", "ask": asked}
+    planning.evaluate(agent, LAKE, episodes=1, **kept)
+    [record] = read_json_lines(tmp_path / "run/replies.jsonl")
+    assert record["prompt"] == f"{asked or own} FrozenLake"
+    assert planning.evaluate(agent, LAKE, episodes=1, **kept | {"ask": asked or own})
+    assert agent.asked == 1, "the goal is what counts, named or not"
+    planning.evaluate(agent, LAKE, episodes=1, turn_policy=TurnPolicy(act="step"))
+    gap = GapConfig(out=tmp_path / "gap", tasks=("frozenlake:3",), episodes=1, quiet=True)
+    modality_gap.evaluate(agent, gap)
+    [record] = read_json_lines(tmp_path / "gap/text/replies.jsonl")
+    assert record["prompt"].endswith(f"{own} FrozenLake")
 
 
 @pytest.mark.parametrize("thought", ["", "<think>size 9</think>\n"])

@@ -64,7 +64,7 @@ def test_the_stages_that_draw_with_vsps_tiles_need_vsp(tmp_path: Path) -> None:
     config = nano.NanoConfig(out=tmp_path, recipe="levels")
     alone = [step.name for step in nano.Plan(config).steps()]
     given = [step.name for step in nano.Plan(replace(config, benchmarks=("vsp:x",))).steps()]
-    assert "sft-tiles" in given and "OPCD on VSP's tiles · vsp" in given
+    assert "sft-tiles" in given and "OPCD with VSP's tiles · vsp" in given
     assert [name for name in given if "tiles" not in name and not name.endswith("vsp")] == alone
 
 

@@ -321,4 +321,5 @@ def test_student_and_teacher_are_asked_for_the_same(
     train_opcd(replace(config, ask=ask, steps=1, eval_every=1, eval_episodes=1))
     words = {text.split("\n")[-1] for text in asked}
     assert words == {f"{ask} FrozenLake"}
+    assert load_checkpoint(str(config.out)).view.ask == ask, "evaluation asks for the same"
     assert {"\n" in text for text in asked} == {True, False}  # by text, and by image

@@ -52,7 +52,7 @@ def student_view(config: TrainingConfig, view: View) -> View:
         view = view.with_theme(first_theme(config.theme))
     if config.prompts:
         view = replace(view, style=style_of(config.prompts))
-    return view
+    return replace(view, ask=config.asked_for() or view.ask)
 
 
 def bound_pixels(processor: Any, config: TrainingConfig) -> None:

@@ -132,6 +132,10 @@ class OPCDConfig(RolloutConfig, TrainingConfig):
         without, given = shares if self.teacher_plan else (True, False)
         return (*student, *[text] * without, *[teacher] * given)
 
+    def asked_for(self) -> str:
+        """As of every stage."""
+        return self.ask
+
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step: checkpoints hold no answers."""
         return self.updates_per_rollout

@@ -49,7 +49,8 @@ class Stage(NamedTuple):
     """The stage whose model it starts from; empty: nothing."""
     teacher: str = ""
     tiles: bool = False
-    """FrozenLake is drawn with the tiles of VSP's pictures; left out where VSP is not given."""
+    """Half of FrozenLake is drawn with the tiles of VSP's pictures; the stage is left out where VSP
+    is not given."""
 
 
 class Line(NamedTuple):
@@ -168,7 +169,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         Line("OPCD", "opcd", goal=ask),
         Line("OPCD without SFT", "opcd-alone", goal=ask),
         Line("answer-only SFT", "answer", goal="answer"),
-        Line("OPCD on VSP's tiles", "opcd-tiles", goal=ask, pictures="original"),
+        Line("OPCD with VSP's tiles", "opcd-tiles", goal=ask, pictures="original"),
         Line("blind", ""),
         Line("random", ""),
     )

@@ -35,7 +35,7 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     if stage.tiles:
         tiles = plan.carry / "tiles"
         write_tiles(pictured_boards(plan.vsp), tiles)
-        asked["theme"] = f"frozenlake=tiles:{tiles}"
+        asked["theme"] = f"frozenlake=classic,tiles:{tiles}"
     train(replace(stage.config, **asked))
     part = plan.model(f"{name}.part")
     for old in (part, plan.model(name)):

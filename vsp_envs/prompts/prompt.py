@@ -13,7 +13,7 @@ from vsp_envs.rendering.renderer import theme_of, theme_over
 
 @dataclass(frozen=True)
 class View:
-    """How an agent is shown a board: the wording it was trained on and the size of its images."""
+    """How an agent is shown a board, and asked about it: as it was trained."""
 
     style: str = "full"
     """The wording: `full` explains task, picture and format, `brief` only names the task; or a
@@ -24,6 +24,8 @@ class View:
     """Pixels per cell: the image grows with the level. 0: use `image_size`."""
     theme: str = "classic"
     """The theme of the image."""
+    ask: str = "plan"
+    """The goal of its prompts where a plan is wanted and no goal is named, one of `Ask`."""
 
     def theme_of(self, task: str) -> str:
         """The theme of a task; see `vsp_envs.rendering.renderer.theme_of`."""

@@ -47,7 +47,7 @@ LEGENDS = {
 def question(
     layout: Layout,
     input: str = "image",
-    goal: str = "plan",
+    goal: str = "",
     *,
     view: View | None = None,
     plan: Sequence[Action] | None = None,
@@ -61,12 +61,13 @@ def question(
     `input` is the `image` or the board as `text`. `goal` is `plan` (the state of the board, a route
     and the answer), `search` (with a search on paper before the route, see `prompts.search`),
     `perceive` (what the board shows), `answer` (the answer alone) or `act` (the next `chunk`
-    actions, after those in `played`). `view` has the wording, theme and image size.
+    actions, after those in `played`); without one it is what the view asks for. `view` has the
+    wording, theme and image size.
     `plan` is a reference plan for a teacher, which goes with `text`; without it the prompt holds no
     plan. `picture` is shown in place of our drawing; `art` names the public set that drew it.
     """
     view, task = view or View(), layout.task
-    pick_name("goal", goal, (*GOALS, ACT))
+    goal = pick_name("goal", goal or view.ask, (*GOALS, ACT))
     by_text = pick_name("input", input, INPUTS) == "text"
     if plan is not None and (not by_text or goal == ACT):
         raise ValueError("a reference plan goes into a text prompt for a whole answer")

@@ -1,0 +1,169 @@
+"""The page of `--recipe levels`: `python -m training.recipes.levels_report --run runs/levels`.
+
+Rates on our test boards by task and by level, on public sets beside published numbers, and what
+each stage took; beside the page a figure, and the numbers behind both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from evaluation.rates import as_rate
+from evaluation.report.plots import SERIES
+from evaluation.report.published import PUBLISHED, PublishedSet, beside
+from evaluation.report.tables import markdown
+from evaluation.run_folder import Run, read_run
+from training.model.tiny import build_tiny
+from training.recipes.nano_report import (
+    last_metrics,
+    level_rates,
+    measure_of,
+    played_on,
+    rates,
+    read_state,
+    sources_of,
+)
+from training.recipes.nano_settings import RECIPES
+from vsp_envs.utils.cli import main
+from vsp_envs.utils.files import write_json, write_text
+
+LEAD = """# The paper's levels on two CPU cores
+
+![A panel for each task: success by level, a line for each row of the table]({figure})
+
+One Qwen3-VL of {millions} M parameters, trained from nothing for FrozenLake 3–8, Maze 3–6 and
+MiniBehaviour 5–6 at once: base on text → perception SFT → OPCD; with the arms beside it that
+takes {hours} core-hours. Each board is answered once, greedily, after a search on paper. Per cent
+with 95 % intervals over boards; one seed of training. The mean is over levels, then over tasks.
+Test boards are held out by content hash, and no board of the public sets was trained on, nor its
+rotations and reflections.
+
+```
+SETS="vsp:ROOT visualplanning:ROOT"
+python -m training.recipes.nano --recipe levels --out runs/levels --benchmarks $SETS
+python -m training.recipes.nano_report --run runs/levels --stage {shipped} --out models/vsp-nano
+python -m evaluation.planning --protocol mgsd --agent hf --model models/vsp-nano --ask search \\
+    --benchmark $SETS --out runs/mgsd
+python -m training.recipes.levels_report --run runs/levels --played runs/mgsd
+```
+"""
+SHIPPED = "opcd-tiles"
+"""The stage whose model is in the box."""
+PUBLIC = """## {title}
+
+{note} Published numbers ({source}) are of other models that see other training data, under the same
+protocol (`--protocol {protocol}`).
+
+| model | per cent |
+|---|---:|
+"""
+
+
+@dataclass(frozen=True)
+class LevelsReportConfig:
+    """Write the page of a run of the nano recipe `levels`."""
+
+    run: Path
+    """The folder of the run, `--out` of `training.recipes.nano`."""
+    page: Path = Path("docs/results/levels.md")
+    """The page; its figure and its numbers are written beside it."""
+    played: tuple[Path, ...] = ()
+    """Runs of `evaluation.planning` under a protocol, to be set beside its published numbers."""
+
+
+def write(config: LevelsReportConfig) -> None:
+    """Write the page, and beside it the figure and the numbers."""
+    state, runs = read_state(config.run / "carry" / "nano.json"), list(map(read_run, config.played))
+    done, drawn = state["done"], config.page.with_suffix(".png")
+    stages = {name: done[name] for name in RECIPES["levels"].stages if name in done}
+    parts = [lead(state, stages, drawn.name), "## Held-out test boards", *tables(done, "test")]
+    parts += [public(paper, runs) for paper in PUBLISHED]
+    for source in sources_of(done)[1:]:
+        parts += [f"## Every row on the boards of {source}", *tables(done, source)]
+    parts += ["## What each stage took", took(stages)]
+    write_text(config.page, "\n\n".join(part.strip("\n") for part in parts if part) + "\n")
+    played = {name: found["results"] for name, found in done.items() if "results" in found}
+    beside_it = {run.name: run.results for run in runs}
+    write_json(
+        config.page.with_suffix(".json"),
+        {"asked": state["asked"], "stages": stages, "played": played, "protocols": beside_it},
+    )
+    figure(played_on(done, "test")).savefig(drawn, dpi=150)
+    print(f"report: {config.page}")
+
+
+def lead(state: Mapping[str, Any], stages: Mapping[str, Any], drawn: str) -> str:
+    """The page's first words."""
+    model, *_ = build_tiny(state["asked"]["size"])
+    millions = sum(each.numel() for each in model.parameters()) / 1e6
+    hours = sum(found["seconds"] for found in stages.values()) / 3600
+    return LEAD.format(
+        figure=drawn, millions=f"{millions:.1f}", hours=f"{hours:.1f}", shipped=SHIPPED
+    )
+
+
+def tables(done: Mapping[str, Any], source: str) -> list[str]:
+    """The rates on a set: over tasks, then level by level."""
+    return [markdown(each) for each in (rates(done, source), *level_rates(done, source))]
+
+
+def public(paper: PublishedSet, runs: Sequence[Run]) -> str:
+    """Published numbers with ours of the same protocol in bold; empty without one of ours."""
+    found = beside(paper, runs)
+    if not found.ours:
+        return ""
+    rows = [f"| {each.model} | {each.value} |" for each in paper.rows]
+    rows += [f"| **ours: {each.model}** | **{each.value}** |" for each in found.ours]
+    return PUBLIC.format(**paper._asdict()) + "\n".join(rows)
+
+
+def took(stages: Mapping[str, Any]) -> str:
+    """A line for each stage: its steps, its boards and its minutes."""
+    lines = ["| stage | steps × boards | minutes on one core | at its end, on validation |"]
+    lines.append("|---|---:|---:|---|")
+    for name, found in stages.items():
+        config = RECIPES["levels"].stages[name].config
+        size, minutes = f"{config.steps} × {config.batch_size}", found["seconds"] / 60
+        lines.append(f"| {name} | {size} | {minutes:.0f} | {last_metrics(found)} |")
+    return "\n".join(lines)
+
+
+def figure(played: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """A panel for each task: success by level with its intervals, a line for each row."""
+    drawn = Figure((10, 3.4), layout="constrained", facecolor="white")
+    rows = {name: found for name, found in played.items() if measure_of(found) == "success"}
+    tasks = list(dict.fromkeys(task for found in rows.values() for task in found["tasks"]))
+    widths = [max(len(found["tasks"][task]["levels"]) for found in rows.values()) for task in tasks]
+    panels = drawn.subplots(1, len(tasks), sharey=True, squeeze=False, width_ratios=widths)[0]
+    for axes, task in zip(panels, tasks, strict=True):
+        for number, (name, found) in enumerate(rows.items()):
+            levels = {
+                int(level): as_rate(each["success"])
+                for level, each in found["tasks"][task]["levels"].items()
+            }
+            around = [
+                [rate.value - rate.low for rate in levels.values()],
+                [rate.high - rate.value for rate in levels.values()],
+            ]
+            axes.errorbar(
+                list(levels), [rate.value for rate in levels.values()], yerr=around, capsize=2,
+                marker="o", markersize=4, linewidth=1.2, color=SERIES[number % len(SERIES)],
+                label=name if axes is panels[0] else None,
+            )  # fmt: skip
+        axes.set(title=task, xlabel="level", xticks=list(levels), ylim=(-0.02, 1.02))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("success")
+    drawn.legend(loc="outside right center", frameon=False, fontsize=9)
+    return drawn
+
+
+if __name__ == "__main__":
+    main(write, LevelsReportConfig)

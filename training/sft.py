@@ -133,8 +133,8 @@ def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> P
     shares = {SHARE: ("plan_share", "detours")}
     check_config(config, {} if build else {"--model": config.model}, shares)
     check_turns(config)
-    if config.micro_batch_tokens and Path(config.model).is_dir():
-        check_budget(config, config.micro_batch_tokens)
+    if config.micro_batch_tokens and (build or Path(config.model).is_dir()):
+        check_budget(config, config.micro_batch_tokens, build() if build else None)
     return run(config, SFTTrainer.__name__, lambda: make_sft_trainer(config, build))
 
 
@@ -173,9 +173,9 @@ def check_turns(config: SFTConfig) -> None:
         raise ValueError(f"{by} is not played in turns; take {ONE_REPLY}")
 
 
-def check_budget(config: SFTConfig, budget: int) -> None:
+def check_budget(config: SFTConfig, budget: int, built: Loaded | None) -> None:
     """Raise ValueError if a board of the first step is above the budget of a micro-batch."""
-    processor, view = load_reader(config, config.model)
+    processor, view = load_reader(config, config.model, built)
     # Without a curriculum, whose first step has no large boards.
     boards = live_boards(replace(config, curriculum=0.0), view, TARGETS[config.target])
     turns = taught_turns(config, view)

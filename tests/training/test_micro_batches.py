@@ -15,6 +15,7 @@ from agents.rollout import Case, prompt_of
 from agents.vlm.checkpoint import load_checkpoint
 from agents.vlm.encoding import encode_prompts, select_rows
 from agents.vlm.image_patches import unpack
+from training.base import BaseConfig, train_base
 from training.data.length_groups import length_groups
 from training.data.step_batches import StepBatches
 from training.opcd import sampler as samplers
@@ -136,6 +137,12 @@ def test_a_budget_below_one_board_is_refused_before_anything_is_loaded(
         train_sft(replace(sft, micro_batch_tokens=least - 1))
     with pytest.raises(AssertionError, match="was loaded"):
         train_sft(replace(sft, micro_batch_tokens=least))
+    base = BaseConfig(
+        tmp_path / "base", size="S", tasks=MIXED, steps=1, eval_every=0, micro_batch_tokens=30
+    )
+    with pytest.raises(ValueError, match="--micro-batch-tokens 30 has no room for one board: "):
+        train_base(base)
+    assert train_base(replace(base, batch_size=4, micro_batch_tokens=400)).is_dir()
     opcd = OPCDConfig(
         tmp_path / "opcd", model=str(tiny_folder), teacher=str(tiny_folder), eval_every=0,
         micro_batch_tokens=160, max_new_tokens=160,

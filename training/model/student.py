@@ -38,12 +38,17 @@ def load_student(config: TrainingConfig, model: str, loaded: Loaded | None = Non
     return Loaded(trainable(loaded.model, config), loaded.processor, view)
 
 
-def load_reader(config: TrainingConfig, model: str) -> tuple[Any, View]:
-    """The student's processor and view, without its weights."""
-    settings = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    processor = load_processor(model, settings)
+def load_reader(
+    config: TrainingConfig, model: str, loaded: Loaded | None = None
+) -> tuple[Any, View]:
+    """The processor and view of the student, as `load_student` would have them; without weights."""
+    if loaded is None:
+        settings = AutoConfig.from_pretrained(model, trust_remote_code=False)
+        processor, view = load_processor(model, settings), view_of(settings)
+    else:
+        processor, view = loaded.processor, loaded.view
     bound_pixels(processor, config)
-    return processor, student_view(config, view_of(settings))
+    return processor, student_view(config, view)
 
 
 def student_view(config: TrainingConfig, view: View) -> View:

@@ -60,8 +60,6 @@ class Plan:
     def steps(self) -> Iterator[Step]:
         """Each stage, followed by the lines that its model plays; the scripted agent is last."""
         for name, stage in self.recipe.stages.items():
-            if stage.tiles and not self.vsp:
-                continue
             yield Step(name, tuple(filter(None, (stage.model, stage.teacher))))
             yield from self._played(name)
         yield from self._played("")

@@ -32,7 +32,7 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     asked |= {"model": str(plan.model(stage.model))} if stage.model else {}
     asked |= {"teacher": str(plan.model(stage.teacher))} if stage.teacher else {}
     asked |= {"size": plan.size} if isinstance(stage.config, BaseConfig) else {}
-    if stage.tiles:
+    if stage.tiles and plan.vsp:
         tiles = plan.carry / "tiles"
         write_tiles(pictured_boards(plan.vsp), tiles)
         asked["theme"] = f"frozenlake=classic,tiles:{tiles}"

@@ -15,9 +15,10 @@ from agents.scripted import SCRIPTED
 from training.data.layout_stream import excluded, live_boards
 from training.loop.deadline import TimeIsUp
 from training.model.tiny import NANO_VIEW, SIZES, build_tiny
-from training.recipes import nano
+from training.recipes import nano, nano_training
 from training.recipes.nano_report import ExportConfig, export, level_rates
 from training.recipes.nano_settings import RECIPES, Recipe
+from training.recipes.nano_training import settings
 from training.sft import SFTConfig, train_sft
 from vsp_envs import Layout
 from vsp_envs.core.layout import canonical_id
@@ -60,12 +61,25 @@ def test_no_public_board_nor_its_mirror_image_is_in_the_stream_of_any_stage(tmp_
         assert len(drawn) > 40 and not drawn & public
 
 
-def test_the_stages_that_draw_with_vsps_tiles_need_vsp(tmp_path: Path) -> None:
-    config = nano.NanoConfig(out=tmp_path, recipe="levels")
-    alone = [step.name for step in nano.Plan(config).steps()]
-    given = [step.name for step in nano.Plan(replace(config, benchmarks=("vsp:x",))).steps()]
-    assert "sft-tiles" in given and "OPCD with VSP's tiles · vsp" in given
-    assert [name for name in given if "tiles" not in name and not name.endswith("vsp")] == alone
+def test_stages_that_see_pictures_draw_with_vsps_tiles_where_vsp_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(boards: str, folder: Path) -> None:
+        assert boards == "vsp:x", "cut once for all stages"
+        folder.mkdir()
+
+    monkeypatch.setattr(nano_training, "pictured_boards", lambda source: source)
+    monkeypatch.setattr(nano_training, "write_tiles", cut)
+    for benchmarks in ((), ("vsp:x",)):
+        out = tmp_path / f"of {len(benchmarks)}"
+        config = nano.NanoConfig(out=out, recipe="levels", benchmarks=benchmarks)
+        plan = nano.Plan(config)
+        for name in RECIPES["levels"].stages:
+            plan.model(name).mkdir(parents=True)
+        themes = {name: settings(plan, name).theme for name in RECIPES["levels"].stages}
+        assert themes.pop("base") == ""
+        tiles = f"frozenlake=classic,tiles:{plan.carry / 'tiles'}" if benchmarks else ""
+        assert set(themes.values()) == {tiles}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -42,7 +42,7 @@ MiniBehaviour 5–6 at once: base on text → perception SFT → OPCD; with the 
 takes {hours} core-hours. Each board is answered once, greedily. Per cent with 95 % intervals over
 boards; one seed of training. The mean is over levels, then over tasks. Test boards are held out by
 content hash, and no board of the public sets was trained on, nor its rotations and reflections.
-Half of the FrozenLake boards are drawn with tiles cut out of VSP's pictures, in which VSP is played.
+Half of the FrozenLake boards are drawn with tiles cut out of VSP's pictures, which VSP's rows see.
 
 ```
 SETS="vsp:ROOT visualplanning:ROOT"

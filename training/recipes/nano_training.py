@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from training.base import BaseConfig
+from training.config import TrainingConfig
 from training.loop.run import history_of
 from training.merge import MergeConfig, merge
 from training.recipes.nano_plan import Plan
@@ -18,6 +19,19 @@ from vsp_envs.tiles import pictured_boards, write_tiles
 
 def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     """Train a stage from its last checkpoint, and write its model in bf16."""
+    config = settings(plan, name)
+    train(config)
+    part = plan.model(f"{name}.part")
+    for old in (part, plan.model(name)):
+        shutil.rmtree(old, ignore_errors=True)
+    merge(MergeConfig(str(config.out), part))
+    shutil.copytree(part, plan.kept / "models" / name, dirs_exist_ok=True)
+    part.rename(plan.model(name))
+    return {"history": history_of(config.out)}
+
+
+def settings(plan: Plan, name: str) -> TrainingConfig:
+    """The settings of a stage in this run. Raises ValueError without the models that it needs."""
     stage, run = plan.recipe.stages[name], plan.carry / "runs" / name
     for need in filter(None, (stage.model, stage.teacher)):
         if not plan.model(need).is_dir():
@@ -34,13 +48,8 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     asked |= {"size": plan.size} if isinstance(stage.config, BaseConfig) else {}
     if stage.tiles and plan.vsp:
         tiles = plan.carry / "tiles"
-        write_tiles(pictured_boards(plan.vsp), tiles)
+        with plan.alone():
+            if not tiles.is_dir():
+                write_tiles(pictured_boards(plan.vsp), tiles)
         asked["theme"] = f"frozenlake=classic,tiles:{tiles}"
-    train(replace(stage.config, **asked))
-    part = plan.model(f"{name}.part")
-    for old in (part, plan.model(name)):
-        shutil.rmtree(old, ignore_errors=True)
-    merge(MergeConfig(str(run), part))
-    shutil.copytree(part, plan.kept / "models" / name, dirs_exist_ok=True)
-    part.rename(plan.model(name))
-    return {"history": history_of(run)}
+    return replace(stage.config, **asked)

@@ -16,8 +16,8 @@ from matplotlib.ticker import PercentFormatter
 
 from evaluation.rates import as_rate
 from evaluation.report.plots import SERIES
-from evaluation.report.published import PUBLISHED, PublishedSet, beside
-from evaluation.report.tables import markdown
+from evaluation.report.published import PUBLISHED, Published, PublishedSet, beside
+from evaluation.report.tables import markdown, rate_text
 from evaluation.run_folder import Run, read_run
 from training.model.tiny import build_tiny
 from training.recipes.nano_report import (
@@ -48,9 +48,11 @@ Half of the FrozenLake boards are drawn with tiles cut out of VSP's pictures, wh
 SETS="vsp:ROOT visualplanning:ROOT"
 python -m training.recipes.nano --recipe levels --out runs/levels --benchmarks $SETS
 python -m training.recipes.nano_report --run runs/levels --out models/vsp-nano
-python -m evaluation.planning --protocol mgsd --agent hf --model models/vsp-nano \\
-    --benchmark $SETS --out runs/mgsd
-python -m training.recipes.levels_report --run runs/levels --played runs/mgsd
+for each in mgsd vsp visualplanning; do
+    python -m evaluation.planning --agent hf --model models/vsp-nano --protocol $each \\
+        --benchmark $SETS --out runs/$each
+done
+python -m training.recipes.levels_report --run runs/levels --played runs/{{mgsd,vsp,visualplanning}}
 ```
 """
 PUBLIC = """## {title}
@@ -86,14 +88,19 @@ def write(config: LevelsReportConfig) -> None:
         parts += [f"## Every row on the boards of {source}", *tables(done, source)]
     parts += ["## What each stage took", took(stages)]
     write_text(config.page, "\n\n".join(part.strip("\n") for part in parts if part) + "\n")
-    played = {name: found["results"] for name, found in done.items() if "results" in found}
-    beside_it = {run.name: run.results for run in runs}
+    played = {name: brief(found["results"]) for name, found in done.items() if "results" in found}
+    beside_it = {run.name: brief(run.results) for run in runs}
     write_json(
         config.page.with_suffix(".json"),
         {"asked": state["asked"], "stages": stages, "played": played, "protocols": beside_it},
     )
     figure(played_on(done, "test")).savefig(drawn, dpi=150)
     print(f"report: {config.page}")
+
+
+def brief(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The rates alone."""
+    return {name: results[name] for name in ("goal", "tasks", "macro", "pooled") if name in results}
 
 
 def lead(state: Mapping[str, Any], stages: Mapping[str, Any], drawn: str) -> str:
@@ -110,13 +117,22 @@ def tables(done: Mapping[str, Any], source: str) -> list[str]:
 
 
 def public(paper: PublishedSet, runs: Sequence[Run]) -> str:
-    """Published numbers with ours of the same protocol in bold; empty without one of ours."""
-    found = beside(paper, runs)
-    if not found.ours:
-        return ""
+    """Published numbers and, in bold, ours of the same protocol; empty without one of ours.
+
+    A run that lacks boards of the protocol has a row for each task and level that it did play.
+    """
+    mine = [run for run in runs if run.config["settings"].get("protocol") == paper.protocol]
+    ours = list(beside(paper, mine).ours)
+    for run in mine if not ours else ():
+        for task, found in run.results["pooled"]["tasks"].items():
+            rate, levels = (
+                as_rate(found["success"]),
+                ", ".join(run.results["tasks"][task]["levels"]),
+            )
+            ours.append(Published(f"{task} {levels} (n = {rate.n})", rate_text(rate)))
     rows = [f"| {each.model} | {each.value} |" for each in paper.rows]
-    rows += [f"| **ours: {each.model}** | **{each.value}** |" for each in found.ours]
-    return PUBLIC.format(**paper._asdict()) + "\n".join(rows)
+    rows += [f"| **ours: {each.model}** | **{each.value}** |" for each in ours]
+    return PUBLIC.format(**paper._asdict()) + "\n".join(rows) if ours else ""
 
 
 def took(stages: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ each stage took; beside the page a figure, and the numbers behind both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,12 @@ done
 python -m training.recipes.levels_report --run runs/levels --played runs/{{mgsd,vsp,visualplanning}}
 ```
 """
+NAME = "vsp-nano"
+"""The model in the box."""
 PUBLIC = """## {title}
 
-{note} Published numbers ({source}) are of other models that see other training data, under the same
-protocol (`--protocol {protocol}`).
+`--protocol {protocol}`. {note} Published numbers ({source}) are of other models, which saw other
+training data. Ours are of the boards at hand.
 
 | model | per cent |
 |---|---:|
@@ -121,17 +123,19 @@ def public(paper: PublishedSet, runs: Sequence[Run]) -> str:
 
     A run that lacks boards of the protocol has a row for each task and level that it did play.
     """
-    mine = [run for run in runs if run.config["settings"].get("protocol") == paper.protocol]
+    mine = [
+        replace(run, name=NAME)
+        for run in runs
+        if run.config["settings"].get("protocol") == paper.protocol
+    ]
     ours = list(beside(paper, mine).ours)
     for run in mine if not ours else ():
         for task, found in run.results["pooled"]["tasks"].items():
-            rate, levels = (
-                as_rate(found["success"]),
-                ", ".join(run.results["tasks"][task]["levels"]),
-            )
-            ours.append(Published(f"{task} {levels} (n = {rate.n})", rate_text(rate)))
+            rate, levels = as_rate(found["success"]), " ".join(run.results["tasks"][task]["levels"])
+            row = f"{NAME}, {task} alone, levels {levels} (n = {rate.n})"
+            ours.append(Published(row, rate_text(rate)))
     rows = [f"| {each.model} | {each.value} |" for each in paper.rows]
-    rows += [f"| **ours: {each.model}** | **{each.value}** |" for each in ours]
+    rows += [f"| **{each.model}** | **{each.value}** |" for each in ours]
     return PUBLIC.format(**paper._asdict()) + "\n".join(rows) if ours else ""
 
 

@@ -150,7 +150,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
             BaseConfig(HERE, target=ask, learning_rate=1e-3, steps=steps["base"], **few)
         ),
         "sft": Stage(
-            SFTConfig(HERE, learning_rate=1e-4, steps=steps["sft"], **seen), "base", tiles=True
+            SFTConfig(HERE, learning_rate=2e-4, steps=steps["sft"], **seen), "base", tiles=True
         ),
         "opcd": Stage(OPCDConfig(HERE, **opcd), "sft", "base", tiles=True),
         "opcd-alone": Stage(OPCDConfig(HERE, **opcd), "base", "base", tiles=True),
@@ -185,7 +185,7 @@ RECIPES: dict[str, Recipe] = {
         answers=128, episodes=500, public=None, batch=1024,
     ),
     "levels": _levels(
-        "plan", {"base": 14_000, "sft": 9000, "opcd": 250}, answers=128
+        "plan", {"base": 14_000, "sft": 8000, "opcd": 250}, answers=128
     ),
     "rehearsal": _at_256(
         {

@@ -141,7 +141,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
     }  # fmt: skip
     seen = {**few, "vision_learning_rate": 3e-3, "curriculum": 0.3}
     opcd = {
-        **common, "ask": ask, "batch_size": 64, "learning_rate": 2e-3, "max_new_tokens": answers,
+        **common, "ask": ask, "batch_size": 64, "learning_rate": 1e-3, "max_new_tokens": answers,
         "steps": steps["opcd"], "eval_every": 50, "save_every": 25,
     }  # fmt: skip
     direct = steps["sft"] + steps["opcd"] * opcd["batch_size"] // few["batch_size"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from training.opcd.config import OPCDConfig
 from training.recipes import ablation, closed_loop
 from training.recipes.closed_loop import ClosedLoopConfig
 from training.recipes.closed_loop_report import WAYS, rows
@@ -22,9 +23,18 @@ def test_opcd_in_steps_has_about_as_many_answers_as_opcd_on_plans() -> None:
     assert (plan.turn_policy.act, step.turn_policy.act) == ("plan", "step")
 
 
+def test_the_two_that_go_on_in_steps_differ_in_the_loss_and_in_no_more_than_their_steps() -> None:
+    kind, folder = TaskLevel("minibehaviour", 5), Path("runs")
+    reverse, forward = (
+        closed_loop.settings(arm, kind, folder, 0) for arm in ("step_opcd", "step_opcd_forward")
+    )
+    assert isinstance(reverse, OPCDConfig)
+    assert forward == replace(reverse, out=forward.out, loss="forward_kl", steps=reverse.steps // 2)
+
+
 def test_every_arm_plays_as_a_plan_and_in_steps_undisturbed_and_pushed() -> None:
     titles = rows(tuple(closed_loop.START))
-    assert len(titles) == len(set(titles.values())) == 1 + 6 * 4
+    assert len(titles) == len(set(titles.values())) == 1 + 7 * 4
     assert list(closed_loop.WAYS) == list(WAYS)
     assert [policy.push for policy in closed_loop.WAYS.values()] == [False, False, True, True]
 

@@ -18,6 +18,7 @@ TITLES: dict[str, str] = {
     "plan_opcd": "SFT + OPCD on plans",
     "more_opcd": "SFT + OPCD on plans, and more on plans",
     "step_opcd": "SFT + OPCD on plans, then in steps",
+    "step_opcd_forward": "SFT + OPCD on plans, then in steps by the forward KL",
     "plan_sft": "SFT on plans",
     "step_sft": "SFT in steps",
     "step_sft_detours": "SFT in steps, with detours",
@@ -41,7 +42,8 @@ of two 95 % intervals, Student's over seeds and Wilson's over boards. One model 
 per kind of board, arm and seed. *As a plan*: one reply is played to its end. *In steps*: a fresh
 picture after each action. *Pushed*: once in mid-episode the agent is moved by a random legal move,
 the same for all. Perception SFT is of the states that turns reach, with detours. OPCD has a hundred
-steps on plans, and in two arms as many more on plans or in steps, on MiniBehaviour twice as many.
+steps on plans, and in three arms as many more on plans or in steps; by the reverse KL twice as many
+on MiniBehaviour.
 [Closed loop](../closed-loop.md) explains the arms.
 """
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Arm = Literal[
-    "base", "sft", "plan_opcd", "more_opcd", "step_opcd", "plan_sft", "step_sft", "step_sft_detours"
+    "base", "sft", "plan_opcd", "more_opcd", "step_opcd", "step_opcd_forward", "plan_sft",
+    "step_sft", "step_sft_detours",
 ]  # fmt: skip
 
 

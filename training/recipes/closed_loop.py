@@ -46,9 +46,9 @@ RATES = {"plan": 2e-3, "step": 5e-4}
 student forgets what it sees: on FrozenLake 3 (seed 0) of 98 per cent of states right 31 are left.
 5e-4 was found on FrozenLake 3, seed 3, which is not reported."""
 MORE = {"minibehaviour:5": 200}
-"""Steps of the OPCD that goes on by the reverse KL, where not as many as before. On MiniBehaviour a
-printer in hand is new to a student of plans: on seed 3, which is not reported, it succeeded from the
-90th step on, and by the forward KL from the 27th."""
+"""Steps of the OPCD that goes on by the reverse KL, where not as many as before. On MiniBehaviour
+a printer in hand is new to a student of plans. On seed 3, which is not reported, it succeeded from
+the 90th step on, and by the forward KL from the 27th."""
 DETOURS = 0.3
 """The chance of an action to be a detour, in the base and in the arms that make them."""
 START: dict[Arm, Arm | Literal[""]] = {

@@ -139,7 +139,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         **common, "batch_size": 16, "mix_kinds": True, "micro_batch_tokens": 1200,
         "schedule": "half-linear", "eval_every": 1000, "save_every": 250,
     }  # fmt: skip
-    seen = {**few, "vision_learning_rate": 3e-3, "curriculum": 0.3}
+    seen = {**few, "tasks": SEEN, "vision_learning_rate": 3e-3, "curriculum": 0.3}
     opcd = {
         **common, "ask": ask, "batch_size": 64, "learning_rate": 1e-3, "max_new_tokens": answers,
         "steps": steps["opcd"], "eval_every": 50, "save_every": 25,
@@ -150,7 +150,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
             BaseConfig(HERE, target=ask, learning_rate=1e-3, steps=steps["base"], **few)
         ),
         "sft": Stage(
-            SFTConfig(HERE, learning_rate=2e-4, steps=steps["sft"], **seen), "base", tiles=True
+            SFTConfig(HERE, learning_rate=3e-4, steps=steps["sft"], **seen), "base", tiles=True
         ),
         "opcd": Stage(OPCDConfig(HERE, **opcd), "sft", "base", tiles=True),
         "opcd-alone": Stage(OPCDConfig(HERE, **opcd), "base", "base", tiles=True),
@@ -173,6 +173,10 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
 
 # Maze and MiniBehaviour have fewer levels than FrozenLake; a weight makes up for it.
 PAPER = ("frozenlake:3-8", "maze:3-6@2", "minibehaviour:5-6@2")
+SEEN = ("frozenlake:3-8", "maze:3-6@2", "minibehaviour:5-6@4")
+"""What `levels` learns to see. With the weights of `PAPER` and the language model at 2e-4, after
+8 000 steps all of FrozenLake and Maze is read right (validation, n = 20 a level), and one board in
+ten of MiniBehaviour, whose agent is not found yet."""
 
 
 RECIPES: dict[str, Recipe] = {

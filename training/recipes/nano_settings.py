@@ -132,7 +132,9 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
     """One visual token a cell. Answer-only SFT sees as many boards as perception SFT and OPCD.
 
     Base and SFT learn from 16 boards a step, of all kinds, in micro-batches of similar length: on
-    FrozenLake 3–8 by text (size S) that took half as many boards as 64 a step.
+    FrozenLake 3–8 by text (size S) that took half as many boards as 64 a step. After this much of
+    perception SFT the student gives the words of a plan no chance: by the reverse KL no answer can
+    be read in 25 steps of OPCD, by the forward KL 47 % of validation boards succeed after 50.
     """
     common: dict[str, Any] = {"tasks": PAPER, "eval_episodes": 20, "warmup": 0.05}
     few = {
@@ -142,7 +144,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
     seen = {**few, "tasks": SEEN, "vision_learning_rate": 3e-3, "curriculum": 0.3}
     opcd = {
         **common, "ask": ask, "batch_size": 64, "learning_rate": 1e-3, "max_new_tokens": answers,
-        "steps": steps["opcd"], "eval_every": 50, "save_every": 25,
+        "loss": "forward_kl", "steps": steps["opcd"], "eval_every": 50, "save_every": 25,
     }  # fmt: skip
     direct = steps["sft"] + steps["opcd"] * opcd["batch_size"] // few["batch_size"]
     stages = {

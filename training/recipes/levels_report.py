@@ -40,10 +40,11 @@ LEAD = """# The paper's levels on two CPU cores
 One Qwen3-VL of {millions} M parameters, trained from nothing for FrozenLake 3–8, Maze 3–6 and
 MiniBehaviour 5–6 at once: base on text → perception SFT → OPCD; with the arms beside it that
 takes {hours} core-hours. OPCD is by the forward KL; the paper's loss is a sampled reverse KL, which
-cannot bring back words that perception SFT has unlearned. Each board is answered once, greedily. Per cent with 95 % intervals over
-boards; one seed of training. The mean is over levels, then over tasks. Test boards are held out by
-content hash, and no board of the public sets was trained on, nor its rotations and reflections.
-Half of the FrozenLake boards are drawn with tiles cut out of VSP's pictures, which VSP's rows see.
+cannot bring back words that perception SFT has unlearned. Each board is answered once, greedily.
+Per cent with 95 % intervals over boards; one seed of training. The mean is over levels, then over
+tasks. Test boards are held out by content hash, and no board of the public sets was trained on, nor
+its rotations and reflections. Half of the FrozenLake boards are drawn with tiles cut out of VSP's
+pictures, which VSP's rows see.
 
 ```
 SETS="vsp:ROOT visualplanning:ROOT"

@@ -59,8 +59,9 @@ class SFTConfig(TrainingConfig):
         return (*(text for _, text, _ in of_goals), *given)
 
     def asked_for(self) -> str:
-        """As of every stage."""
-        return next((goal for goal in TARGETS[self.target] if goal != "perceive"), "")
+        """As of every stage; turns ask in words of their own."""
+        goals = () if self.turn_policy.chunk else TARGETS[self.target]
+        return next((goal for goal in goals if goal != "perceive"), "")
 
     def parts(self) -> int:
         """Least micro-batches in a step: one for each kind and goal."""

@@ -19,7 +19,9 @@ from filelock import FileLock
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["training.recipes.demo", "vsp_envs.play.play_screen"])
 SFT_STEPS, OPCD_STEPS, EPISODES, GAMES = 4, 3, 40, 40
-LIVELY = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
+LIVELY = (
+    "process_seconds", "train_runtime", "train_samples_per_second", "train_steps_per_second",
+)  # fmt: skip
 """What a log says of time."""
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -138,11 +139,17 @@ def test_a_second_ctrl_c_stops_at_once_and_says_where_the_next_run_starts(
 
 
 @pytest.mark.slow
-def test_sft_resumes_to_the_bit(sft_config: SFTConfig, tmp_path: Path) -> None:
+def test_sft_resumes_to_the_bit(
+    sft_config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = map(float, itertools.count())
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks))
+    monkeypatch.setattr("training.loop.trainer.time", clock)
     done = train_sft(sft_config)
     interrupted(done, 3, tmp_path / "again")
     again = train_sft(replace(sft_config, out=tmp_path / "again"))
     assert same(done, again)
+    assert history(again, "process_seconds") == history(done, "process_seconds") != []
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -45,6 +46,8 @@ from training.model.sharding import set_up_fsdp
 from training.model.trainable import parameter_groups
 from vsp_envs.utils.files import read_json, write_json
 
+TIME = "process_seconds"
+"""What a log calls the time that training took so far."""
 PATIENCE = 20
 """Steps in a row without a finite gradient after which `skip` gives up."""
 
@@ -60,7 +63,7 @@ class CompletionTrainer(Trainer):
         """`options` go to transformers' Trainer."""
         self.config, self.processor, self.view = config, loaded.processor, loaded.view
         self.metrics: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        self.skipped = 0
+        self.skipped, self.clock = 0, time.perf_counter()
         super().__init__(
             model=loaded.model,
             args=training_arguments(config),
@@ -254,7 +257,10 @@ class CompletionTrainer(Trainer):
             self.metrics[name].append((float(value), weight))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log, with the means of what all processes noted."""
+        """Log, with the means of what all processes noted, and the time that it took so far.
+
+        `process_seconds` is summed over processes, and over the pieces of a run that was resumed.
+        """
         noted: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for metrics in gather_object([dict(self.metrics)]):
             for name, values in metrics.items():
@@ -269,6 +275,10 @@ class CompletionTrainer(Trainer):
             "train_loss", None
         )  # the Trainer's mean covers only the steps since the last resume
         logs = {name: value for name, value in {**logs, **means}.items() if math.isfinite(value)}
+        entries = self.state.log_history
+        before = entries[-1].get(TIME, 0.0) if entries else 0.0
+        last, self.clock = self.clock, time.perf_counter()
+        logs[TIME] = before + processes() * (self.clock - last)
         super().log(logs, *args, **kwargs)
 
 

@@ -168,7 +168,7 @@ def run(config: DemoConfig) -> None:
     train(config)
     began = time.perf_counter()
     table, runs = evaluate(config)
-    seconds = {name: log[-1]["train_runtime"] for name, log in histories(config.out).items()}
+    seconds = {name: log[-1]["process_seconds"] for name, log in histories(config.out).items()}
     seconds["evaluation"] = time.perf_counter() - began
     title = f"Demo: {', '.join(map(str, recipe.kinds))}"
     if not done:

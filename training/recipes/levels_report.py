@@ -94,12 +94,21 @@ def write(config: LevelsReportConfig) -> None:
     write_text(config.page, "\n\n".join(part.strip("\n") for part in parts if part) + "\n")
     played = {name: brief(found["results"]) for name, found in done.items() if "results" in found}
     beside_it = {run.name: brief(run.results) for run in runs}
+    ended = {
+        name: {"seconds": found["seconds"], "validation": validated(found)}
+        for name, found in stages.items()
+    }
     write_json(
         config.page.with_suffix(".json"),
-        {"asked": state["asked"], "stages": stages, "played": played, "protocols": beside_it},
+        {"asked": state["asked"], "stages": ended, "played": played, "protocols": beside_it},
     )
     figure(played_on(done, "test")).savefig(drawn, dpi=150)
     print(f"report: {config.page}")
+
+
+def validated(found: Mapping[str, Any]) -> list[Mapping[str, float]]:
+    """What a stage logged of validation boards, step by step."""
+    return [entry for entry in found["history"] if {"success", "perception"} & entry.keys()]
 
 
 def brief(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +152,7 @@ def public(paper: PublishedSet, runs: Sequence[Run]) -> str:
 
 def took(stages: Mapping[str, Any]) -> str:
     """A line for each stage: its steps, its boards and its minutes."""
-    lines = ["| stage | steps × boards | minutes on one core | at its end, on validation |"]
+    lines = ["| stage | steps × boards | core-minutes | at its end, on validation |"]
     lines.append("|---|---:|---:|---|")
     for name, found in stages.items():
         config = RECIPES["levels"].stages[name].config

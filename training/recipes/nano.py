@@ -36,7 +36,7 @@ def run(config: NanoConfig) -> None:
             print(f"— {step.name}", flush=True)
             line = step.line
             results = play_line(plan, step, line) if line else train_stage(plan, step.name)
-            plan.finish(step, {**results, "seconds": time.perf_counter() - began})
+            plan.finish(step, {"seconds": time.perf_counter() - began, **results})
             prune(plan)
     finally:
         prune(plan)

@@ -41,7 +41,7 @@ def write_page(file: Path, state: Mapping[str, Any]) -> None:
     for source in sources_of(done):
         parts.append(f"{source}\n\n{markdown(rates(done, source))}")
         parts += map(markdown, level_rates(done, source))
-    parts.append("| step | seconds in its last piece | at its end |\n|---|---:|---|")
+    parts.append("| step | seconds | at its end |\n|---|---:|---|")
     for name, found in done.items():
         parts[-1] += f"\n| {name} | {found['seconds']:.0f} | {last_metrics(found)} |"
     write_text(file, "\n".join(parts) + "\n")

@@ -27,7 +27,8 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     merge(MergeConfig(str(config.out), part))
     shutil.copytree(part, plan.kept / "models" / name, dirs_exist_ok=True)
     part.rename(plan.model(name))
-    return {"history": history_of(config.out)}
+    history = history_of(config.out)
+    return {"history": history, "seconds": history[-1]["process_seconds"]}
 
 
 def settings(plan: Plan, name: str) -> TrainingConfig:

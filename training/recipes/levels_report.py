@@ -17,7 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from evaluation.rates import as_rate
 from evaluation.report.plots import SERIES
 from evaluation.report.published import PUBLISHED, Published, PublishedSet, beside
-from evaluation.report.tables import markdown, rate_text
+from evaluation.report.tables import Row, Table, markdown, rate_text
 from evaluation.run_folder import Run, read_run
 from training.model.tiny import build_tiny
 from training.recipes.nano_report import (
@@ -29,7 +29,8 @@ from training.recipes.nano_report import (
     read_state,
     sources_of,
 )
-from training.recipes.nano_settings import RECIPES
+from training.recipes.nano_settings import PAPER, RECIPES
+from vsp_envs.core.task import get_task
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import write_json, write_text
 
@@ -56,6 +57,14 @@ for each in mgsd vsp visualplanning; do
 done
 python -m training.recipes.levels_report --run runs/levels --played runs/{{mgsd,vsp,visualplanning}}
 ```
+"""
+WORTH = """## What this shows, and what it does not
+
+It shows that the whole method works at the paper's levels, from random weights, on a machine that
+anybody has, and what each stage adds. It does not show what a general vision-language model learns:
+this one knows three tasks, three words of prompt and two ways of drawing, and its test boards,
+though it has never seen them, come from the generators of its training boards. Beside published
+numbers of models that were asked zero-shot, or trained on other boards, it is a specialist.
 """
 NAME = "vsp-nano"
 """The model in the box."""
@@ -86,7 +95,8 @@ def write(config: LevelsReportConfig) -> None:
     state, runs = read_state(config.run / "carry" / "nano.json"), list(map(read_run, config.played))
     done, drawn = state["done"], config.page.with_suffix(".png")
     stages = {name: done[name] for name in RECIPES["levels"].stages if name in done}
-    parts = [lead(state, stages, drawn.name), "## Held-out test boards", *tables(done, "test")]
+    parts = [lead(state, stages, drawn.name), markdown(headline(done)), WORTH]
+    parts += ["## Every row on the test boards", *tables(done, "test")]
     parts += [public(paper, runs) for paper in PUBLISHED]
     for source in sources_of(done)[1:]:
         parts += [f"## Every row on the boards of {source}", *tables(done, source)]
@@ -122,6 +132,25 @@ def lead(state: Mapping[str, Any], stages: Mapping[str, Any], drawn: str) -> str
     millions = sum(each.numel() for each in model.parameters()) / 1e6
     hours = sum(found["seconds"] for found in stages.values()) / 3600
     return LEAD.format(figure=drawn, millions=f"{millions:.1f}", hours=f"{hours:.1f}")
+
+
+def headline(done: Mapping[str, Any]) -> Table:
+    """Success on test boards, over the tasks and of each, and on VSP's boards."""
+    played, vsp = played_on(done, "test"), played_on(done, "vsp")
+    rows = []
+    for name, found in played.items():
+        if measure_of(found) == "success":
+            rates = [found["macro"], *found["tasks"].values(), vsp.get(name, {}).get("macro")]
+            rows.append(Row(name, [each and each["success"] for each in rates]))
+    return Table(
+        ("mean", *map(levels_of, PAPER), "VSP's FrozenLake"), rows, "success on test boards"
+    )
+
+
+def levels_of(selector: str) -> str:
+    """For example `FrozenLake 3–8`, of `frozenlake:3-8`."""
+    task, levels = selector.partition("@")[0].split(":")
+    return f"{get_task(task).title} {levels.replace('-', '–')}"
 
 
 def tables(done: Mapping[str, Any], source: str) -> list[str]:

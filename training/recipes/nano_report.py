@@ -155,8 +155,10 @@ A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, 
 MiniBehaviour. It was trained from scratch, on live environments alone: base on text → perception
 SFT → OPCD; these are the weights of the stage `{stage}` (size {size}, recipe {recipe}, seed
 {seed}), in bf16. It sees a picture of {picture} and three words; other sizes are resized.
+The folder says so itself, and the project's commands ask it that way.
 
 ```
+python -m training.recipes.nano --recipe {recipe} --out runs/nano   # trains it, and plays all rows
 python -m evaluation.planning --agent hf --model models/vsp-nano --out runs/nano-test
 ```
 
@@ -168,8 +170,8 @@ public sets named here, nor a rotation or reflection of one, was in training.
 {tables}
 ## What it is not
 
-It knows three tasks at the levels of the paper, its own short prompts and the project's drawings;
-anything else is outside of what it was trained for.
+It knows three tasks at the levels of the paper, its own short prompts and the drawings that it was
+trained on; anything else is outside of what it was trained for.
 """
 
 if __name__ == "__main__":

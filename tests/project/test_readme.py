@@ -132,13 +132,19 @@ def test_the_tree_names_folders_and_files_that_are_there() -> None:
         assert (ROOT / "".join(above)).exists(), name
 
 
-def test_the_page_is_short_and_its_first_screen_has_the_picture_the_commands_and_the_table() -> (
-    None
-):
+def test_the_page_is_short_and_its_first_screens_have_picture_commands_and_tables() -> None:
     lines = README.splitlines()
     assert len(lines) <= 200
-    first = "\n".join(lines[:35])
-    order = [
-        first.index(each) for each in ("![", "make demo ", "make test ", "| base |", "| oracle")
-    ]
+    first, second = "\n".join(lines[:35]), "\n".join(lines[:52])
+    order = [first.index(each) for each in ("![", "make demo ", "make test ", "| OPCD |", "| rand")]
+    order += [second.index(each) for each in ("| base |", "| oracle")]
     assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("head", "page"),
+    [("| success on test boards |", "levels.md"), ("| test boards |", "demo-3.md")],
+)
+def test_a_table_of_results_is_the_one_that_a_command_wrote(head: str, page: str) -> None:
+    [table] = re.findall(rf"^{re.escape(head)}.*\n(?:\|.*\n)+", README, re.MULTILINE)
+    assert table in (ROOT / "docs/results" / page).read_text()

@@ -203,7 +203,7 @@ RECIPES: dict[str, Recipe] = {
         answers=128, episodes=500, public=None, batch=1024,
     ),
     "levels": _levels(
-        "plan", {"first": 14_000, "base": 12_000, "sft": 8000, "opcd": 400}, answers=128
+        "plan", {"first": 14_000, "base": 12_000, "sft": 8000, "opcd": 300}, answers=128
     ),
     "rehearsal": _at_256(
         {

@@ -161,7 +161,14 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         "sft": Stage(
             SFTConfig(HERE, learning_rate=4e-4, steps=steps["sft"], **seen), "base", tiles=True
         ),
-        "opcd": Stage(OPCDConfig(HERE, **opcd), "sft", "base", tiles=True),
+        "refresh": Stage(
+            BaseConfig(
+                HERE, target=ask, learning_rate=5e-4, steps=steps["refresh"],
+                **{**few, "tasks": HARD},
+            ),
+            "sft",
+        ),
+        "opcd": Stage(OPCDConfig(HERE, **opcd), "refresh", "base", tiles=True),
         "opcd-alone": Stage(OPCDConfig(HERE, **opcd), "base", "base", tiles=True),
         "answer": Stage(
             SFTConfig(HERE, target="answer", learning_rate=1e-3, steps=direct, **seen), "base",
@@ -203,7 +210,7 @@ RECIPES: dict[str, Recipe] = {
         answers=128, episodes=500, public=None, batch=1024,
     ),
     "levels": _levels(
-        "plan", {"first": 14_000, "base": 12_000, "sft": 8000, "opcd": 300}, answers=128
+        "plan", {"first": 14_000, "base": 12_000, "sft": 8000, "refresh": 1500, "opcd": 300}, answers=128
     ),
     "rehearsal": _at_256(
         {

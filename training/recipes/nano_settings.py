@@ -210,7 +210,9 @@ RECIPES: dict[str, Recipe] = {
         answers=128, episodes=500, public=None, batch=1024,
     ),
     "levels": _levels(
-        "plan", {"first": 14_000, "base": 12_000, "sft": 8000, "refresh": 1500, "opcd": 300}, answers=128
+        "plan",
+        {"first": 14_000, "base": 12_000, "sft": 8000, "refresh": 1500, "opcd": 300},
+        answers=128,
     ),
     "rehearsal": _at_256(
         {

@@ -161,8 +161,8 @@ CARD = """# vsp-nano
 A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
 MiniBehaviour. It was trained from scratch, on live environments alone, in these stages of
 `training/recipes/nano_settings.py`: {lineage} (size {size}, recipe {recipe}, seed {seed}). These
-are the last one's weights in bf16. It sees a picture of {picture} and three words; other sizes are resized.
-The folder says so itself, and the project's commands ask it that way.
+are the last one's weights in bf16. It sees a picture of {picture} and three words; other sizes are
+resized. The folder says so itself, and the project's commands ask it that way.
 
 ```
 python -m training.recipes.nano --recipe {recipe} --out runs/nano   # trains it, and plays all rows

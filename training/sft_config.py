@@ -38,6 +38,10 @@ class SFTConfig(TrainingConfig):
     evaluation asks for the same."""
     plan_share: float = 0.0
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
+    written_share: float = 0.0
+    """Share of text prompts that do not describe the board: the description is the head of the
+    answer instead, given and not learned. So the model plans from what it writes itself, as it has
+    to when it sees pictures."""
     detours: float = 0.0
     """With `--act step` or `chunk:k`: the chance of each action before the taught turn to be a
     random legal one instead of an optimal one, so that the model sees how to come back, and what
@@ -56,6 +60,7 @@ class SFTConfig(TrainingConfig):
         if self.input == "image":
             return tuple(image for image, _, _ in of_goals)
         given = [teacher for _, _, teacher in of_goals] if self.plan_share else []
+        given += [image for image, _, _ in of_goals] if self.written_share else []
         return (*(text for _, text, _ in of_goals), *given)
 
     def asked_for(self) -> str:

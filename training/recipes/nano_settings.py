@@ -165,8 +165,8 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         ),
         "refresh": Stage(
             BaseConfig(
-                HERE, target=ask, learning_rate=5e-4, steps=steps["refresh"],
-                **{**few, "tasks": HARD},
+                HERE, target=ask, learning_rate=5e-4, steps=steps["refresh"], written_share=0.75,
+                **{**few, "tasks": HARD, "eval_every": 2000},
             ),
             "sft",
         ),
@@ -215,7 +215,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "levels": _levels(
         "plan",
-        {"first": 14_000, "base": 12_000, "sft": 8000, "refresh": 1500, "opcd": 300},
+        {"first": 14_000, "base": 12_000, "sft": 8000, "refresh": 4000, "opcd": 200},
         answers=128,
     ),
     "rehearsal": _at_256(

@@ -97,9 +97,9 @@ class Collate:
     def taught(self, board: Board, with_plan: bool, written: bool = False) -> Taught:
         """A prompt about a board, and its answer."""
         if written:
-            answer = ANSWERS[board.goal](board.layout)
-            prompt = blind_prompt(board.layout.task, board.goal, self.view)
-            return Taught(prompt, answer, describe(board.layout) + "\n")
+            goal = "plan" if board.goal == "perceive" else board.goal
+            prompt = blind_prompt(board.layout.task, goal, self.view)
+            return Taught(prompt, ANSWERS[goal](board.layout), describe(board.layout) + "\n")
         if self.turns and board.goal != "perceive":
             return self.turns.turn(board, with_plan)
         if self.turns:
@@ -156,11 +156,11 @@ def check_turns(config: SFTConfig) -> None:
     """Raise ValueError for turns that cannot be taught so."""
     policy = config.turn_policy
     chunk = policy.chunk
-    whole = config.input == "text" and not chunk and config.target in ("plan", "search")
-    if config.written_share and not whole:
+    targets = {"text": ("plan", "search"), "image": ("perception",)}[config.input]
+    if config.written_share and (chunk or config.target not in targets):
         raise ValueError(
-            f"--written-share {config.written_share} is of text prompts for whole plans; take "
-            "--input text, --act plan and --target plan or search"
+            f"--written-share {config.written_share} is of whole plans: take --act plan, with "
+            "--target perception, or with --input text and --target plan or search"
         )
     if config.detours and not chunk:
         raise ValueError(

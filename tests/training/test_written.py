@@ -13,7 +13,7 @@ from training.sft import Collate, train_sft
 from training.sft_config import TARGETS, SFTConfig
 from vsp_envs import Layout
 from vsp_envs.prompts.question import text_prompt
-from vsp_envs.prompts.targets import planning_target, search_target
+from vsp_envs.prompts.targets import perception_target, planning_target, search_target
 from vsp_envs.scoring.describe import describe
 
 CONFIG = SFTConfig(
@@ -69,14 +69,32 @@ def places(part: list[int], whole: list[int]) -> list[int]:
     return [at for at in range(len(whole) - size + 1) if whole[at : at + size] == part]
 
 
-def test_it_is_for_whole_plans_by_text(tiny_folder: Path, tmp_path: Path) -> None:
+def test_perception_sft_shows_pictures_and_keeps_a_share_for_plans_without_any() -> None:
+    _, processor, _ = build_tiny("S")
+    tokenizer = processor.tokenizer
+    config = replace(CONFIG, input="image", target="perception", written_share=0.25)
+    boards = live_boards(config, TINY_VIEW, TARGETS["perception"]).__getitems__(range(12))
+    [batch] = Collate(processor, TINY_VIEW, "image", written_share=0.25)(boards)
+    pictures = (batch["inputs"]["input_ids"] == processor.image_token_id).any(1).tolist()
+    assert pictures == [True] * 9 + [False] * 3
+    learned = [ids[mask].tolist() for ids, mask in zip(batch["ids"], batch["mask"], strict=True)]
+    for row, board in enumerate(boards):
+        whole, head = perception_target(board.layout), ""
+        if row >= 9:
+            whole, head = planning_target(board.layout), describe(board.layout) + "\n"
+        ids = [*tokenizer(whole).input_ids, tokenizer.eos_token_id]
+        assert learned[row] == ids[len(tokenizer(head).input_ids) if head else 0 :]
+    assert config.roles() == ("perceive", "student")
+
+
+def test_it_is_of_whole_plans(tiny_folder: Path, tmp_path: Path) -> None:
     asked = replace(CONFIG, out=tmp_path / "run", model=str(tiny_folder), written_share=0.5)
     for wrong in (
         replace(asked, input="image"),
         replace(asked, target="perception"),
         replace(asked, turn_policy=TurnPolicy(act="step", history=0)),
     ):
-        with pytest.raises(ValueError, match="is of text prompts for whole plans"):
+        with pytest.raises(ValueError, match=r"written-share 0\.5 is of whole plans"):
             train_sft(wrong)
     with pytest.raises(ValueError, match="written-share"):
         train_sft(replace(asked, written_share=1.5))

@@ -92,7 +92,7 @@ GROUPS = {
     "boards": (
         "tasks", "split", "exclude", "min_plan", "difficulty", "min_distance", "frozen_prob",
         "curriculum", "theme", "prompts", "perturb", "min_pixels", "max_pixels", "batch_size",
-        "mix_kinds", "input", "target", "plan_share", "detours",
+        "mix_kinds", "input", "target", "plan_share", "written_share", "detours",
     ),
     "model": (
         "model", "size", "teacher", "teacher_kind", "teacher_dtype", "teacher_placement",

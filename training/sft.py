@@ -46,12 +46,14 @@ from training.validate import SHARE, check_config
 from vsp_envs import Layout
 from vsp_envs.core.layout import Action
 from vsp_envs.core.solver import solve_layouts
+from vsp_envs.prompts.question import blind_prompt
 from vsp_envs.prompts.targets import (
     answer_target,
     perception_target,
     planning_target,
     search_target,
 )
+from vsp_envs.scoring.describe import describe
 from vsp_envs.utils.choices import pick_name
 
 ANSWERS = {
@@ -83,15 +85,21 @@ class Collate:
     def __init__(
         self, processor: Any, view: View, input: str, plan_share: float = 0.0,
         budget: int | None = None, most: int | None = None, turns: TaughtTurns | None = None,
+        written_share: float = 0.0,
     ) -> None:  # fmt: skip
-        """See `SFTConfig` for `input` and `plan_share`, and for `budget` its `micro_batch_tokens`
+        """See `SFTConfig` for `input` and the shares, and for `budget` its `micro_batch_tokens`
         and for `most` its `micro_batch_size`. `turns` makes turns of boards; None: the boards are
         asked about at the start."""
         self.processor, self.view, self.input, self.turns = processor, view, input, turns
         self.plan_share, self.budget, self.most = plan_share, budget, most
+        self.written_share = written_share
 
-    def taught(self, board: Board, with_plan: bool) -> Taught:
+    def taught(self, board: Board, with_plan: bool, written: bool = False) -> Taught:
         """A prompt about a board, and its answer."""
+        if written:
+            goal = "plan" if board.goal == "perceive" else board.goal
+            prompt = blind_prompt(board.layout.task, goal, self.view)
+            return Taught(prompt, ANSWERS[goal](board.layout), describe(board.layout) + "\n")
         if self.turns and board.goal != "perceive":
             return self.turns.turn(board, with_plan)
         if self.turns:
@@ -103,13 +111,16 @@ class Collate:
         """Micro-batches, the fields of `Completed`: one, or several under a budget of tokens."""
         tokenizer = self.processor.tokenizer
         with_plan = round(self.plan_share * len(boards))
+        written = len(boards) - round(self.written_share * len(boards))
         solve_layouts([board.layout for board in boards])  # many at a time take a fraction
-        taught = [self.taught(board, row < with_plan) for row, board in enumerate(boards)]
-        prompts, opening = [prompt for prompt, _ in taught], answer_opening(self.processor)
-        texts = [opening + answer for _, answer in taught]
-        answers = tokenizer(texts).input_ids
+        taught = [
+            self.taught(board, row < with_plan, row >= written) for row, board in enumerate(boards)
+        ]
+        opening = answer_opening(self.processor)
+        answers = tokenizer([opening + each.answer for each in taught]).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
-        inputs = encode_prompts(self.processor, prompts, packed=True)
+        heads = tokenizer([opening + each.given if each.given else "" for each in taught]).input_ids
+        inputs = encode_prompts(self.processor, [each.prompt for each in taught], packed=True)
         groups = [list(range(len(boards)))]
         if self.budget:
             prompt_lengths = inputs["attention_mask"].sum(1).tolist()
@@ -117,7 +128,10 @@ class Collate:
             groups = length_groups(prompt_lengths, lengths, self.budget, self.most)
         return [
             complete(
-                select_rows(inputs, rows), [answers[row] for row in rows], tokenizer.pad_token_id
+                select_rows(inputs, rows),
+                [answers[row] for row in rows],
+                tokenizer.pad_token_id,
+                [len(heads[row]) for row in rows],
             )._asdict()
             for rows in groups
         ]
@@ -130,7 +144,7 @@ def train_sft(config: SFTConfig, build: Callable[[], Loaded] | None = None) -> P
     """
     pick_name("target", config.target, get_args(Target))
     pick_name("input", config.input, get_args(Input))
-    shares = {SHARE: ("plan_share", "detours")}
+    shares = {SHARE: ("plan_share", "written_share", "detours")}
     check_config(config, {} if build else {"--model": config.model}, shares)
     check_turns(config)
     if config.micro_batch_tokens and (build or Path(config.model).is_dir()):
@@ -142,6 +156,12 @@ def check_turns(config: SFTConfig) -> None:
     """Raise ValueError for turns that cannot be taught so."""
     policy = config.turn_policy
     chunk = policy.chunk
+    targets = {"text": ("plan", "search"), "image": ("perception",)}[config.input]
+    if config.written_share and (chunk or config.target not in targets):
+        raise ValueError(
+            f"--written-share {config.written_share} is of whole plans: take --act plan, with "
+            "--target perception, or with --input text and --target plan or search"
+        )
     if config.detours and not chunk:
         raise ValueError(
             f"--detours {config.detours} is of the turns before a turn; give --act step or chunk:k"
@@ -179,7 +199,8 @@ def check_budget(config: SFTConfig, budget: int, built: Loaded | None) -> None:
     # Without a curriculum, whose first step has no large boards.
     boards = live_boards(replace(config, curriculum=0.0), view, TARGETS[config.target])
     turns = taught_turns(config, view)
-    collate = Collate(processor, view, config.input, config.plan_share, turns=turns)
+    shares = {"plan_share": config.plan_share, "written_share": config.written_share}
+    collate = Collate(processor, view, config.input, turns=turns, **shares)
     [batch] = collate(boards.__getitems__(range(config.batch_size)))
     longest = int(batch["inputs"]["attention_mask"].sum(1).max())
     if budget < longest:
@@ -197,6 +218,7 @@ def make_sft_trainer(config: SFTConfig, build: Callable[[], Loaded] | None) -> S
     collate = Collate(
         student.processor, student.view, config.input, config.plan_share,
         config.micro_batch_tokens, config.micro_batch_size, taught_turns(config, student.view),
+        config.written_share,
     )  # fmt: skip
     trainer = SFTTrainer(config, student, boards, data_collator=collate)
 

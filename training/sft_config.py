@@ -38,6 +38,11 @@ class SFTConfig(TrainingConfig):
     evaluation asks for the same."""
     plan_share: float = 0.0
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
+    written_share: float = 0.0
+    """Share of the boards that are neither seen nor described by the prompt: the description is the
+    head of the answer, given and not learned, and the plan after it is learned. With `--input text`
+    the model so learns to plan from what it writes itself, as it has to when it sees pictures; in
+    perception SFT it does not forget how."""
     detours: float = 0.0
     """With `--act step` or `chunk:k`: the chance of each action before the taught turn to be a
     random legal one instead of an optimal one, so that the model sees how to come back, and what
@@ -54,8 +59,10 @@ class SFTConfig(TrainingConfig):
             return (*acted, *(goal for goal in goals if goal == "perceive"))
         of_goals = [ROLES_OF[goal] for goal in goals]
         if self.input == "image":
-            return tuple(image for image, _, _ in of_goals)
+            written = [ROLES_OF["plan"][0]] if self.written_share else []
+            return (*(image for image, _, _ in of_goals), *written)
         given = [teacher for _, _, teacher in of_goals] if self.plan_share else []
+        given += [image for image, _, _ in of_goals] if self.written_share else []
         return (*(text for _, text, _ in of_goals), *given)
 
     def asked_for(self) -> str:

@@ -189,8 +189,16 @@ class Completed(NamedTuple):
     """Which of `ids` count, bool[batch, completion]: all up to the first end token, and it."""
 
 
-def complete(prompts: ModelInputs, completions: Sequence[Sequence[int]], pad_id: int) -> Completed:
-    """Append token ids to left-padded prompts. The ids are never decoded and read again."""
+def complete(
+    prompts: ModelInputs,
+    completions: Sequence[Sequence[int]],
+    pad_id: int,
+    given: Sequence[int] | None = None,
+) -> Completed:
+    """Append token ids to left-padded prompts. The ids are never decoded and read again.
+
+    Of each row the first `given` tokens are read, and are none of the mask.
+    """
     longest = max(1, *(len(each) for each in completions))
     ids = torch.full((len(completions), longest), pad_id)
     mask = torch.zeros(ids.shape, dtype=torch.bool)
@@ -202,6 +210,8 @@ def complete(prompts: ModelInputs, completions: Sequence[Sequence[int]], pad_id:
     inputs["input_ids"] = torch.cat([prompts["input_ids"], ids], 1)
     attention = prompts["attention_mask"]
     inputs["attention_mask"] = torch.cat([attention, mask.to(attention.dtype)], 1)
+    for row, count in enumerate(given or ()):
+        mask[row, :count] = False
     kinds = prompts.get("mm_token_type_ids")
     if kinds is None:
         raise ValueError(

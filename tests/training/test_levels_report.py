@@ -58,6 +58,7 @@ def test_the_page_has_a_row_for_each_line_by_task_and_by_level(run: Path, tmp_pa
         steps = f"| {name} | {stage.config.steps} × {stage.config.batch_size} | 90 |"
         assert steps in text
     assert (page.parent / "levels.png").stat().st_size > 10_000
+    assert "Not played yet" not in text
     kept = json.loads(page.with_suffix(".json").read_text())
     assert kept["stages"]["base"]["validation"] == [{"step": 1, "success": 0.25}]
     assert kept["played"]["OPCD · test"]["macro"]["success"]["value"] == 0.125
@@ -84,3 +85,11 @@ def test_a_run_of_a_protocol_stands_beside_the_published_numbers_of_that_protoco
     assert "| **vsp-nano (n = 6)** | **100 (" in page.read_text()
     assert "`--protocol vsp`" in page.read_text()
     assert "`--protocol mgsd`" not in page.read_text()
+
+
+def test_what_is_not_played_yet_is_said(run: Path, tmp_path: Path) -> None:
+    state = json.loads((run / "carry/nano.json").read_text())
+    del state["done"]["answer-only SFT · test"], state["done"]["answer"]
+    write_json(run / "carry/nano.json", state)
+    write(LevelsReportConfig(run, tmp_path / "levels.md"))
+    assert "Not played yet: answer-only SFT." in (tmp_path / "levels.md").read_text()

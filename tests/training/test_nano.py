@@ -16,6 +16,7 @@ from training.data.layout_stream import excluded, live_boards
 from training.loop.deadline import TimeIsUp
 from training.model.tiny import NANO_VIEW, SIZES, build_tiny
 from training.recipes import nano, nano_training
+from training.recipes.nano_playing import cases
 from training.recipes.nano_report import ExportConfig, export, level_rates
 from training.recipes.nano_settings import RECIPES, Recipe
 from training.recipes.nano_training import settings
@@ -77,7 +78,7 @@ def test_stages_that_see_pictures_draw_with_vsps_tiles_where_vsp_is_given(
         for name in RECIPES["levels"].stages:
             plan.model(name).mkdir(parents=True)
         themes = {name: settings(plan, name).theme for name in RECIPES["levels"].stages}
-        assert themes.pop("first") == themes.pop("base") == ""
+        assert themes.pop("first") == themes.pop("base") == themes.pop("refresh") == ""
         tiles = f"frozenlake=classic,tiles:{plan.carry / 'tiles'}" if benchmarks else ""
         assert set(themes.values()) == {tiles}
 
@@ -88,6 +89,21 @@ def test_every_line_plays_a_model_of_its_recipe_or_a_scripted_agent(recipe: str)
     for line in RECIPES[recipe].lines:
         assert line.model in stages if line.model else line.name in SCRIPTED
     assert all({stage.model, stage.teacher} <= {"", *stages} for stage in stages.values())
+
+
+def test_a_public_set_is_played_at_the_levels_that_it_has_of_those_that_are_trained(
+    tmp_path: Path,
+) -> None:
+    for side in (2, 3, 5):
+        (tmp_path / f"level{side}" / "table").mkdir(parents=True)
+        rows = [["_"] * side for _ in range(side)]
+        rows[0][0], rows[-1][-1] = "@", "*"
+        table = "".join(f"| Row | {' | '.join(row)} |\n" for row in rows)
+        (tmp_path / f"level{side}" / "table" / "0.txt").write_text(f"| |\n{table}")
+    plan = nano.Plan(nano.NanoConfig(out=tmp_path / "run", recipe="levels"))
+    for line in plan.recipe.lines:
+        shown = cases(plan, f"vsp:{tmp_path}", line._replace(pictures="rendered"))
+        assert sorted(case.layout.level for case in shown) == [3, 5]
 
 
 def test_processes_with_other_stages_share_a_run(tmp_path: Path) -> None:

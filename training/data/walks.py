@@ -27,6 +27,8 @@ class Taught(NamedTuple):
 
     prompt: Prompt
     answer: str
+    given: str = ""
+    """The head of the answer that is given, not learned."""
 
 
 class Walk(NamedTuple):

@@ -16,6 +16,7 @@ from evaluation.options import CaseSet, public_cases, sample_cases
 from evaluation.planning import PlanningConfig
 from training.recipes.nano_plan import Plan, Step, check_time
 from training.recipes.nano_settings import Line
+from vsp_envs.core.task_level import TaskLevel
 from vsp_envs.count import count
 
 RULES = {"visualplanning": "visualplanning"}
@@ -63,11 +64,10 @@ def cases(plan: Plan, source: str, line: Line) -> list[Case]:
     kinds, recipe = plan.recipe.stages["base"].config.kinds(), plan.recipe
     if source != "test":
         own = line.pictures if source.startswith("vsp:") else "rendered"
-        # By name, one by one: without names a set returns all of its boards.
-        asked = PlanningConfig(
-            out=plan.config.out, benchmark=(source,), pictures=own, tasks=tuple(map(str, kinds))
-        )
-        return public_cases(asked, kinds, line.goal)[: recipe.public]
+        asked = PlanningConfig(out=plan.config.out, benchmark=(source,), pictures=own)
+        found = public_cases(asked, kinds, line.goal)  # all that the set has
+        known = [case for case in found if TaskLevel(case.layout.task, case.layout.level) in kinds]
+        return known[: recipe.public]
     cases: list[Case] = []
     for kind in kinds:
         few = recipe.episodes

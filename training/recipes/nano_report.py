@@ -14,6 +14,7 @@ from typing import Any
 from agents.vlm.checkpoint import Loaded, load_checkpoint
 from evaluation.report.tables import Row, Table, markdown
 from training.merge import CARD_HEAD, check_empty, write_model
+from training.recipes.nano_settings import RECIPES
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import read_json, write_text
@@ -140,7 +141,7 @@ def card(config: ExportConfig, loaded: Loaded) -> str:
     trial = REHEARSED if state["asked"]["recipe"] == "rehearsal" else ""
     return CARD_HEAD + CARD.format(
         millions=millions,
-        stage=config.stage,
+        lineage=" → ".join(lineage(state["asked"]["recipe"], config.stage)),
         picture=picture,
         tables=tables,
         trial=trial,
@@ -148,15 +149,23 @@ def card(config: ExportConfig, loaded: Loaded) -> str:
     )
 
 
+def lineage(recipe: str, stage: str) -> list[str]:
+    """The stages that lead to one, from the first, and itself."""
+    before = RECIPES[recipe].stages[stage].model
+    return [*(lineage(recipe, before) if before else ()), stage]
+
+
 REHEARSED = "\n**This model is of a rehearsal: it was hardly trained and cannot plan.**\n"
 CARD = """# vsp-nano
 {trial}
 A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
-MiniBehaviour. It was trained from scratch, on live environments alone: base on text → perception
-SFT → OPCD; these are the weights of the stage `{stage}` (size {size}, recipe {recipe}, seed
-{seed}), in bf16. It sees a picture of {picture} and three words; other sizes are resized.
+MiniBehaviour. It was trained from scratch, on live environments alone, in these stages of
+`training/recipes/nano_settings.py`: {lineage} (size {size}, recipe {recipe}, seed {seed}). These
+are the last one's weights in bf16. It sees a picture of {picture} and three words; other sizes are
+resized. The folder says so itself, and the project's commands ask it that way.
 
 ```
+python -m training.recipes.nano --recipe {recipe} --out runs/nano   # trains it, and plays all rows
 python -m evaluation.planning --agent hf --model models/vsp-nano --out runs/nano-test
 ```
 
@@ -168,8 +177,8 @@ public sets named here, nor a rotation or reflection of one, was in training.
 {tables}
 ## What it is not
 
-It knows three tasks at the levels of the paper, its own short prompts and the project's drawings;
-anything else is outside of what it was trained for.
+It knows three tasks at the levels of the paper, its own short prompts and the drawings that it was
+trained on; anything else is outside of what it was trained for.
 """
 
 if __name__ == "__main__":

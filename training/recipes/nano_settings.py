@@ -134,7 +134,9 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
     Base and SFT learn from 16 boards a step, of all kinds, in micro-batches of similar length: on
     FrozenLake 3–8 by text (size S) that took half as many boards as 64 a step. After this much of
     perception SFT the student gives the words of a plan no chance: by the reverse KL no answer can
-    be read in 25 steps of OPCD, by the forward KL 47 % of validation boards succeed after 50.
+    be read in 25 steps of OPCD, by the forward KL 47 % of validation boards succeed after 50. A
+    model of this size has also forgotten how to plan in Maze by then: `refresh` reminds it, by
+    text, before OPCD.
     """
     common: dict[str, Any] = {"tasks": PAPER, "eval_episodes": 20, "warmup": 0.05}
     few = {
@@ -161,7 +163,15 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         "sft": Stage(
             SFTConfig(HERE, learning_rate=4e-4, steps=steps["sft"], **seen), "base", tiles=True
         ),
-        "opcd": Stage(OPCDConfig(HERE, **opcd), "sft", "base", tiles=True),
+        "refresh": Stage(
+            BaseConfig(
+                HERE, target=ask, learning_rate=5e-4, steps=steps["refresh"], written_share=0.75,
+                **{**few, "tasks": HARD, "eval_every": 2000},
+            ),
+            "sft",
+        ),
+        "opcd": Stage(OPCDConfig(HERE, **opcd), "refresh", "base", tiles=True),
+        "opcd-straight": Stage(OPCDConfig(HERE, **opcd), "sft", "base", tiles=True),
         "opcd-alone": Stage(OPCDConfig(HERE, **opcd), "base", "base", tiles=True),
         "answer": Stage(
             SFTConfig(HERE, target="answer", learning_rate=1e-3, steps=direct, **seen), "base",
@@ -172,6 +182,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
         Line("symbolic-input bound", "base", "text", ask, public=False),
         Line("SFT, perception", "sft", goal="perceive", public=False),
         Line("OPCD", "opcd", goal=ask, pictures="original"),
+        Line("OPCD without refresh", "opcd-straight", goal=ask, pictures="original"),
         Line("OPCD without SFT", "opcd-alone", goal=ask, pictures="original"),
         Line("answer-only SFT", "answer", goal="answer", pictures="original"),
         Line("blind", ""),
@@ -203,7 +214,9 @@ RECIPES: dict[str, Recipe] = {
         answers=128, episodes=500, public=None, batch=1024,
     ),
     "levels": _levels(
-        "plan", {"first": 14_000, "base": 12_000, "sft": 8000, "opcd": 300}, answers=128
+        "plan",
+        {"first": 14_000, "base": 12_000, "sft": 8000, "refresh": 4000, "opcd": 200},
+        answers=128,
     ),
     "rehearsal": _at_256(
         {

@@ -51,6 +51,8 @@ def settings(plan: Plan, name: str) -> TrainingConfig:
         tiles = plan.carry / "tiles"
         with plan.alone():
             if not tiles.is_dir():
-                write_tiles(pictured_boards(plan.vsp), tiles)
+                part = plan.carry / "tiles.part"  # whole or not at all
+                write_tiles(pictured_boards(plan.vsp), part)
+                part.rename(tiles)
         asked["theme"] = f"frozenlake=classic,tiles:{tiles}"
     return replace(stage.config, **asked)

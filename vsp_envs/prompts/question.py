@@ -101,6 +101,11 @@ def visual_prompt(
     return _user(visual_words(task, goal, view.style, view.theme_of(task), art), image)
 
 
+def blind_prompt(task: str, goal: str, view: View) -> Prompt:
+    """The words of a visual prompt, without its image."""
+    return _user(visual_words(task, goal, view.style, view.theme_of(task)))
+
+
 @lru_cache(maxsize=256)
 def visual_words(task: str, goal: str, style: str, theme: str, art: str = "") -> str:
     """The text of a visual prompt."""

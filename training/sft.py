@@ -199,8 +199,10 @@ def check_budget(config: SFTConfig, budget: int, built: Loaded | None) -> None:
     # Without a curriculum, whose first step has no large boards.
     boards = live_boards(replace(config, curriculum=0.0), view, TARGETS[config.target])
     turns = taught_turns(config, view)
-    shares = {"plan_share": config.plan_share, "written_share": config.written_share}
-    collate = Collate(processor, view, config.input, turns=turns, **shares)
+    collate = Collate(
+        processor, view, config.input, config.plan_share, turns=turns,
+        written_share=config.written_share,
+    )  # fmt: skip
     [batch] = collate(boards.__getitems__(range(config.batch_size)))
     longest = int(batch["inputs"]["attention_mask"].sum(1).max())
     if budget < longest:

@@ -40,8 +40,8 @@ class SFTConfig(TrainingConfig):
     """Share of text prompts that include a reference plan, as a teacher's prompt may."""
     written_share: float = 0.0
     """Share of the boards that are neither seen nor described by the prompt: the description is the
-    head of the answer, given and not learned, and the plan after it is learned. With `--input text`
-    the model so learns to plan from what it writes itself, as it has to when it sees pictures; in
+    head of the answer, given and not learned, and the plan after it is learned. So a model that
+    learns by text plans from what it writes itself, as it has to when it sees pictures, and in
     perception SFT it does not forget how."""
     detours: float = 0.0
     """With `--act step` or `chunk:k`: the chance of each action before the taught turn to be a

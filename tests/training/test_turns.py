@@ -349,12 +349,12 @@ def test_a_taught_turn_shows_its_state_and_the_turns_before_it() -> None:
     taught = [
         (board, TaughtTurns(SMALL, policy, "image", target, 0.5).turn(board)) for board in boards
     ]
-    assert {len(prompt.images) for _, (prompt, _) in taught} == {1, 2}
-    for board, (prompt, answer) in taught:
+    assert {len(turn.prompt.images) for _, turn in taught} == {1, 2}
+    for board, (prompt, answer, given) in taught:
         seed = [board.stream_index, int(board.layout.layout_id, 16)]
         end = walk(board.layout, 1, 49, 0.5, seed).end
         assert np.array_equal(prompt.images[-1], render(board.layout, 128, state=end))
-        assert answer == planning_target(board.layout, end)
+        assert answer == planning_target(board.layout, end) and not given
         assert ("moved" in prompt.text) is (len(prompt.images) == 2)
 
 

@@ -20,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from agents.agent import View
 from agents.backends.hf import HFAgent
 from agents.multi_turn import ONE_REPLY
@@ -110,11 +112,14 @@ class Collate:
     def __call__(self, boards: Sequence[Board]) -> list[dict[str, Any]]:
         """Micro-batches, the fields of `Completed`: one, or several under a budget of tokens."""
         tokenizer = self.processor.tokenizer
+        # By chance, and not by place: boards of a mixed step come in the order of their kinds.
+        places = np.random.default_rng(boards[0].stream_index).permutation(len(boards))
         with_plan = round(self.plan_share * len(boards))
         written = len(boards) - round(self.written_share * len(boards))
         solve_layouts([board.layout for board in boards])  # many at a time take a fraction
         taught = [
-            self.taught(board, row < with_plan, row >= written) for row, board in enumerate(boards)
+            self.taught(board, place < with_plan, place >= written)
+            for board, place in zip(boards, places, strict=True)
         ]
         opening = answer_opening(self.processor)
         answers = tokenizer([opening + each.answer for each in taught]).input_ids

@@ -1,5 +1,6 @@
 """Text prompts whose board is written at the head of the answer: what is read, what is learned."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agents.multi_turn import TurnPolicy
-from training.data.layout_stream import live_boards
+from training.data.layout_stream import Board, live_boards
+from training.data.walks import Taught
 from training.model.tiny import TINY_VIEW, build_tiny
 from training.sft import Collate, train_sft
 from training.sft_config import TARGETS, SFTConfig
@@ -45,17 +47,21 @@ def test_the_share_reads_the_board_in_its_own_answer_and_learns_what_follows(
             assert read[-len(learned) :] == learned, "what is learned comes last"
             found.append((read[: -len(learned)], learned))
     assert len(found) == len(boards)
+    written = 0
     for row, board in enumerate(boards):
         texts = (answer(board.layout), describe(board.layout) + "\n", map_of(board.layout))
         whole, head, drawn = (tokenizer(text).input_ids for text in texts)
         assert whole[: len(head)] == head
-        written = row >= 3
-        learned = [*(whole[len(head) :] if written else whole), tokenizer.eos_token_id]
-        before = [each for each, end in found if end == learned]
-        if written:
-            assert any(each[-len(head) :] == head and not places(drawn, each) for each in before)
-        else:
-            assert any(each[-len(head) :] != head and places(drawn, each) for each in before)
+        shown = [*whole, tokenizer.eos_token_id]
+        read = [each for each, end in found if end == shown]
+        given = [
+            each for each, end in found if end == shown[len(head) :] and each[-len(head) :] == head
+        ]
+        assert bool(read) != bool(given), f"board {row} is read, or given"
+        assert all(places(drawn, each) for each in read)
+        assert not any(places(drawn, each) for each in given)
+        written += bool(given)
+    assert written == 9
 
 
 def map_of(layout: Layout) -> str:
@@ -76,11 +82,11 @@ def test_perception_sft_shows_pictures_and_keeps_a_share_for_plans_without_any()
     boards = live_boards(config, TINY_VIEW, TARGETS["perception"]).__getitems__(range(12))
     [batch] = Collate(processor, TINY_VIEW, "image", written_share=0.25)(boards)
     pictures = (batch["inputs"]["input_ids"] == processor.image_token_id).any(1).tolist()
-    assert pictures == [True] * 9 + [False] * 3
+    assert sum(pictures) == 9
     learned = [ids[mask].tolist() for ids, mask in zip(batch["ids"], batch["mask"], strict=True)]
     for row, board in enumerate(boards):
         whole, head = perception_target(board.layout), ""
-        if row >= 9:
+        if not pictures[row]:
             whole, head = planning_target(board.layout), describe(board.layout) + "\n"
         ids = [*tokenizer(whole).input_ids, tokenizer.eos_token_id]
         assert learned[row] == ids[len(tokenizer(head).input_ids) if head else 0 :]
@@ -98,3 +104,21 @@ def test_it_is_of_whole_plans(tiny_folder: Path, tmp_path: Path) -> None:
             train_sft(wrong)
     with pytest.raises(ValueError, match="written-share"):
         train_sft(replace(asked, written_share=1.5))
+
+
+@pytest.mark.parametrize("share", ["plan_share", "written_share"])
+def test_a_share_is_of_every_kind_of_board(share: str) -> None:
+    _, processor, _ = build_tiny("S")
+    config = replace(CONFIG, steps=40)
+    stream = live_boards(config, TINY_VIEW)
+    collate, chosen = Collate(processor, TINY_VIEW, "text", **{share: 0.5}), Counter[str]()
+
+    def taught(board: Board, with_plan: bool, written: bool = False) -> Taught:
+        chosen[f"{board.layout.task}:{board.layout.level}"] += int(with_plan or written)
+        return Taught(board.prompt("text", "plan", TINY_VIEW), "x")
+
+    collate.taught = taught  # type: ignore[method-assign]
+    for step in range(config.steps):
+        collate(stream.__getitems__(range(12 * step, 12 * step + 12)))
+    assert sum(chosen.values()) == 6 * config.steps
+    assert len(chosen) == 4 and all(30 <= count <= 90 for count in chosen.values())

@@ -39,15 +39,13 @@ LEAD = """# The paper's levels on two CPU cores
 ![A panel for each task: success by level, a line for each row of the table]({figure})
 
 One Qwen3-VL of {millions} M parameters, trained from nothing for FrozenLake 3–8, Maze 3–6 and
-MiniBehaviour 5–6 at once: base on text → perception SFT → refresh on text → OPCD; with the arms
-beside it that takes {hours} core-hours.
+MiniBehaviour 5–6 at once: base on text → perception SFT → OPCD; with the arms beside it that
+takes {hours} core-hours.
 
-**Two things differ from the paper.** A model of this size unlearns planning in {sft} steps of
-perception SFT, in Maze above all, and its base plans from the map in the prompt, which no picture
-brings. So the training of the base goes on for {refresh} steps before OPCD, by text alone, mostly
-from descriptions of the board that open the answer: the refresh. The row *OPCD without refresh*
-leaves it out. And OPCD is by the forward KL: the paper's sampled reverse KL cannot bring back words
-to which SFT leaves no chance.
+**Two things differ from the paper.** A model of this size unlearns planning in perception SFT. So
+{written} % of the boards of SFT are not seen but described, and there the plan is learned; no plan
+is ever taught with a picture. And OPCD is by the forward KL: the paper's sampled reverse KL cannot
+bring back words to which SFT leaves no chance.
 
 Each board is answered once, greedily. Per cent with 95 % intervals over boards; one seed of
 training. The mean is over levels, then over tasks. Test boards are held out by content hash, and no
@@ -138,8 +136,13 @@ def lead(state: Mapping[str, Any], stages: Mapping[str, Any], drawn: str) -> str
     model, *_ = build_tiny(state["asked"]["size"])
     millions = sum(each.numel() for each in model.parameters()) / 1e6
     hours = sum(found["seconds"] for found in stages.values()) / 3600
-    steps = {name: stage.config.steps for name, stage in RECIPES["levels"].stages.items()}
-    return LEAD.format(figure=drawn, millions=f"{millions:.1f}", hours=f"{hours:.1f}", **steps)
+    written = RECIPES["levels"].stages["sft"].config.settings()["written_share"]
+    return LEAD.format(
+        figure=drawn,
+        millions=f"{millions:.1f}",
+        hours=f"{hours:.1f}",
+        written=f"{100 * written:.0f}",
+    )
 
 
 def lacking(done: Mapping[str, Any]) -> str:

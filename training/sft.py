@@ -112,14 +112,12 @@ class Collate:
     def __call__(self, boards: Sequence[Board]) -> list[dict[str, Any]]:
         """Micro-batches, the fields of `Completed`: one, or several under a budget of tokens."""
         tokenizer = self.processor.tokenizer
-        # By chance, and not by place: boards of a mixed step come in the order of their kinds.
-        places = np.random.default_rng(boards[0].stream_index).permutation(len(boards))
-        with_plan = round(self.plan_share * len(boards))
-        written = len(boards) - round(self.written_share * len(boards))
         solve_layouts([board.layout for board in boards])  # many at a time take a fraction
+        # By chance, and not by place: boards of a mixed step come in the order of their kinds.
+        chances = [np.random.default_rng(board.stream_index).random() for board in boards]
         taught = [
-            self.taught(board, place < with_plan, place >= written)
-            for board, place in zip(boards, places, strict=True)
+            self.taught(board, chance < self.plan_share, chance >= 1 - self.written_share)
+            for board, chance in zip(boards, chances, strict=True)
         ]
         opening = answer_opening(self.processor)
         answers = tokenizer([opening + each.answer for each in taught]).input_ids

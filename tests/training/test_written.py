@@ -61,7 +61,7 @@ def test_the_share_reads_the_board_in_its_own_answer_and_learns_what_follows(
         assert all(places(drawn, each) for each in read)
         assert not any(places(drawn, each) for each in given)
         written += bool(given)
-    assert written == 9
+    assert 0 < written < len(boards)
 
 
 def map_of(layout: Layout) -> str:
@@ -82,7 +82,7 @@ def test_perception_sft_shows_pictures_and_keeps_a_share_for_plans_without_any()
     boards = live_boards(config, TINY_VIEW, TARGETS["perception"]).__getitems__(range(12))
     [batch] = Collate(processor, TINY_VIEW, "image", written_share=0.25)(boards)
     pictures = (batch["inputs"]["input_ids"] == processor.image_token_id).any(1).tolist()
-    assert sum(pictures) == 9
+    assert 0 < sum(pictures) < len(boards)
     learned = [ids[mask].tolist() for ids, mask in zip(batch["ids"], batch["mask"], strict=True)]
     for row, board in enumerate(boards):
         whole, head = perception_target(board.layout), ""
@@ -107,18 +107,19 @@ def test_it_is_of_whole_plans(tiny_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", ["plan_share", "written_share"])
-def test_a_share_is_of_every_kind_of_board(share: str) -> None:
+@pytest.mark.parametrize("at_once", [1, 12])
+def test_a_share_is_of_every_kind_of_board_in_micro_batches_of_any_size(
+    share: str, at_once: int
+) -> None:
     _, processor, _ = build_tiny("S")
-    config = replace(CONFIG, steps=40)
-    stream = live_boards(config, TINY_VIEW)
-    collate, chosen = Collate(processor, TINY_VIEW, "text", **{share: 0.5}), Counter[str]()
+    stream = live_boards(replace(CONFIG, steps=40), TINY_VIEW)
+    collate, chosen = Collate(processor, TINY_VIEW, "text", **{share: 0.3}), Counter[str]()
 
     def taught(board: Board, with_plan: bool, written: bool = False) -> Taught:
-        chosen[f"{board.layout.task}:{board.layout.level}"] += int(with_plan or written)
+        chosen[f"{board.layout.task}:{board.layout.level}"] += with_plan or written
         return Taught(board.prompt("text", "plan", TINY_VIEW), "x")
 
     collate.taught = taught  # type: ignore[method-assign]
-    for step in range(config.steps):
-        collate(stream.__getitems__(range(12 * step, 12 * step + 12)))
-    assert sum(chosen.values()) == 6 * config.steps
-    assert len(chosen) == 4 and all(30 <= count <= 90 for count in chosen.values())
+    for first in range(0, len(stream), at_once):
+        collate(stream.__getitems__(range(first, first + at_once)))
+    assert len(chosen) == 4 and all(0.15 < count / 120 < 0.45 for count in chosen.values())

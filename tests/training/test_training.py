@@ -145,7 +145,7 @@ def test_sft_resumes_to_the_bit(
     ticks = map(float, itertools.count())
     clock = SimpleNamespace(perf_counter=lambda: next(ticks))
     monkeypatch.setattr("training.loop.trainer.time", clock)
-    done = train_sft(sft_config)
+    done = train_sft(replace(sft_config, out=tmp_path / "whole"))
     interrupted(done, 3, tmp_path / "again")
     again = train_sft(replace(sft_config, out=tmp_path / "again"))
     assert same(done, again)

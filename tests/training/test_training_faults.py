@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from agents.vlm.checkpoint import load_checkpoint
 from training.loop.checkpoints import MANIFEST, TrainingStopped, find_corruption, last_checkpoint
+from training.loop.run import seconds_of
 from training.sft import SFTConfig, SFTTrainer, Target, train_sft
 from vsp_envs.prompts.texts import OURS, texts_hash
 
@@ -193,3 +194,8 @@ def test_the_answer_alone_and_a_search_are_targets(
     train_sft(replace(asked, target=target))
     entries = json.loads((asked.out / "run.json").read_text())["history"]
     assert any("success" in entry for entry in entries)
+
+
+def test_the_time_of_a_run_of_before_it_was_summed_is_that_of_its_last_piece() -> None:
+    assert seconds_of([{"loss": 1.0}, {"train_runtime": 3.0}]) == 3.0
+    assert seconds_of([{"loss": 1.0}, {"train_runtime": 3.0, "process_seconds": 8.0}]) == 8.0

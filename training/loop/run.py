@@ -6,7 +6,7 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -230,6 +230,14 @@ def history_of(folder: Path) -> list[dict[str, float]]:
     """What the Trainer of a finished run logged; empty for an unfinished one. Raises ValueError."""
     record = read_record(folder)
     return record.history if record else []
+
+
+def seconds_of(history: Sequence[Mapping[str, float]]) -> float:
+    """The time that a finished run took, over its pieces and processes.
+
+    Runs of before `process_seconds` was logged know the time of their last piece alone.
+    """
+    return history[-1].get("process_seconds", history[-1]["train_runtime"])
 
 
 def _is_entry(entry: Any) -> bool:

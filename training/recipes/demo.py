@@ -32,7 +32,7 @@ from evaluation.report.page import write_report
 from evaluation.report.plots import Chart, history_points
 from evaluation.report.tables import Row, Table, markdown, print_table
 from evaluation.run_folder import Run, read_run
-from training.loop.run import history_of
+from training.loop.run import history_of, seconds_of
 from training.merge import CARD_HEAD, check_empty, write_model
 from training.recipes.demo_settings import RECIPES, DemoConfig, Recipe
 from training.recipes.stages import train as train_stage
@@ -168,7 +168,7 @@ def run(config: DemoConfig) -> None:
     train(config)
     began = time.perf_counter()
     table, runs = evaluate(config)
-    seconds = {name: log[-1]["process_seconds"] for name, log in histories(config.out).items()}
+    seconds = {name: seconds_of(log) for name, log in histories(config.out).items()}
     seconds["evaluation"] = time.perf_counter() - began
     title = f"Demo: {', '.join(map(str, recipe.kinds))}"
     if not done:

@@ -10,7 +10,7 @@ from typing import Any
 
 from training.base import BaseConfig
 from training.config import TrainingConfig
-from training.loop.run import history_of
+from training.loop.run import history_of, seconds_of
 from training.merge import MergeConfig, merge
 from training.recipes.nano_plan import Plan
 from training.recipes.stages import train
@@ -28,7 +28,7 @@ def train_stage(plan: Plan, name: str) -> dict[str, Any]:
     shutil.copytree(part, plan.kept / "models" / name, dirs_exist_ok=True)
     part.rename(plan.model(name))
     history = history_of(config.out)
-    return {"history": history, "seconds": history[-1]["process_seconds"]}
+    return {"history": history, "seconds": seconds_of(history)}
 
 
 def settings(plan: Plan, name: str) -> TrainingConfig:

@@ -195,8 +195,9 @@ PAPER = ("frozenlake:3-8", "maze:3-6@2", "minibehaviour:5-6@2")
 HARD = (
     "frozenlake:3-5", "frozenlake:6-8@2", "maze:3", "maze:4@3", "maze:5-6@6", "minibehaviour:5-6",
 )  # fmt: skip
-"""The second half of the base of `levels`. After the first 14 000 steps, by text: FrozenLake 100
-100 95 95 75 65, Maze 90 90 65 40, MiniBehaviour 100 95 % (validation, n = 20 a level)."""
+"""What `levels` plans on in the second half of its base, and in OPCD. After the first 14 000 steps,
+by text: FrozenLake 100 100 95 95 75 65, Maze 90 90 65 40, MiniBehaviour 100 95 % (validation, n =
+20 a level)."""
 SEEN = ("frozenlake:3-5", "frozenlake:6-8@2", "maze:3-6@2", "minibehaviour:5-6@6")
 """What `levels` learns to see. Without plans beside it and at 4e-4, after 8 000 steps all states of
 FrozenLake and Maze are read right, and 87 % of MiniBehaviour's (test, n = 1200, 800, 400); with the

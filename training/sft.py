@@ -122,7 +122,9 @@ class Collate:
         opening = answer_opening(self.processor)
         answers = tokenizer([opening + each.answer for each in taught]).input_ids
         answers = [[*ids, tokenizer.eos_token_id] for ids in answers]
-        heads = tokenizer([opening + each.given if each.given else "" for each in taught]).input_ids
+        given = [
+            len(tokenizer(opening + each.given).input_ids) if each.given else 0 for each in taught
+        ]
         inputs = encode_prompts(self.processor, [each.prompt for each in taught], packed=True)
         groups = [list(range(len(boards)))]
         if self.budget:
@@ -134,7 +136,7 @@ class Collate:
                 select_rows(inputs, rows),
                 [answers[row] for row in rows],
                 tokenizer.pad_token_id,
-                [len(heads[row]) for row in rows],
+                [given[row] for row in rows],
             )._asdict()
             for rows in groups
         ]

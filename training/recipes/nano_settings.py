@@ -154,15 +154,11 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
     }  # fmt: skip
     direct = steps["sft"] + steps["opcd"]
     stages = {
-        "first": Stage(
-            BaseConfig(HERE, target=ask, learning_rate=1e-3, steps=steps["first"], **few)
-        ),
         "base": Stage(
             BaseConfig(
-                HERE, target=ask, learning_rate=1e-3, steps=steps["base"],
+                HERE, target=ask, learning_rate=1e-3, written_share=0.5, steps=steps["base"],
                 **{**few, "tasks": HARD, "eval_every": 2000},
-            ),
-            "first",
+            )
         ),
         "sft": Stage(
             SFTConfig(
@@ -193,7 +189,7 @@ def _levels(ask: Literal["plan", "search"], steps: dict[str, int], answers: int)
 # Maze and MiniBehaviour have fewer levels than FrozenLake; a weight makes up for it.
 PAPER = ("frozenlake:3-8", "maze:3-6@2", "minibehaviour:5-6@2")
 HARD = (
-    "frozenlake:3-5", "frozenlake:6-8@2", "maze:3", "maze:4@3", "maze:5-6@6", "minibehaviour:5-6",
+    "frozenlake:3-5", "frozenlake:6-8@2", "maze:3", "maze:4@2", "maze:5-6@5", "minibehaviour:5-6@2",
 )  # fmt: skip
 """What `levels` plans on in the second half of its base, and in OPCD. After the first 14 000 steps,
 by text: FrozenLake 100 100 95 95 75 65, Maze 90 90 65 40, MiniBehaviour 100 95 % (validation, n =
@@ -215,7 +211,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "levels": _levels(
         "plan",
-        {"first": 14_000, "base": 12_000, "sft": 10_000, "opcd": 2000},
+        {"base": 20_000, "sft": 10_000, "opcd": 2000},
         answers=128,
     ),
     "rehearsal": _at_256(

@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from vsp_envs.scoring.episode import read_episodes
 
 LATEST = 900
 """Seconds after which a run hangs."""
+ONE_THREAD = Lock()
+"""Held to start a process or to ask how it ended: to start one also asks all others, and of two
+threads that ask about the same process one is told 255."""
 
 
 class Runs:
@@ -30,29 +35,38 @@ class Runs:
     def start(self, out: Path) -> Any:
         out.mkdir(parents=True, exist_ok=True)
         process = runs.PROCESSES.Process(target=self.what, args=(self.tiny, out))
-        process.start()
+        with ONE_THREAD:
+            process.start()
         return process
 
     def finish(self, out: Path) -> float:
         """Run to the end; the seconds it took."""
         began, process = time.perf_counter(), self.start(out)
-        process.join(LATEST)
-        assert process.exitcode == 0
+        wait([process.sentinel], LATEST)
+        assert exit_code(process) == 0
         return time.perf_counter() - began
 
     def kill(self, out: Path, moment: float | int) -> bool:
         """Kill after so many seconds or so many new files; False if it ended before."""
         process = self.start(out)
         if isinstance(moment, float):
-            process.join(moment)
+            wait([process.sentinel], moment)
         else:
             before = files_in(out)
-            while process.is_alive() and len(files_in(out) - before) < moment:
-                time.sleep(0.001)
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -9)
-        return process.exitcode == -9
+            while not wait([process.sentinel], 0.001) and len(files_in(out) - before) < moment:
+                pass
+        with ONE_THREAD:
+            process.kill()
+        wait([process.sentinel], LATEST)
+        ended = exit_code(process)
+        assert ended in (0, -9)
+        return ended == -9
+
+
+def exit_code(process: Any) -> int | None:
+    """How a process ended; None while it runs."""
+    with ONE_THREAD:
+        return process.exitcode
 
 
 def files_in(folder: Path) -> set[str]:

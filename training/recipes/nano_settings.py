@@ -211,7 +211,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "levels": _levels(
         "plan",
-        {"base": 20_000, "sft": 10_000, "opcd": 2000},
+        {"base": 16_000, "sft": 8000, "opcd": 1500},
         answers=128,
     ),
     "rehearsal": _at_256(

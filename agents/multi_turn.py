@@ -86,6 +86,16 @@ class TurnPolicy:
             )
         return self
 
+    def flags(self) -> list[str]:
+        """What gives this policy to an evaluation; nothing where one reply is all there is."""
+        if self.one_reply:
+            return []
+        flags: list[str] = []
+        for name, value in asdict(self).items():
+            if value != getattr(TurnPolicy, name):
+                flags += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return flags
+
     @property
     def chunk(self) -> int:
         """How many actions of each reply are played; 0 for all."""

@@ -178,6 +178,10 @@ class TrainingConfig:
         """What the trained model is asked for where a plan is wanted; empty: as before."""
         return ""
 
+    def measured_by(self) -> tuple[str, list[str]]:
+        """The evaluation of what the stage teaches, and the flags that make it so."""
+        return "planning", self.turn_policy.flags()
+
     def resumes_every(self) -> int:
         """Runs resume only at multiples of this step."""
         return 1

@@ -70,6 +70,12 @@ class SFTConfig(TrainingConfig):
         goals = () if self.turn_policy.chunk else TARGETS[self.target]
         return next((goal for goal in goals if goal != "perceive"), "")
 
+    def measured_by(self) -> tuple[str, list[str]]:
+        """By the goal of the answers; a text model by text, which is by whole plans."""
+        if self.target == "perception":
+            return "perception", [] if self.input == "image" else ["--input", self.input]
+        return ("planning", ["--input", "text"]) if self.input == "text" else super().measured_by()
+
     def parts(self) -> int:
         """Least micro-batches in a step: one for each kind and goal."""
         return super().parts() * (1 if self.mix_kinds else len(TARGETS[self.target]))

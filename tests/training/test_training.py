@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 import shutil
 import signal
 from dataclasses import replace
@@ -12,12 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import tyro
 from safetensors.torch import load_file
 
+from agents.multi_turn import TurnPolicy
 from agents.vlm.checkpoint import CheckpointError, load_checkpoint
+from evaluation.options import task_levels_of
+from evaluation.perception import PerceptionConfig
+from evaluation.planning import PlanningConfig
 from training.base import BaseConfig, train_base
 from training.config import TrainingConfig
 from training.data.layout_stream import LiveBoards
+from training.loop.run import next_command
 from training.model.tiny import TINY_VIEW, build_tokenizer
 from training.model.trainable import parameter_groups
 from training.opcd.config import OPCDConfig
@@ -29,6 +36,7 @@ from vsp_envs.prompts.question import text_prompt
 from vsp_envs.utils.cli import is_user_error, one_line
 
 LAKE = ("frozenlake:3",)
+STEPS = TurnPolicy(act="step", history=0, max_turns=20, feedback=True)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -77,7 +85,10 @@ def test_a_finished_run_goes_on_to_more_steps_if_its_schedule_allows(
     whole = train_sft(replace(constant, out=tmp_path / "whole"))
     said = capsys.readouterr().out
     assert f"model: {whole}" in said
-    assert f"next: python -m evaluation.planning --agent hf --model {whole}" in said
+    asked = (
+        f"--agent hf --model {whole} --tasks {' '.join(constant.tasks)} --out {whole}-perception"
+    )
+    assert f"next: python -m evaluation.perception {asked}\n" in said
     parts = replace(constant, out=tmp_path / "parts", steps=3)
     train_sft(parts)
     assert same(whole, train_sft(replace(parts, steps=6)))
@@ -89,6 +100,33 @@ def test_a_finished_run_goes_on_to_more_steps_if_its_schedule_allows(
             train_sft(replace(ended, steps=steps))
     with pytest.raises(ValueError, match="--learning-rate"):
         train_sft(replace(parts, steps=9, learning_rate=0.5))
+
+
+@pytest.mark.parametrize(
+    ("config", "module", "sees"),
+    [
+        (BaseConfig(Path("a b/base")), "planning", "text"),
+        (SFTConfig(Path("sft")), "perception", "image"),
+        (SFTConfig(Path("sft"), turn_policy=STEPS), "perception", "image"),
+        (SFTConfig(Path("plan"), target="plan"), "planning", "image"),
+        (SFTConfig(Path("both"), target="both", turn_policy=STEPS), "planning", "image"),
+        (OPCDConfig(Path("opcd")), "planning", "image"),
+        (OPCDConfig(Path("steps"), turn_policy=STEPS), "planning", "image"),
+    ],
+)
+def test_what_a_run_names_next_measures_what_it_taught(
+    config: TrainingConfig, module: str, sees: str
+) -> None:
+    """The command parses to an evaluation of the model, on its kinds of boards, in its turns."""
+    config = replace(config, tasks=("frozenlake:3-5@2", "maze"))
+    python, flag, named, *flags = shlex.split(next_command(config).removeprefix("next: "))
+    assert (python, flag, named) == ("python", "-m", f"evaluation.{module}")
+    asked = tyro.cli(PlanningConfig if module == "planning" else PerceptionConfig, args=flags)
+    assert (asked.agent, asked.model, asked.input) == ("hf", str(config.out), sees)
+    assert task_levels_of(asked) == config.kinds()
+    if isinstance(asked, PlanningConfig):
+        assert asked.turn_policy in (config.turn_policy, TurnPolicy())
+        assert asked.turn_policy.act == config.turn_policy.act
 
 
 def test_a_dry_run_leaves_nothing_behind(sft_config: SFTConfig, tmp_path: Path) -> None:

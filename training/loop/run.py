@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -56,14 +57,14 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
             dry_run(make_trainer())
     elif is_done(config, stage):
         print(f"{config.out} is done; delete it to train again", file=sys.stderr)
-        print(next_command(config.out))
+        print(next_command(config))
     else:
         train(
             make_trainer(), as_json({"stage": stage, **config.settings(), **prompts_hash(config)})
         )
         if int(os.environ.get("RANK", 0)) == 0:
             print(f"model: {config.out}; its curves: {config.out / 'curves.png'}")
-            print(next_command(config.out))
+            print(next_command(config))
     leave_group_at_exit()
     return config.out
 
@@ -90,9 +91,13 @@ def nothing_left(out: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def next_command(out: Path) -> str:
-    """What one does with a trained model."""
-    return f"next: python -m evaluation.planning --agent hf --model {out} --out {out}-planning"
+def next_command(config: TrainingConfig) -> str:
+    """How one measures the trained model at what it was taught, on held-out boards."""
+    name, said = config.measured_by()
+    tasks = [each.partition("@")[0] for each in config.tasks]
+    words = ["--agent", "hf", "--model", str(config.out), "--tasks", *tasks, *said]
+    command = ["python", "-m", f"evaluation.{name}", *words, "--out", f"{config.out}-{name}"]
+    return f"next: {shlex.join(command)}"
 
 
 def train(trainer: CompletionTrainer, settings: dict[str, Any]) -> None:

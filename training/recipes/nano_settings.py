@@ -211,7 +211,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "levels": _levels(
         "plan",
-        {"base": 18_000, "sft": 8000, "opcd": 1500},
+        {"base": 15_000, "sft": 8000, "opcd": 1500},
         answers=128,
     ),
     "rehearsal": _at_256(

@@ -132,6 +132,14 @@ def test_the_tree_names_folders_and_files_that_are_there() -> None:
         assert (ROOT / "".join(above)).exists(), name
 
 
+def test_every_rate_is_in_a_page_that_a_command_wrote() -> None:
+    pages = (page.read_text().splitlines() for page in (ROOT / "docs/results").glob("*.md"))
+    written = {line for page in pages for line in page}
+    rates = re.findall(r"^\|.*\d \(\d.*–.*\).*\|$", README, re.MULTILINE)
+    assert len(rates) > 10
+    assert [row for row in rates if row not in written] == []
+
+
 def test_the_page_is_short_and_its_first_screen_has_the_picture_the_commands_and_the_table() -> (
     None
 ):

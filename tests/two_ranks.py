@@ -14,6 +14,7 @@ from typing import Any
 
 from accelerate import PartialState
 from fsdp_on_cpus import lift_the_gate
+from short_recipe import short_recipe
 from torch import distributed
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -26,6 +27,8 @@ from training.model.student import load_student
 from training.opcd.config import OPCDConfig
 from training.opcd.teachers import make_teacher
 from training.opcd.trainer import train_opcd
+from training.recipes import nano
+from training.recipes.nano_settings import RECIPES, NanoConfig
 from training.sft import Collate, SFTConfig, SFTTrainer, train_sft
 
 
@@ -46,11 +49,15 @@ class TextFirst(Collate):
 
 
 def do(stage: str, **settings: Any) -> None:
-    """Train: `sft`, `opcd`, or `mixed`: SFT whose first half of a step is text. `read` only loads.
+    """Train: `sft`, `opcd`, or `mixed`: SFT whose first half of a step is text. `read` only loads;
+    `nano` runs the first stages of a short recipe.
 
     `resume` is a folder and a step of its run to go on from.
     """
     settings |= {name: Path(value) for name, value in settings.items() if name == "out"}
+    if stage == "nano":
+        RECIPES["rehearsal"] = short_recipe("base", "sft")
+        return nano.run(NanoConfig(recipe="rehearsal", size="nano-1m", **settings))
     settings["tasks"] = tuple(settings["tasks"])
     if "turn_policy" in settings:
         settings["turn_policy"] = TurnPolicy(**settings["turn_policy"])

@@ -15,12 +15,15 @@ import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
+from short_recipe import short_recipe
 from two_ranks import do
 
 from agents.vlm.checkpoint import load_checkpoint
 from training.data.step_batches import StepBatches, count_micro_batches
 from training.merge import MergeConfig, merge
 from training.model.tiny import TINY_VIEW, build_tiny
+from training.recipes import nano
+from training.recipes.nano_settings import RECIPES, NanoConfig
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -211,6 +214,20 @@ def test_a_middle_checkpoint_is_exported_whole(
     )
     assert largest_difference(one, two) < ROUNDING
     assert load_checkpoint(two).view == TINY_VIEW
+
+
+def test_several_processes_train_the_stages_of_a_recipe_and_one_plays_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = short_recipe("base", "sft")
+    monkeypatch.setitem(RECIPES, "rehearsal", recipe)
+    config = NanoConfig(out=tmp_path, recipe="rehearsal", size="nano-1m")
+    launch("ddp", [{"stage": "nano", "out": str(tmp_path)}])
+    plan = nano.Plan(config)
+    assert list(plan.done) == list(recipe.stages)
+    assert all(found["history"] for found in plan.done.values())
+    nano.run(config)
+    assert not nano.Plan(config).left()
 
 
 @pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

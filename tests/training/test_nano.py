@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from short_recipe import short_recipe
 
 from agents.backends.hf import HFAgent
 from agents.scripted import SCRIPTED
@@ -18,7 +19,7 @@ from training.model.tiny import NANO_VIEW, SIZES, build_tiny
 from training.recipes import nano, nano_training
 from training.recipes.nano_playing import cases
 from training.recipes.nano_report import ExportConfig, export, level_rates
-from training.recipes.nano_settings import RECIPES, Recipe
+from training.recipes.nano_settings import RECIPES
 from training.recipes.nano_training import settings
 from training.sft import SFTConfig, train_sft
 from vsp_envs import Layout
@@ -185,18 +186,8 @@ def test_a_run_in_pieces_ends_as_one_in_one_piece(
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    rehearsal = RECIPES["rehearsal"]
-    few = {"tasks": ("frozenlake:3",), "steps": 1, "eval_every": 0}
-    stages = {
-        name: stage._replace(
-            config=replace(stage.config, batch_size=1 if name == "opcd-reward" else 2, **few)
-        )
-        for name, stage in rehearsal.stages.items()
-    }
-    recipe = replace(rehearsal, stages=stages, episodes=2, batch=2)
-    monkeypatch.setitem(RECIPES, "rehearsal", recipe)
-    return recipe
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "rehearsal", short_recipe())
 
 
 @pytest.mark.slow

@@ -72,6 +72,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def is_first() -> bool:
+    """Whether this is the first of them, which writes what is written once."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 def micro_batches(config: TrainingConfig) -> int:
     """Batches of each process in a step. Under a budget of tokens it is one, which is divided."""
     parts = config.parts()

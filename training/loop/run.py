@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from transformers import PrinterCallback, ProgressCallback
 
 from evaluation.run_folder import check_same, claimed, provenance
 from training.config import TrainingConfig
+from training.loop.arguments import is_first
 from training.loop.checkpoints import last_checkpoint, writing
 from training.loop.deadline import Interrupt
 from training.loop.dry_run import dry_run
@@ -62,7 +62,7 @@ def run(config: TrainingConfig, stage: str, make_trainer: Callable[[], Completio
         train(
             make_trainer(), as_json({"stage": stage, **config.settings(), **prompts_hash(config)})
         )
-        if int(os.environ.get("RANK", 0)) == 0:
+        if is_first():
             print(f"model: {config.out}; its curves: {config.out / 'curves.png'}")
             print(next_command(config))
     leave_group_at_exit()

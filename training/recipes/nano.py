@@ -17,6 +17,9 @@ if __name__ == "__main__":  # before torch is imported, so that --help is there 
 
 import time
 
+from accelerate import PartialState
+
+from training.loop.arguments import is_first
 from training.recipes.nano_plan import Plan, check_time
 from training.recipes.nano_playing import play_line
 from training.recipes.nano_pruning import prune
@@ -27,20 +30,29 @@ from vsp_envs.utils.words import counted
 
 
 def run(config: NanoConfig) -> None:
-    """Do all steps of the plan that are not done. Raises TimeIsUp."""
+    """Do all steps of the plan that are not done. Raises TimeIsUp.
+
+    Several processes train together, and the first of them keeps the plan.
+    """
     plan = Plan(config)
     try:
         for step in plan.todo():
             check_time(plan.end)
             began = time.perf_counter()
-            print(f"— {step.name}", flush=True)
+            if is_first():
+                print(f"— {step.name}", flush=True)
             line = step.line
             results = play_line(plan, step, line) if line else train_stage(plan, step.name)
-            plan.finish(step, {"seconds": time.perf_counter() - began, **results})
-            prune(plan)
+            if is_first():
+                plan.finish(step, {"seconds": time.perf_counter() - began, **results})
+                prune(plan)
+            PartialState().wait_for_everyone()
     finally:
-        prune(plan)
-        write_page(config.out / "nano.md", plan.state)
+        if is_first():
+            prune(plan)
+            write_page(config.out / "nano.md", plan.state)
+    if not is_first():
+        return
     if left := plan.left():
         print(f"{counted(len(left), 'step')} left to other processes: {config.out / 'nano.md'}")
         return

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from accelerate.utils import broadcast_object_list
 from filelock import FileLock
 
 from evaluation.run_folder import check_same
 from training.config import SizeName
+from training.loop.arguments import processes
 from training.loop.deadline import TimeIsUp
 from training.recipes.nano_report import read_state
 from training.recipes.nano_settings import RECIPES, Line, NanoConfig
@@ -85,10 +87,10 @@ class Plan:
         return not self.config.stages or name in self.config.stages
 
     def todo(self) -> list[Step]:
-        """The steps of those left that are for this process."""
-        return [
-            step for step in self.left() if self.mine(step.line.model if step.line else step.name)
-        ]
+        """The steps of those left that are for this process; of several, each trains and none
+        plays."""
+        steps = [step for step in self.left() if processes() == 1 or not step.line]
+        return [step for step in steps if self.mine(step.line.model if step.line else step.name)]
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -110,6 +112,7 @@ class Plan:
 
 
 def check_time(end: float) -> None:
-    """Raise TimeIsUp after `end`."""
-    if time.monotonic() >= end:
+    """Raise TimeIsUp after `end`, by the clock of the first process."""
+    [over] = broadcast_object_list([time.monotonic() >= end])
+    if over:
         raise TimeIsUp("time is up between two steps; run the same command again, it goes on there")

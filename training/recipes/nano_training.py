@@ -10,6 +10,7 @@ from typing import Any
 
 from training.base import BaseConfig
 from training.config import TrainingConfig
+from training.loop.arguments import is_first
 from training.loop.run import history_of, seconds_of
 from training.merge import MergeConfig, merge
 from training.recipes.nano_plan import Plan
@@ -18,9 +19,14 @@ from vsp_envs.tiles import pictured_boards, write_tiles
 
 
 def train_stage(plan: Plan, name: str) -> dict[str, Any]:
-    """Train a stage from its last checkpoint, and write its model in bf16."""
+    """Train a stage from its last checkpoint, and write its model in bf16.
+
+    The first of several processes writes and returns the results, the others nothing.
+    """
     config = settings(plan, name)
     train(config)
+    if not is_first():
+        return {}
     part = plan.model(f"{name}.part")
     for old in (part, plan.model(name)):
         shutil.rmtree(old, ignore_errors=True)

@@ -210,5 +210,9 @@ def test_the_plan_goes_on_from_what_was_carried_and_exports_a_model(tmp_path: Pa
     agent = HFAgent.load(str(out))
     assert agent.view == NANO_VIEW and agent.model.dtype == torch.bfloat16
     assert "hardly trained" in (out / "README.md").read_text()
+    teacher = export(ExportConfig(config.out, tmp_path / "teacher", stage="base"))
+    for folder, given in ((out, "plans on pictures of"), (teacher, "plans on boards as text of")):
+        card = (folder / "README.md").read_text()
+        assert given in card and f"--model models/{folder.name} " in card
     with pytest.raises(ValueError, match="seed '0', now '1'"):
         nano.Plan(replace(config, seed=1))

@@ -15,6 +15,7 @@ from agents.vlm.checkpoint import Loaded, load_checkpoint
 from evaluation.report.tables import Row, Table, markdown
 from training.merge import CARD_HEAD, check_empty, write_model
 from training.recipes.nano_settings import RECIPES
+from training.sft_config import BaseConfig
 from vsp_envs.utils.choices import pick_name
 from vsp_envs.utils.cli import main
 from vsp_envs.utils.files import read_json, write_text
@@ -136,13 +137,17 @@ def card(config: ExportConfig, loaded: Loaded) -> str:
     millions = sum(each.numel() for each in loaded.model.parameters()) / 1e6
     cell, size = loaded.view.cell_pixels, loaded.view.image_size
     picture = f"{cell} × {cell} px for each cell" if cell else f"{size} × {size} px"
+    by_text = isinstance(RECIPES[state["asked"]["recipe"]].stages[config.stage].config, BaseConfig)
     done = state["done"]
     tables = "\n".join(f"### {each}\n\n{markdown(rates(done, each))}" for each in sources_of(done))
     trial = REHEARSED if state["asked"]["recipe"] == "rehearsal" else ""
     return CARD_HEAD + CARD.format(
         millions=millions,
         lineage=" → ".join(lineage(state["asked"]["recipe"], config.stage)),
-        picture=picture,
+        name=config.out.name,
+        boards="boards as text" if by_text else "pictures",
+        sees=READS if by_text else SEES.format(picture=picture),
+        how=" --input text" if by_text else "",
         tables=tables,
         trial=trial,
         **state["asked"],
@@ -156,17 +161,22 @@ def lineage(recipe: str, stage: str) -> list[str]:
 
 
 REHEARSED = "\n**This model is of a rehearsal: it was hardly trained and cannot plan.**\n"
-CARD = """# vsp-nano
+SEES = "a picture of {picture} and three words;\nother sizes are resized"
+READS = (
+    "the board and two words, and has never learned from\n"
+    "a picture. It is the teacher of OPCD: `training.opcd --teacher`"
+)
+CARD = """# {name}
 {trial}
-A Qwen3-VL of {millions:.1f} M parameters that plans on pictures of FrozenLake, Maze and
+A Qwen3-VL of {millions:.1f} M parameters that plans on {boards} of FrozenLake, Maze and
 MiniBehaviour. It was trained from scratch, on live environments alone, in these stages of
 `training/recipes/nano_settings.py`: {lineage} (size {size}, recipe {recipe}, seed {seed}). These
-are the last one's weights in bf16. It sees a picture of {picture} and three words; other sizes are
-resized. The folder says so itself, and the project's commands ask it that way.
+are the last one's weights in bf16. It is given {sees}.
+The folder says so itself, and the project's commands ask it that way.
 
 ```
 python -m training.recipes.nano --recipe {recipe} --out runs/nano   # trains it, and plays all rows
-python -m evaluation.planning --agent hf --model models/vsp-nano --out runs/nano-test
+python -m evaluation.planning --agent hf --model models/{name}{how} --out runs/{name}
 ```
 
 ## Results

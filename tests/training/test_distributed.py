@@ -183,10 +183,12 @@ def test_two_processes_share_out_the_validation_boards(
 def test_under_fsdp2_the_first_process_alone_reads_the_student_and_each_its_teacher(
     alone: Path, together: Path
 ) -> None:
-    whole = json.loads((alone / "read/0.json").read_text())
+    held = json.loads((alone / "read/0.json").read_text())
+    whole = pytest.approx(held, rel=1e-6)  # sums of float32, by other numbers of threads
     first, second = (json.loads((together / f"read/{rank}.json").read_text()) for rank in (0, 1))
-    assert first == whole and 0 not in whole
-    assert second == ([0, whole[1]] if together.name.startswith("fsdp2") else whole)
+    assert first == whole and 0 not in held
+    alone_reads = together.name.startswith("fsdp2")
+    assert second == (pytest.approx([0, held[1]], rel=1e-6) if alone_reads else whole)
 
 
 @pytest.mark.parametrize("name", COMPARED)
